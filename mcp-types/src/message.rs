@@ -1,0 +1,350 @@
+//! The JSON-RPC envelope: what a transport carries.
+
+use std::fmt;
+
+use bytes::{BufMut, BytesMut};
+
+use crate::error::{ErrorCode, ErrorObject};
+use crate::id::RequestId;
+use crate::method::MethodName;
+use crate::raw::RawJson;
+
+/// One JSON-RPC message; parameters and results stay raw until the method's owner decodes them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// Asks for an answer.
+    Request(RequestMessage),
+    /// Is never answered (REQ-JRPC-05).
+    Notification(NotificationMessage),
+    /// Answers a request.
+    Response(ResponseMessage),
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestMessage {
+    /// What the answer will be known by.
+    pub id: RequestId,
+    /// What is asked for.
+    pub method: MethodName,
+    /// A JSON object, or absent.
+    pub params: Option<RawJson>,
+}
+
+/// A notification.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationMessage {
+    /// What happened.
+    pub method: MethodName,
+    /// A JSON object, or absent.
+    pub params: Option<RawJson>,
+}
+
+/// A response.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResponseMessage {
+    /// The request's id; absent only in an error about a request whose id could not be read (REQ-ID-07).
+    pub id: Option<RequestId>,
+    /// A JSON object, or the error.
+    pub outcome: Result<RawJson, ErrorObject>,
+}
+
+/// What a transport yields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inbound {
+    /// A message.
+    Message(Message),
+    /// A JSON array of messages: legal only in a 2025-03-26 session, which the engine judges (REQ-BATCH-01).
+    Batch(Vec<Result<Message, Malformed>>),
+    /// Something that is not a message. The connection goes on (REQ-ERR-07).
+    Malformed(Malformed),
+}
+
+/// What a transport accepts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outbound {
+    /// The message.
+    pub message: Message,
+    /// The peer's request on whose behalf it goes out; transports with one stream a request route by it.
+    pub related_to: Option<RequestId>,
+}
+
+/// Input that is not a message, with what could be saved of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} at byte {offset}: {excerpt}")]
+pub struct Malformed {
+    /// What is wrong.
+    pub kind: MalformedKind,
+    /// The request's id, if it could be read.
+    pub id: Option<RequestId>,
+    /// Where, in bytes from the start of the frame.
+    pub offset: usize,
+    /// What stands there, printable and at most 64 characters of it.
+    pub excerpt: String,
+}
+
+/// How input fails to be a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MalformedKind {
+    /// Not UTF-8.
+    #[error("invalid UTF-8")]
+    NotUtf8,
+    /// Not JSON.
+    #[error("invalid JSON")]
+    NotJson,
+    /// The stream ended within the message.
+    #[error("truncated message")]
+    Truncated,
+    /// Longer than the limit.
+    #[error("message longer than {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// Nested deeper than the limit.
+    #[error("nested deeper than {limit} levels")]
+    TooDeep {
+        /// The limit, in levels.
+        limit: usize,
+    },
+    /// JSON, but no object (and no array of objects).
+    #[error("not a JSON-RPC message")]
+    NotAMessage,
+    /// An array without members (REQ-BATCH-07).
+    #[error("empty batch")]
+    EmptyBatch,
+    /// An object with a method and an id that is not a valid request, or that has neither method nor answer.
+    #[error("invalid request: {0}")]
+    Request(EnvelopeFault),
+    /// An object with a method and no id that is not a valid notification; never answered (TRAP-22).
+    #[error("invalid notification: {0}")]
+    Notification(EnvelopeFault),
+    /// An object with a result or an error that is not a valid response; never answered.
+    #[error("invalid response: {0}")]
+    Response(EnvelopeFault),
+}
+
+/// Which member of the envelope is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeFault {
+    /// `jsonrpc` is not `"2.0"`.
+    #[error("`jsonrpc` must be \"2.0\"")]
+    Version,
+    /// `id` is neither a string nor an integer.
+    #[error("`id` must be a string or an integer")]
+    Id,
+    /// `method` is missing or not a string.
+    #[error("`method` must be a string")]
+    Method,
+    /// `params` is not an object.
+    #[error("`params` must be an object")]
+    Params,
+    /// `result` is not an object.
+    #[error("`result` must be an object")]
+    Result,
+    /// `error` is not an object with an integer `code` and a string `message`.
+    #[error("`error` must have `code` and `message`")]
+    Error,
+    /// Both a request and a response, or both a result and an error.
+    #[error("`method`, `result` and `error` exclude each other")]
+    Ambiguous,
+}
+
+impl Message {
+    /// A request.
+    pub fn request(
+        id: impl Into<RequestId>,
+        method: impl Into<MethodName>,
+        params: Option<RawJson>,
+    ) -> Self {
+        Self::Request(RequestMessage {
+            id: id.into(),
+            method: method.into(),
+            params,
+        })
+    }
+
+    /// A notification.
+    pub fn notification(method: impl Into<MethodName>, params: Option<RawJson>) -> Self {
+        Self::Notification(NotificationMessage {
+            method: method.into(),
+            params,
+        })
+    }
+
+    /// A successful response.
+    pub fn result(id: impl Into<RequestId>, result: RawJson) -> Self {
+        Self::Response(ResponseMessage {
+            id: Some(id.into()),
+            outcome: Ok(result),
+        })
+    }
+
+    /// An error response; without an id where the request's could not be read.
+    pub fn error(id: Option<RequestId>, error: ErrorObject) -> Self {
+        Self::Response(ResponseMessage {
+            id,
+            outcome: Err(error),
+        })
+    }
+
+    /// The method of a request or a notification.
+    pub fn method(&self) -> Option<&str> {
+        match self {
+            Self::Request(m) => Some(&m.method),
+            Self::Notification(m) => Some(&m.method),
+            Self::Response(_) => None,
+        }
+    }
+
+    /// The id of a request or a response.
+    pub fn id(&self) -> Option<&RequestId> {
+        match self {
+            Self::Request(m) => Some(&m.id),
+            Self::Notification(_) => None,
+            Self::Response(m) => m.id.as_ref(),
+        }
+    }
+
+    /// Appends the message to `out` as compact JSON on one line, without a line end.
+    ///
+    /// Line breaks in raw parts, where they can only be white space, are written as spaces (REQ-STDIO-01).
+    pub fn write(&self, out: &mut BytesMut) {
+        out.put_slice(b"{\"jsonrpc\":\"2.0\"");
+        match self {
+            Self::Request(m) => {
+                write_id(out, &m.id);
+                write_method(out, &m.method);
+                write_raw_member(out, b",\"params\":", m.params.as_ref());
+            }
+            Self::Notification(m) => {
+                write_method(out, &m.method);
+                write_raw_member(out, b",\"params\":", m.params.as_ref());
+            }
+            Self::Response(m) => {
+                if let Some(id) = &m.id {
+                    write_id(out, id);
+                }
+                match &m.outcome {
+                    Ok(result) => write_raw_member(out, b",\"result\":", Some(result)),
+                    Err(error) => {
+                        out.put_slice(b",\"error\":{\"code\":");
+                        write_json(out, &error.code);
+                        out.put_slice(b",\"message\":");
+                        write_json(out, &error.message);
+                        write_raw_member(out, b",\"data\":", error.data.as_ref());
+                        out.put_u8(b'}');
+                    }
+                }
+            }
+        }
+        out.put_u8(b'}');
+    }
+}
+
+/// How many bytes a message takes on the wire at most, but for escapes in its names.
+impl Message {
+    /// The length in bytes of the parts that can be long, as a measure for queues and buffers.
+    pub fn weight(&self) -> usize {
+        64 + match self {
+            Self::Request(m) => m.method.len() + m.params.as_ref().map_or(0, RawJson::len),
+            Self::Notification(m) => m.method.len() + m.params.as_ref().map_or(0, RawJson::len),
+            Self::Response(m) => match &m.outcome {
+                Ok(result) => result.len(),
+                Err(e) => e.message.len() + e.data.as_ref().map_or(0, RawJson::len),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = BytesMut::with_capacity(self.weight() + 64);
+        self.write(&mut out);
+        f.write_str(&String::from_utf8_lossy(&out))
+    }
+}
+
+fn write_json<T: serde::Serialize + ?Sized>(out: &mut BytesMut, value: &T) {
+    serde_json::to_writer(out.writer(), value).expect("names and numbers serialise, and a buffer takes them");
+}
+
+fn write_id(out: &mut BytesMut, id: &RequestId) {
+    out.put_slice(b",\"id\":");
+    write_json(out, id);
+}
+
+fn write_method(out: &mut BytesMut, method: &str) {
+    out.put_slice(b",\"method\":");
+    write_json(out, method);
+}
+
+fn write_raw_member(out: &mut BytesMut, key: &[u8], raw: Option<&RawJson>) {
+    let Some(raw) = raw else { return };
+    out.put_slice(key);
+    let mut rest = raw.as_bytes();
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
+        out.put_slice(&rest[..at]);
+        out.put_u8(b' ');
+        rest = &rest[at + 1..];
+    }
+    out.put_slice(rest);
+}
+
+impl Malformed {
+    /// The longest excerpt, in characters.
+    pub const EXCERPT: usize = 64;
+
+    /// What went wrong at `offset` of `frame`.
+    pub fn new(kind: MalformedKind, id: Option<RequestId>, offset: usize, frame: &[u8]) -> Self {
+        let at = offset.min(frame.len());
+        // A little of what stands before the place, so that a person finds it.
+        let start = at.saturating_sub(16);
+        let near = &frame[start..frame.len().min(start + 4 * Self::EXCERPT)];
+        let excerpt = String::from_utf8_lossy(near)
+            .chars()
+            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+            .take(Self::EXCERPT)
+            .collect();
+        Self {
+            kind,
+            id,
+            offset,
+            excerpt,
+        }
+    }
+
+    /// The error that is owed for it, if any: notifications and responses are never answered.
+    pub fn reply(&self) -> Option<Message> {
+        let code = match self.kind {
+            MalformedKind::NotUtf8 | MalformedKind::NotJson | MalformedKind::Truncated => {
+                ErrorCode::PARSE_ERROR
+            }
+            MalformedKind::TooLong { .. }
+            | MalformedKind::TooDeep { .. }
+            | MalformedKind::NotAMessage
+            | MalformedKind::EmptyBatch
+            | MalformedKind::Request(_) => ErrorCode::INVALID_REQUEST,
+            MalformedKind::Notification(_) | MalformedKind::Response(_) => return None,
+        };
+        let error = ErrorObject::new(code, self.kind.to_string());
+        Some(Message::error(self.id.clone(), error))
+    }
+}
+
+impl From<Message> for Outbound {
+    fn from(message: Message) -> Self {
+        Self {
+            message,
+            related_to: None,
+        }
+    }
+}
+
+impl From<Outbound> for Inbound {
+    fn from(outbound: Outbound) -> Self {
+        Self::Message(outbound.message)
+    }
+}

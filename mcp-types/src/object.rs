@@ -1,0 +1,214 @@
+//! A JSON object under construction.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::ser::Error as _;
+
+use crate::raw::RawJson;
+
+/// A JSON object under construction: serialised once, then extended in place.
+///
+/// The engine adds what an era demands (`_meta`, `resultType`) to what a program has serialised,
+/// without decoding or copying it.
+///
+/// ```
+/// use mcp_types::{ObjectBuf, RawJson};
+///
+/// let mut object = ObjectBuf::encode(&serde_json::json!({ "content": [] }))?;
+/// object.insert("resultType", &"complete")?;
+/// assert_eq!(object.finish().as_str(), r#"{"content":[],"resultType":"complete"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ObjectBuf {
+    /// A JSON object, its closing brace included.
+    text: Vec<u8>,
+}
+
+impl ObjectBuf {
+    /// The object `{}`.
+    pub fn new() -> Self {
+        let mut text = Vec::with_capacity(128);
+        text.extend_from_slice(b"{}");
+        Self { text }
+    }
+
+    /// Serialises a value that is an object; `null` (a unit) counts as the empty one.
+    ///
+    /// # Errors
+    /// What `T`'s own `Serialize` returns, or that the value is neither an object nor `null`.
+    pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        let mut text = Vec::with_capacity(128);
+        serde_json::to_writer(&mut text, value)?;
+        match text.first() {
+            Some(b'{') => Ok(Self { text }),
+            _ if text == b"null" => Ok(Self::new()),
+            _ => Err(serde_json::Error::custom("expected a JSON object")),
+        }
+    }
+
+    /// Takes over an object's text; `None` if it is not an object.
+    pub fn from_raw(raw: RawJson) -> Option<Self> {
+        raw.is_object().then(|| Self {
+            text: bytes::Bytes::from(raw).into(),
+        })
+    }
+
+    /// Whether this is `{}`.
+    pub fn is_empty(&self) -> bool {
+        self.text.len() == 2 || self.text[1..self.text.len() - 1].iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// Appends a member.
+    ///
+    /// The key must not be there yet: use [`ObjectBuf::take`] first where it may be.
+    ///
+    /// # Errors
+    /// What `T`'s own `Serialize` returns.
+    pub fn insert<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), serde_json::Error> {
+        let end = self.text.len();
+        self.open_member(key);
+        match serde_json::to_writer(&mut self.text, value) {
+            Ok(()) => {
+                self.text.push(b'}');
+                Ok(())
+            }
+            Err(e) => {
+                self.text.truncate(end - 1);
+                self.text.push(b'}');
+                Err(e)
+            }
+        }
+    }
+
+    /// Appends a member whose value is JSON already.
+    pub fn insert_raw(&mut self, key: &str, value: &RawJson) {
+        self.open_member(key);
+        self.text.extend_from_slice(value.as_bytes());
+        self.text.push(b'}');
+    }
+
+    /// Removes a top-level member and returns its value.
+    pub fn take(&mut self, key: &str) -> Option<RawJson> {
+        // Nearly always it is not there, and a search for the bytes says so without a scan.
+        // Keys that hide behind escapes are not ours: everything here was serialised by serde_json or checked by `members`.
+        memchr::memmem::find(&self.text, key.as_bytes())?;
+        let raw = RawJson::from_valid(std::mem::take(&mut self.text).into());
+        let found = raw.member(key);
+        if found.is_none() {
+            self.text = bytes::Bytes::from(raw).into();
+            return None;
+        }
+        let mut rest = Self::new();
+        let text = raw.as_bytes();
+        let mut members = crate::scan::Members::new(text, 0, crate::scan::MAX_DEPTH);
+        while let Ok(Some(member)) = members.next() {
+            if !member.is(text, key) {
+                rest.separate();
+                rest.text.extend_from_slice(&text[member.key.clone()]);
+                rest.text.push(b':');
+                rest.text.extend_from_slice(&text[member.value.clone()]);
+                rest.text.push(b'}');
+            }
+        }
+        *self = rest;
+        found
+    }
+
+    /// The finished object.
+    pub fn finish(self) -> RawJson {
+        RawJson::from_valid(self.text.into())
+    }
+
+    /// Length of the text in bytes.
+    pub fn text_len(&self) -> usize {
+        self.text.len()
+    }
+
+    fn separate(&mut self) {
+        let brace = self.text.pop();
+        debug_assert_eq!(brace, Some(b'}'));
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+    }
+
+    fn open_member(&mut self, key: &str) {
+        if self.is_empty() {
+            self.text.clear();
+            self.text.extend_from_slice(b"{}");
+        }
+        self.separate();
+        // Keys are protocol constants or names the program chose; both may need escaping in theory.
+        if key.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+            self.text.push(b'"');
+            self.text.extend_from_slice(key.as_bytes());
+            self.text.push(b'"');
+        } else {
+            serde_json::to_writer(&mut self.text, key).expect("a string always serialises");
+        }
+        self.text.push(b':');
+    }
+}
+
+impl Default for ObjectBuf {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ObjectBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.text))
+    }
+}
+
+impl From<ObjectBuf> for RawJson {
+    fn from(object: ObjectBuf) -> Self {
+        object.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn members_are_appended_to_empty_and_full_objects() {
+        let mut object = ObjectBuf::encode(&()).unwrap();
+        assert!(object.is_empty());
+        object.insert("a", &1).unwrap();
+        object.insert_raw("q\"", &RawJson::NULL);
+        assert_eq!(object.finish().as_str(), r#"{"a":1,"q\"":null}"#);
+        let spaced = RawJson::parse("{ \n }").unwrap();
+        let mut object = ObjectBuf::from_raw(spaced).unwrap();
+        object.insert("a", &1).unwrap();
+        assert_eq!(object.finish().as_str(), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_member_can_be_taken_out() {
+        let mut object = ObjectBuf::encode(&json!({ "a": 1, "b": { "_meta": 2 }, "c": 3 })).unwrap();
+        assert!(object.take("_meta").is_none());
+        assert_eq!(object.take("b").unwrap().as_str(), r#"{"_meta":2}"#);
+        assert_eq!(object.take("a").unwrap().as_str(), "1");
+        assert_eq!(object.finish().as_str(), r#"{"c":3}"#);
+    }
+
+    #[test]
+    fn only_objects_are_objects() {
+        assert!(ObjectBuf::encode(&[1]).is_err());
+        assert!(ObjectBuf::encode("s").is_err());
+        assert!(ObjectBuf::from_raw(RawJson::NULL).is_none());
+    }
+
+    #[test]
+    fn a_failed_insert_leaves_the_object_as_it_was() {
+        let mut object = ObjectBuf::encode(&json!({ "a": 1 })).unwrap();
+        let bad = std::collections::HashMap::from([((1, 2), 3)]);
+        assert!(object.insert("bad", &bad).is_err());
+        assert_eq!(object.finish().as_str(), r#"{"a":1}"#);
+    }
+}

@@ -1,0 +1,227 @@
+//! JSON text that is known to be valid and is decoded only by whoever knows its type.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
+use serde::ser::{Error as _, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::scan::{self, Members, ScanError, ScanErrorKind};
+
+/// Valid JSON text, not decoded: `params`, `result`, schemas, and whatever else is passed on untouched.
+///
+/// A clone shares the text. The text of a received message is a slice of the buffer it arrived in;
+/// [`RawJson::compact`] lets go of that buffer.
+///
+/// ```
+/// use mcp_types::RawJson;
+///
+/// let raw = RawJson::encode(&["a", "b"])?;
+/// assert_eq!(raw.as_str(), r#"["a","b"]"#);
+/// assert_eq!(raw.decode::<Vec<String>>()?, ["a", "b"]);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RawJson(Bytes);
+
+impl RawJson {
+    /// The text `{}`.
+    pub const EMPTY_OBJECT: Self = Self(Bytes::from_static(b"{}"));
+    /// The text `null`.
+    pub const NULL: Self = Self(Bytes::from_static(b"null"));
+
+    /// Takes text from outside after checking that it is one JSON value, white space around it removed.
+    ///
+    /// # Errors
+    /// [`ScanError`] where the text is not UTF-8, not JSON, nested more than 127 levels, or goes on behind the value.
+    pub fn parse(text: impl Into<Bytes>) -> Result<Self, ScanError> {
+        let text = text.into();
+        if let Err(e) = std::str::from_utf8(&text) {
+            let offset = e.valid_up_to();
+            let kind = ScanErrorKind::Utf8;
+            return Err(ScanError { offset, kind });
+        }
+        let start = scan::space(&text, 0);
+        let end = scan::value(&text, start, scan::MAX_DEPTH)?;
+        let rest = scan::space(&text, end);
+        if rest != text.len() {
+            let kind = ScanErrorKind::Byte;
+            return Err(ScanError { offset: rest, kind });
+        }
+        Ok(Self(text.slice(start..end)))
+    }
+
+    /// Serialises a value.
+    ///
+    /// # Errors
+    /// What `T`'s own `Serialize` returns, or a map with keys that are not strings.
+    pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_vec(value).map(|text| Self(text.into()))
+    }
+
+    /// For text that a scan or a serialiser of this crate has produced.
+    pub(crate) fn from_valid(text: Bytes) -> Self {
+        debug_assert!(Self::parse(text.clone()).is_ok());
+        Self(text)
+    }
+
+    /// Decodes the text into a type that may borrow from it.
+    ///
+    /// # Errors
+    /// The text is JSON, so what fails is its shape: `serde_json` names the field and the position.
+    pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.0)
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a RawJson is made from checked UTF-8 only")
+    }
+
+    /// The JSON text as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Length of the text in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "valid JSON is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this is a JSON object.
+    pub fn is_object(&self) -> bool {
+        self.0.first() == Some(&b'{')
+    }
+
+    /// Whether this is `null`.
+    pub fn is_null(&self) -> bool {
+        &self.0[..] == b"null"
+    }
+
+    /// The values of the named top-level members of this object, each a slice of the same text.
+    ///
+    /// All `None` if this is not an object. Of a key that stands twice, the last one counts.
+    pub fn members<const N: usize>(&self, names: [&str; N]) -> [Option<RawJson>; N] {
+        let mut found = [const { None }; N];
+        if !self.is_object() {
+            return found;
+        }
+        let mut members = Members::new(&self.0, 0, scan::MAX_DEPTH);
+        while let Ok(Some(member)) = members.next() {
+            for (name, found) in names.iter().zip(&mut found) {
+                if member.is(&self.0, name) {
+                    *found = Some(Self(self.0.slice(member.value.clone())));
+                }
+            }
+        }
+        found
+    }
+
+    /// The value of one top-level member of this object.
+    pub fn member(&self, name: &str) -> Option<RawJson> {
+        let [found] = self.members([name]);
+        found
+    }
+
+    /// The same text in an allocation of its own, for keeping: a slice of a received buffer keeps all of that buffer alive.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+}
+
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<RawJson> for Bytes {
+    fn from(raw: RawJson) -> Bytes {
+        raw.0
+    }
+}
+
+impl From<serde_json::Value> for RawJson {
+    fn from(value: serde_json::Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl Serialize for RawJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_slice::<&RawValue>(&self.0)
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawJson {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        // serde_json skips a raw value without a limit on its nesting; everything else here has one.
+        let text = Bytes::from(Box::<str>::from(raw).into_string());
+        scan::value(&text, 0, scan::MAX_DEPTH).map_err(D::Error::custom)?;
+        Ok(Self(text))
+    }
+}
+
+/// For optional fields in which `null` is a value and not absence (TRAP-06): `#[serde(default, deserialize_with = "present")]`.
+///
+/// # Errors
+/// What `T`'s own `Deserialize` returns.
+pub fn present<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: DeserializeOwned,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_whatever_their_order_and_escapes() {
+        let raw = RawJson::parse(r#" {"b" : [1, 2], "\u005fmeta":{"x":1},"a":"s"} "#).unwrap();
+        let [a, meta, none] = raw.members(["a", "_meta", "c"]);
+        assert_eq!(a.unwrap().as_str(), "\"s\"");
+        assert_eq!(meta.unwrap().as_str(), "{\"x\":1}");
+        assert!(none.is_none());
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts() {
+        let raw = RawJson::parse(r#"{"a":1,"a":2}"#).unwrap();
+        assert_eq!(raw.member("a").unwrap().as_str(), "2");
+    }
+
+    #[test]
+    fn null_is_a_value_where_it_may_be_one() {
+        #[derive(serde::Deserialize)]
+        struct Data {
+            #[serde(default, deserialize_with = "present")]
+            data: Option<RawJson>,
+        }
+        let null: Data = serde_json::from_str(r#"{"data":null}"#).unwrap();
+        assert!(null.data.unwrap().is_null());
+        let absent: Data = serde_json::from_str("{}").unwrap();
+        assert!(absent.data.is_none());
+    }
+
+    #[test]
+    fn text_survives_a_typed_round_trip() {
+        let text = r#"{"big":123456789012345678901234567890,"z":1.0,"a":[]}"#;
+        let raw: RawJson = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&raw).unwrap(), text);
+    }
+}

@@ -1,0 +1,329 @@
+//! A validating scan over JSON text that builds nothing: where does a value end, where are its members.
+//!
+//! The scan does not recurse. Its stack of open containers is one bit each in a `u128`, which is also
+//! why nesting is limited to [`MAX_DEPTH`].
+
+use std::ops::Range;
+
+/// The deepest nesting that is ever accepted, the message itself included; the same as serde_json's.
+pub(crate) const MAX_DEPTH: usize = 127;
+
+/// Where and why a text is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} at byte {offset}")]
+pub struct ScanError {
+    /// The position of the offending byte, from the start of the text.
+    pub offset: usize,
+    /// What is wrong there.
+    pub kind: ScanErrorKind,
+}
+
+/// What is wrong with a text that is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScanErrorKind {
+    /// The text ends inside a value.
+    #[error("unexpected end")]
+    End,
+    /// A byte that cannot stand here.
+    #[error("unexpected byte")]
+    Byte,
+    /// More containers inside each other than the limit allows.
+    #[error("nesting too deep")]
+    Depth,
+    /// The text is not UTF-8.
+    #[error("invalid UTF-8")]
+    Utf8,
+}
+
+fn fail<T>(offset: usize, text: &[u8]) -> Result<T, ScanError> {
+    let kind = if offset >= text.len() {
+        ScanErrorKind::End
+    } else {
+        ScanErrorKind::Byte
+    };
+    Err(ScanError { offset, kind })
+}
+
+/// The position of the next byte that is not white space.
+pub(crate) fn space(text: &[u8], mut pos: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(pos) {
+        pos += 1;
+    }
+    pos
+}
+
+/// The position behind the value that starts at `start`.
+pub(crate) fn value(text: &[u8], start: usize, max_depth: usize) -> Result<usize, ScanError> {
+    let max_depth = max_depth.min(MAX_DEPTH);
+    // One bit for each open container, the innermost lowest: 1 is an object, 0 an array.
+    let mut open: u128 = 0;
+    let mut depth = 0;
+    let mut pos = start;
+    loop {
+        let Some(&first) = text.get(pos) else {
+            return fail(pos, text);
+        };
+        pos = match first {
+            b'{' | b'[' => {
+                if depth == max_depth {
+                    let kind = ScanErrorKind::Depth;
+                    return Err(ScanError { offset: pos, kind });
+                }
+                let object = first == b'{';
+                let inside = space(text, pos + 1);
+                if text.get(inside) == Some(if object { &b'}' } else { &b']' }) {
+                    inside + 1
+                } else {
+                    open = open << 1 | u128::from(object);
+                    depth += 1;
+                    pos = if object { key(text, inside)?.1 } else { inside };
+                    continue;
+                }
+            }
+            b'"' => string(text, pos)?,
+            b'-' | b'0'..=b'9' => number(text, pos)?,
+            b't' => literal(text, pos, b"true")?,
+            b'f' => literal(text, pos, b"false")?,
+            b'n' => literal(text, pos, b"null")?,
+            _ => return fail(pos, text),
+        };
+        // A value has ended: close what ends with it, until there is a next one.
+        loop {
+            if depth == 0 {
+                return Ok(pos);
+            }
+            let object = open & 1 == 1;
+            let at = space(text, pos);
+            match text.get(at) {
+                Some(b',') => {
+                    pos = space(text, at + 1);
+                    if object {
+                        pos = key(text, pos)?.1;
+                    }
+                    break;
+                }
+                Some(b'}') if object => pos = at + 1,
+                Some(b']') if !object => pos = at + 1,
+                _ => return fail(at, text),
+            }
+            open >>= 1;
+            depth -= 1;
+        }
+    }
+}
+
+/// A member's key, quotes included, and the position of its value.
+fn key(text: &[u8], pos: usize) -> Result<(Range<usize>, usize), ScanError> {
+    if text.get(pos) != Some(&b'"') {
+        return fail(pos, text);
+    }
+    let end = string(text, pos)?;
+    let colon = space(text, end);
+    if text.get(colon) != Some(&b':') {
+        return fail(colon, text);
+    }
+    Ok((pos..end, space(text, colon + 1)))
+}
+
+/// The position behind the string that opens at `pos`.
+fn string(text: &[u8], pos: usize) -> Result<usize, ScanError> {
+    let mut pos = pos + 1;
+    // Most strings are short, and a byte loop beats a call; the long ones are left to memchr.
+    let near = (pos + 24).min(text.len());
+    loop {
+        while pos < near {
+            match text[pos] {
+                b'"' => return Ok(pos + 1),
+                b'\\' => pos = escape(text, pos)?,
+                0..=0x1f => return fail(pos, text),
+                _ => pos += 1,
+            }
+        }
+        let Some(rest) = text.get(pos..) else {
+            return fail(text.len(), text);
+        };
+        let run = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        if rest[..run].iter().fold(false, |bad, &b| bad | (b < 0x20)) {
+            let at = rest[..run].iter().position(|&b| b < 0x20);
+            return fail(pos + at.unwrap_or(0), text);
+        }
+        pos += run;
+        match text.get(pos) {
+            Some(b'"') => return Ok(pos + 1),
+            Some(_) => pos = escape(text, pos)?,
+            None => return fail(pos, text),
+        }
+    }
+}
+
+/// The position behind the escape that starts with the backslash at `pos`.
+fn escape(text: &[u8], pos: usize) -> Result<usize, ScanError> {
+    match text.get(pos + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(pos + 2),
+        Some(b'u') => {
+            for at in pos + 2..pos + 6 {
+                if !text.get(at).is_some_and(u8::is_ascii_hexdigit) {
+                    return fail(at, text);
+                }
+            }
+            Ok(pos + 6)
+        }
+        _ => fail(pos + 1, text),
+    }
+}
+
+fn number(text: &[u8], mut pos: usize) -> Result<usize, ScanError> {
+    let digits = |mut pos: usize| {
+        let start = pos;
+        while text.get(pos).is_some_and(u8::is_ascii_digit) {
+            pos += 1;
+        }
+        if pos == start {
+            fail(pos, text)
+        } else {
+            Ok(pos)
+        }
+    };
+    if text[pos] == b'-' {
+        pos += 1;
+    }
+    pos = if text.get(pos) == Some(&b'0') {
+        pos + 1
+    } else {
+        digits(pos)?
+    };
+    if text.get(pos) == Some(&b'.') {
+        pos = digits(pos + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(pos) {
+        pos += 1;
+        if let Some(b'+' | b'-') = text.get(pos) {
+            pos += 1;
+        }
+        pos = digits(pos)?;
+    }
+    Ok(pos)
+}
+
+fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, ScanError> {
+    for (i, b) in word.iter().enumerate() {
+        if text.get(pos + i) != Some(b) {
+            return fail(pos + i, text);
+        }
+    }
+    Ok(pos + word.len())
+}
+
+/// One member of an object: where its key (quotes included) and its value stand in the text.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) key: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
+impl Member {
+    /// Whether the key is `name`, however it is escaped.
+    pub(crate) fn is(&self, text: &[u8], name: &str) -> bool {
+        let raw = &text[self.key.start + 1..self.key.end - 1];
+        raw == name.as_bytes()
+            || (raw.contains(&b'\\')
+                && serde_json::from_slice::<String>(&text[self.key.clone()])
+                    .is_ok_and(|key| key == name))
+    }
+}
+
+/// Walks the members of the object that opens at `start`, validating what it passes.
+pub(crate) struct Members<'a> {
+    text: &'a [u8],
+    pos: usize,
+    max_depth: usize,
+    first: bool,
+}
+
+impl<'a> Members<'a> {
+    /// `start` is the position of the opening brace; `max_depth` counts from that object on.
+    pub(crate) fn new(text: &'a [u8], start: usize, max_depth: usize) -> Self {
+        debug_assert_eq!(text.get(start), Some(&b'{'));
+        Self {
+            text,
+            pos: start + 1,
+            max_depth: max_depth.saturating_sub(1),
+            first: true,
+        }
+    }
+
+    /// The next member, or `None` behind the closing brace; [`Self::end`] then tells where that is.
+    pub(crate) fn next(&mut self) -> Result<Option<Member>, ScanError> {
+        let at = space(self.text, self.pos);
+        let at = match self.text.get(at) {
+            Some(b'}') => {
+                self.pos = at + 1;
+                return Ok(None);
+            }
+            Some(b',') if !self.first => space(self.text, at + 1),
+            Some(_) if self.first => at,
+            _ => return fail(at, self.text),
+        };
+        self.first = false;
+        let (key, start) = key(self.text, at)?;
+        let end = value(self.text, start, self.max_depth)?;
+        self.pos = end;
+        let value = start..end;
+        Ok(Some(Member { key, value }))
+    }
+
+    /// The position behind the last thing read.
+    pub(crate) fn end(&self) -> usize {
+        self.pos
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn is_json(text: &[u8]) -> bool {
+        let start = space(text, 0);
+        value(text, start, MAX_DEPTH).is_ok_and(|end| space(text, end) == text.len())
+    }
+
+    #[test]
+    fn accepts_json_and_nothing_else() {
+        for good in [
+            "0", "-0", "10", "1.5", "1e5", "1E-5", "0.0e+0", "true", "false", "null", "\"\"",
+            "\"\\u00e9\\n\"", "[]", "{}", "[ ]", "{ }", "[1,2]", "[[],{}]", "{\"a\":1}",
+            "{\"a\":{\"b\":[1,{\"c\":null}]}}", " [ 1 , 2 ] ",
+            "\"a string that is longer than the near part of a scan, with \\\" in it\"",
+        ] {
+            assert!(is_json(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "", " ", "01", "1.", ".5", "+1", "1e", "-", "tru", "nul", "\"", "\"\\x\"", "\"\\u12g4\"",
+            "[", "]", "[1,]", "[,1]", "[1 2]", "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}",
+            "{\"a\":1]", "[1}", "\"\u{1}\"", "1 2", "{} {}", "[]]", "'a'", "NaN",
+            "\"a string that is longer than the near part of a scan, with a tab\there\"",
+        ] {
+            assert!(!is_json(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nesting_has_a_limit_and_no_recursion() {
+        let nested = |n: usize| ["[".repeat(n), "]".repeat(n)].concat();
+        assert!(is_json(nested(MAX_DEPTH).as_bytes()));
+        let error = value(nested(MAX_DEPTH + 1).as_bytes(), 0, MAX_DEPTH).unwrap_err();
+        assert_eq!(error.kind, ScanErrorKind::Depth);
+        assert_eq!(error.offset, MAX_DEPTH);
+        assert!(value("[".repeat(10_000_000).as_bytes(), 0, 10_000_000).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json_on_near_json(text in "[\\[\\]{}:,\"\\\\u0-9a-e.\\-+ tfn]{0,40}") {
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(is_json(text.as_bytes()), theirs, "{}", text);
+        }
+    }
+}
