@@ -84,7 +84,11 @@ pub struct ErrorObject {
     /// One concise sentence for a person.
     pub message: String,
     /// What a program may need to know about it; any JSON.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub data: Option<RawJson>,
 }
 
@@ -139,6 +143,9 @@ mod tests {
         let error: ErrorObject = serde_json::from_str(text).unwrap();
         assert_eq!(error.code, ErrorCode(-31999));
         assert_eq!(serde_json::to_string(&error).unwrap(), text);
-        assert_eq!(ErrorObject::internal("m").to_string(), "m [-32603 (internal error)]");
+        assert_eq!(
+            ErrorObject::internal("m").to_string(),
+            "m [-32603 (internal error)]"
+        );
     }
 }

@@ -141,7 +141,13 @@ mod tests {
     #[test]
     fn other_values_are_no_ids() {
         for json in [
-            "null", "true", "1.5", "[1]", "{}", "1e300", "9223372036854775808",
+            "null",
+            "true",
+            "1.5",
+            "[1]",
+            "{}",
+            "1e300",
+            "9223372036854775808",
         ] {
             assert!(id(json).is_err(), "{json}");
         }

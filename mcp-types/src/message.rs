@@ -268,7 +268,8 @@ impl fmt::Display for Message {
 }
 
 fn write_json<T: serde::Serialize + ?Sized>(out: &mut BytesMut, value: &T) {
-    serde_json::to_writer(out.writer(), value).expect("names and numbers serialise, and a buffer takes them");
+    serde_json::to_writer(out.writer(), value)
+        .expect("names and numbers serialise, and a buffer takes them");
 }
 
 fn write_id(out: &mut BytesMut, id: &RequestId) {

@@ -64,6 +64,11 @@ impl MethodName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the protocol itself defines this name, in any revision or official extension.
+    pub fn is_core(&self) -> bool {
+        known(&self.0).is_some()
+    }
 }
 
 macro_rules! names {
@@ -141,5 +146,17 @@ impl fmt::Debug for MethodName {
 impl fmt::Display for MethodName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for MethodName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for MethodName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(deserializer).map(|name| Self::from(&*name))
     }
 }

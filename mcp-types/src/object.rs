@@ -57,7 +57,10 @@ impl ObjectBuf {
 
     /// Whether this is `{}`.
     pub fn is_empty(&self) -> bool {
-        self.text.len() == 2 || self.text[1..self.text.len() - 1].iter().all(u8::is_ascii_whitespace)
+        self.text.len() == 2
+            || self.text[1..self.text.len() - 1]
+                .iter()
+                .all(u8::is_ascii_whitespace)
     }
 
     /// Appends a member.
@@ -66,7 +69,11 @@ impl ObjectBuf {
     ///
     /// # Errors
     /// What `T`'s own `Serialize` returns.
-    pub fn insert<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), serde_json::Error> {
+    pub fn insert<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<(), serde_json::Error> {
         let end = self.text.len();
         self.open_member(key);
         match serde_json::to_writer(&mut self.text, value) {
@@ -190,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_member_can_be_taken_out() {
-        let mut object = ObjectBuf::encode(&json!({ "a": 1, "b": { "_meta": 2 }, "c": 3 })).unwrap();
+        let mut object =
+            ObjectBuf::encode(&json!({ "a": 1, "b": { "_meta": 2 }, "c": 3 })).unwrap();
         assert!(object.take("_meta").is_none());
         assert_eq!(object.take("b").unwrap().as_str(), r#"{"_meta":2}"#);
         assert_eq!(object.take("a").unwrap().as_str(), "1");

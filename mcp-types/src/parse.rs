@@ -63,7 +63,12 @@ fn parse(frame: &Bytes, limits: ParseLimits) -> Result<Inbound, Malformed> {
     };
     if let Err(e) = std::str::from_utf8(frame) {
         let id = salvage_id(frame, 0);
-        return Err(Malformed::new(MalformedKind::NotUtf8, id, e.valid_up_to(), frame));
+        return Err(Malformed::new(
+            MalformedKind::NotUtf8,
+            id,
+            e.valid_up_to(),
+            frame,
+        ));
     }
     let marked = frame.starts_with("\u{feff}".as_bytes());
     let start = space(frame, if marked { 3 } else { 0 });
@@ -77,7 +82,12 @@ fn parse(frame: &Bytes, limits: ParseLimits) -> Result<Inbound, Malformed> {
             let end = scan::value(frame, start, limits.depth)
                 .map_err(|e| broken(e, frame, start, limits.depth))?;
             expect_end(frame, end)?;
-            return Err(Malformed::new(MalformedKind::NotAMessage, None, start, frame));
+            return Err(Malformed::new(
+                MalformedKind::NotAMessage,
+                None,
+                start,
+                frame,
+            ));
         }
     };
     expect_end(frame, end)?;
@@ -121,17 +131,26 @@ fn batch(frame: &Bytes, start: usize, limits: ParseLimits) -> Result<(Inbound, u
     let mut pos = space(frame, start + 1);
     if frame.get(pos) == Some(&b']') {
         expect_end(frame, pos + 1)?;
-        return Err(Malformed::new(MalformedKind::EmptyBatch, None, start, frame));
+        return Err(Malformed::new(
+            MalformedKind::EmptyBatch,
+            None,
+            start,
+            frame,
+        ));
     }
     loop {
-        let end = scan::value(frame, pos, limits.depth - 1)
-            .map_err(|e| Malformed { id: None, ..broken(e, frame, pos, limits.depth) })?;
+        let end = scan::value(frame, pos, limits.depth - 1).map_err(|e| Malformed {
+            id: None,
+            ..broken(e, frame, pos, limits.depth)
+        })?;
         members.push(match frame[pos] {
             b'{' => message(frame, pos, limits.depth - 1).map(|(message, _)| message),
             _ => Err(Malformed::new(MalformedKind::NotAMessage, None, pos, frame)),
         });
         if members.len() > limits.batch {
-            let kind = MalformedKind::TooLong { limit: limits.batch };
+            let kind = MalformedKind::TooLong {
+                limit: limits.batch,
+            };
             return Err(Malformed::new(kind, None, pos, frame));
         }
         let next = space(frame, end);
@@ -167,7 +186,10 @@ fn message(frame: &Bytes, start: usize, depth: usize) -> Result<(Message, usize)
             b"error" => &mut envelope.error,
             key if key.contains(&b'\\') => {
                 let named = |name: &&str| member.is(frame, name);
-                match ["jsonrpc", "id", "method", "params", "result", "error"].iter().position(|n| named(&n)) {
+                match ["jsonrpc", "id", "method", "params", "result", "error"]
+                    .iter()
+                    .position(|n| named(&n))
+                {
                     Some(0) => &mut envelope.jsonrpc,
                     Some(1) => &mut envelope.id,
                     Some(2) => &mut envelope.method,
@@ -209,14 +231,19 @@ impl Envelope {
             Malformed::new(as_kind(fault), readable_id.clone(), offset, frame)
         };
 
-        if !self.jsonrpc.as_ref().is_some_and(|range| is_string(frame, range, "2.0")) {
+        if !self
+            .jsonrpc
+            .as_ref()
+            .is_some_and(|range| is_string(frame, range, "2.0"))
+        {
             return Err(fault(EnvelopeFault::Version, self.jsonrpc.as_ref()));
         }
         if let Some(method) = &self.method {
             if let Some(range) = self.result.as_ref().or(self.error.as_ref()) {
                 return Err(fault(EnvelopeFault::Ambiguous, Some(range)));
             }
-            let name = string(frame, method).ok_or_else(|| fault(EnvelopeFault::Method, Some(method)))?;
+            let name =
+                string(frame, method).ok_or_else(|| fault(EnvelopeFault::Method, Some(method)))?;
             let params = match &self.params {
                 Some(range) if !is_object(range) => {
                     return Err(fault(EnvelopeFault::Params, Some(range)));
@@ -225,7 +252,10 @@ impl Envelope {
             };
             let method = MethodName::from(&*name);
             return match id {
-                None => Ok(Message::Notification(NotificationMessage { method, params })),
+                None => Ok(Message::Notification(NotificationMessage {
+                    method,
+                    params,
+                })),
                 Some(Ok(id)) => Ok(Message::Request(RequestMessage { id, method, params })),
                 Some(Err(())) => Err(fault(EnvelopeFault::Id, self.id.as_ref())),
             };
@@ -233,8 +263,10 @@ impl Envelope {
         let outcome = match (&self.result, &self.error) {
             (Some(range), None) if is_object(range) => Ok(raw(range)),
             (Some(range), None) => return Err(fault(EnvelopeFault::Result, Some(range))),
-            (None, Some(range)) => Err(serde_json::from_slice::<ErrorObject>(&frame[range.clone()])
-                .map_err(|_| fault(EnvelopeFault::Error, Some(range)))?),
+            (None, Some(range)) => {
+                Err(serde_json::from_slice::<ErrorObject>(&frame[range.clone()])
+                    .map_err(|_| fault(EnvelopeFault::Error, Some(range)))?)
+            }
             (Some(_), Some(range)) => return Err(fault(EnvelopeFault::Ambiguous, Some(range))),
             (None, None) => return Err(fault(EnvelopeFault::Method, None)),
         };
@@ -272,7 +304,10 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Inbound {
-        Inbound::parse(Bytes::copy_from_slice(text.as_bytes()), ParseLimits::default())
+        Inbound::parse(
+            Bytes::copy_from_slice(text.as_bytes()),
+            ParseLimits::default(),
+        )
     }
 
     fn malformed(text: &str) -> Malformed {
@@ -287,7 +322,11 @@ mod tests {
         let id = RequestId::Number(1);
         assert_eq!(
             parse(r#"{"params":{"a":[1]},"method":"m","id":1,"jsonrpc":"2.0","x":{}}"#),
-            Inbound::Message(Message::request(1, "m", RawJson::parse(r#"{"a":[1]}"#).ok()))
+            Inbound::Message(Message::request(
+                1,
+                "m",
+                RawJson::parse(r#"{"a":[1]}"#).ok()
+            ))
         );
         assert_eq!(
             parse("\u{feff} {\"jsonrpc\":\"2.0\",\"method\":\"m\"} \r"),
@@ -299,7 +338,9 @@ mod tests {
         );
         for null in ["", r#""id":null,"#] {
             assert_eq!(
-                parse(&format!(r#"{{"jsonrpc":"2.0",{null}"error":{{"code":1,"message":"m"}}}}"#)),
+                parse(&format!(
+                    r#"{{"jsonrpc":"2.0",{null}"error":{{"code":1,"message":"m"}}}}"#
+                )),
                 Inbound::Message(Message::error(None, ErrorObject::new(1, "m"))),
             );
         }
@@ -316,26 +357,106 @@ mod tests {
         use MalformedKind as K;
         let cases = [
             ("nonsense", K::NotJson, None, Some(-32700)),
-            (r#"{"jsonrpc":"2.0","id":7,"method":"m""#, K::NotJson, Some(7), Some(-32700)),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"m""#,
+                K::NotJson,
+                Some(7),
+                Some(-32700),
+            ),
             ("{} {}", K::Request(F::Version), None, Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":7,"method":"m"} x"#, K::NotJson, None, Some(-32700)),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"m"} x"#,
+                K::NotJson,
+                None,
+                Some(-32700),
+            ),
             ("1", K::NotAMessage, None, Some(-32600)),
             ("[]", K::EmptyBatch, None, Some(-32600)),
-            (r#"{"jsonrpc":"1.0","id":7,"method":"m"}"#, K::Request(F::Version), Some(7), Some(-32600)),
-            (r#"{"id":7,"method":"m"}"#, K::Request(F::Version), Some(7), Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":7}"#, K::Request(F::Method), Some(7), Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":7,"method":1}"#, K::Request(F::Method), Some(7), Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":7,"method":"m","params":[1]}"#, K::Request(F::Params), Some(7), Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":7,"method":"m","params":null}"#, K::Request(F::Params), Some(7), Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":null,"method":"m"}"#, K::Request(F::Id), None, Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":1.5,"method":"m"}"#, K::Request(F::Id), None, Some(-32600)),
-            (r#"{"jsonrpc":"2.0","id":7,"method":"m","result":{}}"#, K::Request(F::Ambiguous), Some(7), Some(-32600)),
-            (r#"{"jsonrpc":"2.0","method":"m","params":1}"#, K::Notification(F::Params), None, None),
+            (
+                r#"{"jsonrpc":"1.0","id":7,"method":"m"}"#,
+                K::Request(F::Version),
+                Some(7),
+                Some(-32600),
+            ),
+            (
+                r#"{"id":7,"method":"m"}"#,
+                K::Request(F::Version),
+                Some(7),
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7}"#,
+                K::Request(F::Method),
+                Some(7),
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":1}"#,
+                K::Request(F::Method),
+                Some(7),
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"m","params":[1]}"#,
+                K::Request(F::Params),
+                Some(7),
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"m","params":null}"#,
+                K::Request(F::Params),
+                Some(7),
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"m"}"#,
+                K::Request(F::Id),
+                None,
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1.5,"method":"m"}"#,
+                K::Request(F::Id),
+                None,
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"m","result":{}}"#,
+                K::Request(F::Ambiguous),
+                Some(7),
+                Some(-32600),
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"m","params":1}"#,
+                K::Notification(F::Params),
+                None,
+                None,
+            ),
             (r#"{"method":"m"}"#, K::Notification(F::Version), None, None),
-            (r#"{"jsonrpc":"2.0","id":7,"result":[]}"#, K::Response(F::Result), Some(7), None),
-            (r#"{"jsonrpc":"2.0","result":{}}"#, K::Response(F::Id), None, None),
-            (r#"{"jsonrpc":"2.0","id":7,"error":{"code":"x"}}"#, K::Response(F::Error), Some(7), None),
-            (r#"{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":""},"result":{}}"#, K::Response(F::Ambiguous), Some(7), None),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"result":[]}"#,
+                K::Response(F::Result),
+                Some(7),
+                None,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","result":{}}"#,
+                K::Response(F::Id),
+                None,
+                None,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"error":{"code":"x"}}"#,
+                K::Response(F::Error),
+                Some(7),
+                None,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"error":{"code":1,"message":""},"result":{}}"#,
+                K::Response(F::Ambiguous),
+                Some(7),
+                None,
+            ),
         ];
         for (text, kind, id, code) in cases {
             if text == "{} {}" {
@@ -347,7 +468,10 @@ mod tests {
             assert_eq!(malformed.kind, kind, "{text}");
             assert_eq!(malformed.id, id.map(RequestId::Number), "{text}");
             let reply = malformed.reply().map(|m| match m {
-                Message::Response(ResponseMessage { id, outcome: Err(e) }) => (id, e.code.0),
+                Message::Response(ResponseMessage {
+                    id,
+                    outcome: Err(e),
+                }) => (id, e.code.0),
                 other => panic!("{other:?}"),
             });
             assert_eq!(reply, code.map(|c| (malformed.id, c)), "{text}");
@@ -356,12 +480,19 @@ mod tests {
 
     #[test]
     fn a_batch_is_judged_member_by_member() {
-        let Inbound::Batch(members) = parse(r#"[{"jsonrpc":"2.0","method":"a"}, 1, {"id":2}]"#) else {
+        let Inbound::Batch(members) = parse(r#"[{"jsonrpc":"2.0","method":"a"}, 1, {"id":2}]"#)
+        else {
             panic!()
         };
         assert_eq!(members[0], Ok(Message::notification("a", None)));
-        assert_eq!(members[1].as_ref().unwrap_err().kind, MalformedKind::NotAMessage);
-        assert_eq!(members[2].as_ref().unwrap_err().id, Some(RequestId::Number(2)));
+        assert_eq!(
+            members[1].as_ref().unwrap_err().kind,
+            MalformedKind::NotAMessage
+        );
+        assert_eq!(
+            members[2].as_ref().unwrap_err().id,
+            Some(RequestId::Number(2))
+        );
         assert_eq!(malformed("[{}").kind, MalformedKind::NotJson);
     }
 

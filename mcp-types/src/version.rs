@@ -96,8 +96,9 @@ impl Serialize for ProtocolVersion {
 impl<'de> Deserialize<'de> for ProtocolVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::from_name(&name)
-            .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&name), &"a known revision"))
+        Self::from_name(&name).ok_or_else(|| {
+            de::Error::invalid_value(de::Unexpected::Str(&name), &"a known revision")
+        })
     }
 }
 

@@ -1,0 +1,422 @@
+//! What each side is able to do.
+//!
+//! Capabilities are open sets: a key without a field here is kept in `other` and written again, at every level.
+//! `{}` and absence differ everywhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::raw::RawJson;
+
+/// A struct of optional members that keeps the members it does not know.
+macro_rules! capability {
+    (
+        $(#[$doc:meta])*
+        $name:ident {
+            $($(#[$field_doc:meta])* $field:ident($key:literal): $kind:ident $(<$ty:ty>)?,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: capability!(@type $kind $($ty)?),)*
+            /// Members without a field here, as they were read.
+            pub other: BTreeMap<String, RawJson>,
+        }
+
+        impl $name {
+            /// Nothing declared: `{}`.
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $(capability! { @setter $kind $field $($ty)? })*
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                $(capability!(@write $kind map, $key, &self.$field);)*
+                for (key, value) in &self.other {
+                    map.serialize_entry(key, value)?;
+                }
+                map.end()
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Members;
+                impl<'de> Visitor<'de> for Members {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str(concat!("the object ", stringify!($name)))
+                    }
+
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
+                        let mut read = $name::default();
+                        while let Some(key) = map.next_key::<String>()? {
+                            match key.as_str() {
+                                $($key => read.$field = map.next_value::<Option<_>>()?.unwrap_or_default(),)*
+                                _ => {
+                                    let value = map.next_value()?;
+                                    read.other.insert(key, value);
+                                }
+                            }
+                        }
+                        Ok(read)
+                    }
+                }
+                deserializer.deserialize_map(Members)
+            }
+        }
+    };
+    (@type opt $ty:ty) => { Option<$ty> };
+    (@type mark) => { Option<RawJson> };
+    (@type flag) => { bool };
+    (@type map) => { BTreeMap<String, RawJson> };
+    (@setter opt $field:ident $ty:ty) => {
+        #[doc = concat!("Declares `", stringify!($field), "`.")]
+        #[must_use]
+        pub fn $field(mut self, $field: $ty) -> Self {
+            self.$field = Some($field);
+            self
+        }
+    };
+    // `{}` in every revision so far.
+    (@setter mark $field:ident) => {
+        #[doc = concat!("Declares `", stringify!($field), "`.")]
+        #[must_use]
+        pub fn $field(mut self) -> Self {
+            self.$field = Some(RawJson::EMPTY_OBJECT);
+            self
+        }
+    };
+    (@setter flag $field:ident) => {
+        #[doc = concat!("Sets `", stringify!($field), "`.")]
+        #[must_use]
+        pub fn $field(mut self, $field: bool) -> Self {
+            self.$field = $field;
+            self
+        }
+    };
+    (@setter map $field:ident) => {
+        #[doc = concat!("Adds to `", stringify!($field), "`; the settings are a JSON object, often empty.")]
+        #[must_use]
+        pub fn $field(mut self, name: impl Into<String>, settings: impl Into<RawJson>) -> Self {
+            self.$field.insert(name.into(), settings.into());
+            self
+        }
+    };
+    (@write flag $map:ident, $key:literal, $value:expr) => {
+        if *$value {
+            $map.serialize_entry($key, &true)?;
+        }
+    };
+    (@write map $map:ident, $key:literal, $value:expr) => {
+        if !$value.is_empty() {
+            $map.serialize_entry($key, $value)?;
+        }
+    };
+    (@write $kind:ident $map:ident, $key:literal, $value:expr) => {
+        if let Some(value) = $value {
+            $map.serialize_entry($key, value)?;
+        }
+    };
+}
+
+capability! {
+    /// What a client is able to do.
+    ///
+    /// Legacy: declared once, in `initialize`. Modern: declared by every request, and never inferred from an earlier one (TRAP-29).
+    ClientCapabilities {
+        /// It tells its roots (deprecated since 2026-07-28).
+        roots("roots"): opt<RootsCapability>,
+        /// It asks its model on the server's behalf (deprecated since 2026-07-28).
+        sampling("sampling"): opt<SamplingCapability>,
+        /// It asks its user on the server's behalf (since 2025-06-18).
+        elicitation("elicitation"): opt<ElicitationCapability>,
+        /// It runs requests as tasks (2025-11-25 only).
+        tasks("tasks"): opt<TasksCapability>,
+        /// Features outside the protocol, by name.
+        experimental("experimental"): map,
+        /// Settings of extensions, by identifier (since 2026-07-28; tolerated before).
+        extensions("extensions"): map,
+    }
+}
+
+capability! {
+    /// What a server is able to do. Legacy: the answer to `initialize`. Modern: the answer to `server/discover`.
+    ServerCapabilities {
+        /// It has tools.
+        tools("tools"): opt<ToolsCapability>,
+        /// It has resources.
+        resources("resources"): opt<ResourcesCapability>,
+        /// It has prompts.
+        prompts("prompts"): opt<PromptsCapability>,
+        /// It sends log messages (deprecated since 2026-07-28).
+        logging("logging"): mark,
+        /// It completes arguments (since 2025-03-26; before, the method had no capability).
+        completions("completions"): mark,
+        /// It runs requests as tasks (2025-11-25 only).
+        tasks("tasks"): opt<TasksCapability>,
+        /// Features outside the protocol, by name.
+        experimental("experimental"): map,
+        /// Settings of extensions, by identifier (since 2026-07-28; tolerated before).
+        extensions("extensions"): map,
+    }
+}
+
+capability! {
+    /// The client's `roots`.
+    RootsCapability {
+        /// It says when they change (legacy only).
+        list_changed("listChanged"): flag,
+    }
+}
+
+capability! {
+    /// The client's `sampling`.
+    SamplingCapability {
+        /// It includes context of servers (since 2025-11-25).
+        context("context"): mark,
+        /// Its model calls tools (since 2025-11-25).
+        tools("tools"): mark,
+    }
+}
+
+capability! {
+    /// The client's `elicitation`: `{}` means form (TRAP-15); [`ClientCapabilities::elicits_form`] knows.
+    ElicitationCapability {
+        /// It shows forms.
+        form("form"): mark,
+        /// It opens URLs.
+        url("url"): mark,
+    }
+}
+
+capability! {
+    /// The server's `tools`.
+    ToolsCapability {
+        /// It says when the list changes.
+        list_changed("listChanged"): flag,
+    }
+}
+
+capability! {
+    /// The server's `resources`.
+    ResourcesCapability {
+        /// It says when a single resource changes, to whoever subscribed.
+        subscribe("subscribe"): flag,
+        /// It says when the list changes.
+        list_changed("listChanged"): flag,
+    }
+}
+
+capability! {
+    /// The server's `prompts`.
+    PromptsCapability {
+        /// It says when the list changes.
+        list_changed("listChanged"): flag,
+    }
+}
+
+capability! {
+    /// `tasks` of either side (2025-11-25 only).
+    TasksCapability {
+        /// It lists its tasks.
+        list("list"): mark,
+        /// It cancels tasks.
+        cancel("cancel"): mark,
+        /// Which requests may become tasks.
+        requests("requests"): opt<TaskRequestsCapability>,
+    }
+}
+
+capability! {
+    /// Which requests may become tasks (2025-11-25 only).
+    TaskRequestsCapability {
+        /// A server's: `{call?}`.
+        tools("tools"): opt<TaskToolsCapability>,
+        /// A client's: `{createMessage?}`.
+        sampling("sampling"): opt<TaskSamplingCapability>,
+        /// A client's: `{create?}`.
+        elicitation("elicitation"): opt<TaskElicitationCapability>,
+    }
+}
+
+capability! {
+    /// Tool requests that may become tasks (2025-11-25 only).
+    TaskToolsCapability {
+        /// `tools/call`.
+        call("call"): mark,
+    }
+}
+
+capability! {
+    /// Sampling requests that may become tasks (2025-11-25 only).
+    TaskSamplingCapability {
+        /// `sampling/createMessage`.
+        create_message("createMessage"): mark,
+    }
+}
+
+capability! {
+    /// Elicitation requests that may become tasks (2025-11-25 only).
+    TaskElicitationCapability {
+        /// `elicitation/create`.
+        create("create"): mark,
+    }
+}
+
+impl ClientCapabilities {
+    /// Whether the client tells its roots.
+    pub fn lists_roots(&self) -> bool {
+        self.roots.is_some()
+    }
+
+    /// Whether the client samples at all.
+    pub fn samples(&self) -> bool {
+        self.sampling.is_some()
+    }
+
+    /// Whether a sampling request may carry tools (REQ-SAMP-02).
+    pub fn samples_with_tools(&self) -> bool {
+        self.sampling.as_ref().is_some_and(|s| s.tools.is_some())
+    }
+
+    /// Whether a sampling request may ask for context of servers (REQ-SAMP-02).
+    pub fn samples_with_context(&self) -> bool {
+        self.sampling.as_ref().is_some_and(|s| s.context.is_some())
+    }
+
+    /// Whether the client shows forms: `form` declared, or neither mode (REQ-CAP-10).
+    pub fn elicits_form(&self) -> bool {
+        self.elicitation
+            .as_ref()
+            .is_some_and(|e| e.form.is_some() || e.url.is_none())
+    }
+
+    /// Whether the client opens URLs.
+    pub fn elicits_url(&self) -> bool {
+        self.elicitation.as_ref().is_some_and(|e| e.url.is_some())
+    }
+
+    /// The settings of an extension, if it is declared.
+    pub fn extension(&self, id: &str) -> Option<&RawJson> {
+        self.extensions.get(id)
+    }
+
+    /// What of `required` is not declared here: the `requiredCapabilities` of error -32021; `None` if nothing is missing.
+    pub fn missing(&self, required: &Self) -> Option<Self> {
+        let mut missing = Self::new();
+        if required.lists_roots() && !self.lists_roots() {
+            missing.roots.clone_from(&required.roots);
+        }
+        if let Some(wanted) = &required.sampling {
+            let short = SamplingCapability {
+                context: wanted
+                    .context
+                    .clone()
+                    .filter(|_| !self.samples_with_context()),
+                tools: wanted.tools.clone().filter(|_| !self.samples_with_tools()),
+                other: BTreeMap::new(),
+            };
+            if !self.samples() || short != SamplingCapability::new() {
+                missing.sampling = Some(short);
+            }
+        }
+        if required.elicits_form() && !self.elicits_form() {
+            missing.elicitation = Some(ElicitationCapability::new().form());
+        }
+        if required.elicits_url() && !self.elicits_url() {
+            missing.elicitation = Some(missing.elicitation.unwrap_or_default().url());
+        }
+        if required.tasks.is_some() && self.tasks.is_none() {
+            missing.tasks.clone_from(&required.tasks);
+        }
+        let absent = |wanted: &BTreeMap<String, RawJson>, have: &BTreeMap<String, RawJson>| {
+            let mut absent = wanted.clone();
+            absent.retain(|key, _| !have.contains_key(key));
+            absent
+        };
+        missing.experimental = absent(&required.experimental, &self.experimental);
+        missing.extensions = absent(&required.extensions, &self.extensions);
+        missing.other = absent(&required.other, &self.other);
+        (missing != Self::new()).then_some(missing)
+    }
+}
+
+impl ServerCapabilities {
+    /// The settings of an extension, if it is declared.
+    pub fn extension(&self, id: &str) -> Option<&RawJson> {
+        self.extensions.get(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(json: &str) -> ClientCapabilities {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn unknown_members_survive_at_every_level() {
+        // REQ-JRPC-07, TRAP-07
+        let text = r#"{"roots":{"x":1},"sampling":{"tools":{"deep":[1.0]}},"tasks":{"requests":{"tools":{"call":{}},"y":{}}},"com.example/z":null}"#;
+        assert_eq!(serde_json::to_string(&client(text)).unwrap(), text);
+        let text = r#"{"tools":{"listChanged":true,"x":1},"logging":{},"y":[]}"#;
+        let server: ServerCapabilities = serde_json::from_str(text).unwrap();
+        assert!(server.tools.as_ref().unwrap().list_changed);
+        assert_eq!(serde_json::to_string(&server).unwrap(), text);
+    }
+
+    #[test]
+    fn four_answers_to_can_i_send_a_form() {
+        // TRAP-15, REQ-CAP-10
+        for (json, form, url) in [
+            ("{}", false, false),
+            (r#"{"elicitation":{}}"#, true, false),
+            (r#"{"elicitation":{"form":{}}}"#, true, false),
+            (r#"{"elicitation":{"url":{}}}"#, false, true),
+            (r#"{"elicitation":{"url":{},"form":{}}}"#, true, true),
+        ] {
+            let caps = client(json);
+            assert_eq!(
+                (caps.elicits_form(), caps.elicits_url()),
+                (form, url),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        // TRAP-18
+        let required = ClientCapabilities::new()
+            .sampling(SamplingCapability::new().tools())
+            .elicitation(ElicitationCapability::new())
+            .extensions("com.example/x", RawJson::EMPTY_OBJECT);
+        let missing = client(r#"{"sampling":{},"extensions":{"com.example/x":{}}}"#)
+            .missing(&required)
+            .unwrap();
+        assert_eq!(
+            serde_json::to_string(&missing).unwrap(),
+            r#"{"sampling":{"tools":{}},"elicitation":{"form":{}}}"#
+        );
+        assert_eq!(required.missing(&required), None);
+        let all = ClientCapabilities::new()
+            .missing(&ClientCapabilities::new().sampling(SamplingCapability::new()));
+        assert_eq!(
+            serde_json::to_string(&all.unwrap()).unwrap(),
+            r#"{"sampling":{}}"#
+        );
+    }
+}
