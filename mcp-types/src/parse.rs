@@ -120,7 +120,12 @@ pub(crate) fn salvage_id(frame: &[u8], start: usize) -> Option<RequestId> {
     let mut members = Members::new(frame, start, scan::MAX_DEPTH);
     while let Ok(Some(member)) = members.next() {
         if member.is(frame, "id") {
-            return serde_json::from_slice(&frame[member.value]).ok();
+            // Where the text breaks off behind a number, more digits may be missing.
+            let next = space(frame, member.value.end);
+            return match frame.get(next) {
+                Some(b',' | b'}') => serde_json::from_slice(&frame[member.value]).ok(),
+                _ => None,
+            };
         }
     }
     None
@@ -185,10 +190,9 @@ fn message(frame: &Bytes, start: usize, depth: usize) -> Result<(Message, usize)
             b"result" => &mut envelope.result,
             b"error" => &mut envelope.error,
             key if key.contains(&b'\\') => {
-                let named = |name: &&str| member.is(frame, name);
                 match ["jsonrpc", "id", "method", "params", "result", "error"]
                     .iter()
-                    .position(|n| named(&n))
+                    .position(|name| member.is(frame, name))
                 {
                     Some(0) => &mut envelope.jsonrpc,
                     Some(1) => &mut envelope.id,
