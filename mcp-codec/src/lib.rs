@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+#[cfg(feature = "tokio")]
+mod framed;
+mod line;
+mod lines;
+
+#[cfg(feature = "tokio")]
+pub use framed::{Joined, framed, framed_split, framed_split_with, framed_with};
+pub use line::LineCodec;
+pub use lines::Lines;
