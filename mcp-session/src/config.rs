@@ -1,0 +1,113 @@
+//! What a session is told once, when it is made.
+
+use std::time::Duration;
+
+use mcp_types::{ClientCapabilities, Implementation, LogLevel, ServerCapabilities};
+
+/// Which era a client opens a connection in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum EraChoice {
+    /// Asks with `server/discover` and falls back to `initialize` on the same connection.
+    #[default]
+    Auto,
+    /// `initialize` only.
+    Legacy,
+    /// `server/discover` only.
+    Modern,
+}
+
+/// Bounds of a session; every one of them is on, and none can be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Requests of the peer that may be unanswered at a time; one more is refused. Default 1,024.
+    pub incoming_requests: usize,
+    /// Own requests that may be unanswered at a time; one more is a local error. Default 65,536.
+    pub outgoing_requests: usize,
+    /// How long a request may wait for its answer. Default 60 s.
+    pub request_timeout: Duration,
+    /// How long it may wait in all, however much progress prolongs it and however many rounds it takes. Default 1 h.
+    pub request_total: Duration,
+    /// How long a client waits for the answer to `server/discover` before it tries `initialize`. Default 10 s.
+    pub probe_timeout: Duration,
+    /// How long a client waits for the answer to `initialize`. Default 30 s.
+    pub handshake_timeout: Duration,
+    /// Input rounds of one request, as a client. Default 10.
+    pub rounds: u32,
+    /// Questions in one input round. Default 64.
+    pub round_inputs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            incoming_requests: 1024,
+            outgoing_requests: 65_536,
+            request_timeout: Duration::from_secs(60),
+            request_total: Duration::from_secs(3600),
+            probe_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(30),
+            rounds: 10,
+            round_inputs: 64,
+        }
+    }
+}
+
+/// A client's side of a session.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Who the client is.
+    pub info: Implementation,
+    /// What the client can do when it is asked.
+    pub capabilities: ClientCapabilities,
+    /// How the connection is opened.
+    pub era: EraChoice,
+    /// The lowest level of log messages wanted; `None` asks for nothing.
+    ///
+    /// Legacy: sent once by `logging/setLevel`, if the server logs. Modern: stamped on every request.
+    pub log_level: Option<LogLevel>,
+    /// The session's bounds.
+    pub limits: Limits,
+}
+
+impl ClientConfig {
+    /// A client without capabilities.
+    pub fn new(info: Implementation) -> Self {
+        Self {
+            info,
+            capabilities: ClientCapabilities::default(),
+            era: EraChoice::default(),
+            log_level: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A server's side of a session.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Who the server is.
+    pub info: Implementation,
+    /// What the server offers.
+    pub capabilities: ServerCapabilities,
+    /// How to use the server, for a model to read.
+    pub instructions: Option<String>,
+    /// The lowest level that a legacy client gets before it has said what it wants. Default info.
+    pub log_level: LogLevel,
+    /// The session's bounds.
+    pub limits: Limits,
+}
+
+impl ServerConfig {
+    /// A server without capabilities.
+    pub fn new(info: Implementation) -> Self {
+        Self {
+            info,
+            capabilities: ServerCapabilities::default(),
+            instructions: None,
+            log_level: LogLevel::Info,
+            limits: Limits::default(),
+        }
+    }
+}

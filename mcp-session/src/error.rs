@@ -1,0 +1,169 @@
+//! Errors, sorted by whose fault they are.
+
+use std::time::Duration;
+
+use mcp_types::{EnvelopeFault, ErrorObject, MethodName};
+
+/// Why a request of ours did not succeed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The peer answered with an error.
+    #[error("refused: {0}")]
+    Refused(#[from] ErrorObject),
+    /// We cancelled it.
+    #[error("cancelled")]
+    Cancelled,
+    /// No answer in time; the peer was told to stop.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The connection ended before the answer came.
+    #[error("connection lost before the answer: {0}")]
+    ConnectionLost(String),
+    /// The answer broke the protocol.
+    #[error("the peer misbehaved: {0}")]
+    Misbehaved(#[from] PeerMisbehaved),
+    /// The peer asked for input, and the handler that should give it failed.
+    #[error("no input for `{method}`: {error}")]
+    InputFailed {
+        /// What was asked for.
+        method: MethodName,
+        /// What the handler said.
+        error: ErrorObject,
+    },
+    /// The request could not be sent as it was made.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The peer refused to open it.
+    #[error("refused: {0}")]
+    Refused(ErrorObject),
+    /// The two sides share no protocol version.
+    #[error("no common protocol version: the server offers {}", .offered.join(", "))]
+    NoCommonVersion {
+        /// What the server offered.
+        offered: Vec<String>,
+    },
+    /// No answer to the handshake.
+    #[error("no answer to the handshake within {0:?}")]
+    TimedOut(Duration),
+    /// The connection ended during the handshake.
+    #[error("connection lost during the handshake: {0}")]
+    ConnectionLost(String),
+    /// The answer broke the protocol.
+    #[error("the peer misbehaved: {0}")]
+    Misbehaved(PeerMisbehaved),
+}
+
+/// A rule of the protocol that the other side broke; the connection goes on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerMisbehaved {
+    /// A response that is not one.
+    #[error("malformed response: {0}")]
+    MalformedResponse(EnvelopeFault),
+    /// A response with an id that no request is waiting under: never asked, or too late.
+    #[error("response to no request")]
+    UnknownResponse,
+    /// Progress for no request, or not increasing.
+    #[error("progress for no request, or not increasing")]
+    StrayProgress,
+    /// A result that is not of the method's type.
+    #[error("result of `{method}` has the wrong shape: {reason}")]
+    ResultShape {
+        /// The method.
+        method: MethodName,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// A `resultType` nobody agreed on (REQ-JRPC-11).
+    #[error("unknown result type {0:?}")]
+    UnknownResultType(String),
+    /// An input round that breaks its rules.
+    #[error("invalid input round: {0}")]
+    InputRound(&'static str),
+    /// More input rounds than the limit.
+    #[error("more than {0} input rounds")]
+    TooManyRounds(u32),
+    /// A request in an era in which the peer must send none (REQ-JRPC-12).
+    #[error("request `{0}` from a side that must not send one")]
+    ForbiddenRequest(MethodName),
+    /// A batch outside of a 2025-03-26 session (REQ-BATCH-06).
+    #[error("batch outside of a 2025-03-26 session")]
+    Batch,
+}
+
+/// The program asked for something that the protocol or the state of the session does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiMisuse {
+    /// The handshake is not finished, or the session is closed.
+    #[error("the session is not open")]
+    NotOpen,
+    /// As many requests are in flight as the limit allows.
+    #[error("{0} requests are in flight already")]
+    TooManyRequests(usize),
+    /// Parameters that do not serialise as a JSON object.
+    #[error("parameters of `{method}` are not an object: {reason}")]
+    Params {
+        /// The method.
+        method: MethodName,
+        /// What the serialiser said.
+        reason: String,
+    },
+    /// The peer did not declare the capability that the method needs.
+    #[error("`{method}` needs the capability `{capability}`, which the peer did not declare")]
+    MissingCapability {
+        /// The method.
+        method: MethodName,
+        /// The capability's name, dotted.
+        capability: &'static str,
+    },
+    /// A server cannot send requests to a modern client (REQ-JRPC-12).
+    #[error("a modern client takes no requests")]
+    ModernClient,
+    /// The request on whose behalf this would be has ended.
+    #[error("the request it belongs to has ended")]
+    Ended,
+    /// The method takes no input rounds (REQ-MRTR-01).
+    #[error("`{0}` cannot ask for input")]
+    NoInputHere(MethodName),
+}
+
+/// Why a notification was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSent {
+    /// The peer did not ask for it: below its log level, or without a progress token.
+    #[error("the peer did not ask for it")]
+    Unwanted,
+    /// Progress that does not exceed what was reported before (REQ-PROG-03).
+    #[error("progress must increase")]
+    NotIncreasing,
+    /// The request it belongs to has ended.
+    #[error("the request it belongs to has ended")]
+    Ended,
+    /// The request it belongs to waits for input; between the rounds nothing can be sent.
+    #[error("the request it belongs to waits for input")]
+    Parked,
+    /// Not both sides declared the extension that carries a program's own notifications to a modern peer.
+    #[error("not both sides declared io.mcp-stack/notifications")]
+    NotNegotiated,
+    /// There is nobody to send it to outside of a request: no handshake yet, or a modern peer.
+    #[error("the peer takes no notifications outside of a request")]
+    NoSession,
+    /// The protocol does not let this side send this notification here.
+    #[error("this side may not send it here")]
+    Forbidden,
+    /// Parameters that do not serialise as a JSON object.
+    #[error("the parameters are not a JSON object")]
+    Params,
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+}

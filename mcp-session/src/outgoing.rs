@@ -1,0 +1,339 @@
+//! Requests of ours: each ends exactly once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use mcp_types::{
+    Era, ErrorObject, LogLevel, Message, Meta, MethodName, ObjectBuf, Outbound, ProgressToken,
+    RawJson, RequestId,
+};
+
+use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
+use crate::event::{CallKey, Event, IncomingKey, Progress};
+use crate::rounds::{Gathering, takes_input};
+use crate::session::{Session, Side};
+use crate::text;
+
+/// How a request of ours is to be made; the default is plain.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// Whether progress is wanted.
+    pub progress: bool,
+    /// How long to wait for the answer; `None` for [`Limits::request_timeout`](crate::Limits::request_timeout).
+    pub timeout: Option<Duration>,
+    /// How long to wait in all; `None` for [`Limits::request_total`](crate::Limits::request_total).
+    pub total: Option<Duration>,
+    /// Whether progress starts the wait again (REQ-TMO-02); `total` stays.
+    pub reset_on_progress: bool,
+    /// The log level for this request in the modern era; `None` for the client's.
+    pub log_level: Option<LogLevel>,
+    /// More keys for `_meta`; reserved ones are the engine's and ignored here.
+    pub meta: Option<Meta>,
+    /// The request of the peer's on whose behalf this one is made.
+    pub related: Option<IncomingKey>,
+}
+
+/// The table of requests of ours that are not answered.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    calls: HashMap<CallKey, Call>,
+    /// By the id that is on the wire now; the id is also the progress token.
+    by_id: HashMap<i64, CallKey>,
+    deadlines: BTreeSet<(Instant, CallKey)>,
+    /// The last id given out; ids are never used again, for a cancelled one may never be answered (REQ-ID-06).
+    last_id: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: MethodName,
+    /// As they went out; kept only where a retry may need them.
+    pub(crate) params: Option<RawJson>,
+    /// The id on the wire, or what is gathered between two of them.
+    pub(crate) state: CallState,
+    pub(crate) era: Era,
+    pub(crate) round: u32,
+    progress: bool,
+    last_progress: f64,
+    log_level: Option<LogLevel>,
+    meta: Option<Meta>,
+    timeout: Duration,
+    reset_on_progress: bool,
+    /// When the wait for this answer is over: never later than `give_up`.
+    deadline: Instant,
+    give_up: Instant,
+    started: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) enum CallState {
+    Waiting(i64),
+    Gathering(Gathering),
+}
+
+impl Outgoing {
+    pub(crate) fn next_id(&mut self) -> i64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
+        self.calls.get_mut(&key)
+    }
+
+    fn call_of(&self, id: &RequestId) -> Option<CallKey> {
+        match id {
+            RequestId::Number(n) => self.by_id.get(n).copied(),
+            RequestId::String(_) => None,
+        }
+    }
+
+    fn set_deadline(&mut self, key: CallKey, deadline: Instant) {
+        if let Some(call) = self.calls.get_mut(&key) {
+            self.deadlines.remove(&(call.deadline, key));
+            call.deadline = deadline.min(call.give_up);
+            self.deadlines.insert((call.deadline, key));
+        }
+    }
+
+    /// Takes the call off the wire for as long as its inputs are gathered; only the hard limit runs on.
+    pub(crate) fn start_gathering(&mut self, key: CallKey, gathering: Gathering) {
+        if let Some(call) = self.calls.get_mut(&key) {
+            if let CallState::Waiting(id) = call.state {
+                self.by_id.remove(&id);
+            }
+            call.state = CallState::Gathering(gathering);
+            let give_up = call.give_up;
+            self.set_deadline(key, give_up);
+        }
+    }
+
+    fn start_waiting(&mut self, now: Instant, key: CallKey, id: i64) {
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.state = CallState::Waiting(id);
+            call.last_progress = f64::NEG_INFINITY;
+            let deadline = now + call.timeout;
+            self.by_id.insert(id, key);
+            self.set_deadline(key, deadline);
+        }
+    }
+
+    /// Removes a call; the inner option is the id that is on the wire.
+    pub(crate) fn remove(&mut self, key: CallKey) -> Option<Option<RequestId>> {
+        let call = self.calls.remove(&key)?;
+        self.deadlines.remove(&(call.deadline, key));
+        Some(match call.state {
+            CallState::Waiting(id) => {
+                self.by_id.remove(&id);
+                Some(RequestId::Number(id))
+            }
+            CallState::Gathering(_) => None,
+        })
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(crate) fn expired(&self, now: Instant) -> Option<CallKey> {
+        let (deadline, key) = *self.deadlines.first()?;
+        (deadline <= now).then_some(key)
+    }
+
+    pub(crate) fn drain(&mut self) -> Vec<CallKey> {
+        self.by_id.clear();
+        self.deadlines.clear();
+        let mut keys: Vec<_> = self.calls.drain().map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys
+    }
+}
+
+impl Session {
+    pub(crate) fn start_call(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        method: MethodName,
+        params: ObjectBuf,
+        options: CallOptions,
+    ) -> Result<(), ApiMisuse> {
+        let era = self.may_call(&method, options.related)?;
+        if self.outgoing.len() >= self.limits.outgoing_requests {
+            return Err(ApiMisuse::TooManyRequests(self.outgoing.len()));
+        }
+        let related_to = options
+            .related
+            .and_then(|related| self.incoming.id_of(related));
+        let timeout = options.timeout.unwrap_or(self.default_timeout());
+        let give_up = now + options.total.unwrap_or(self.limits.request_total);
+        let deadline = (now + timeout).min(give_up);
+        let id = self.outgoing.next_id();
+        let call = Call {
+            params: None,
+            state: CallState::Waiting(id),
+            era,
+            round: 0,
+            progress: options.progress,
+            last_progress: f64::NEG_INFINITY,
+            log_level: options.log_level,
+            meta: options.meta,
+            timeout,
+            reset_on_progress: options.reset_on_progress,
+            deadline,
+            give_up,
+            started: now,
+            method,
+        };
+        let previous = self.outgoing.calls.insert(key, call);
+        debug_assert!(previous.is_none(), "a call key is used once");
+        self.outgoing.deadlines.insert((deadline, key));
+        self.outgoing.by_id.insert(id, key);
+        self.transmit_call(key, id, params, related_to);
+        Ok(())
+    }
+
+    /// Sends a call again, with the answers it was asked for, under a new id (REQ-MRTR-07).
+    pub(crate) fn retry_call(&mut self, now: Instant, key: CallKey, params: ObjectBuf) {
+        let id = self.outgoing.next_id();
+        self.outgoing.start_waiting(now, key, id);
+        self.transmit_call(key, id, params, None);
+    }
+
+    fn transmit_call(
+        &mut self,
+        key: CallKey,
+        id: i64,
+        mut params: ObjectBuf,
+        related_to: Option<RequestId>,
+    ) {
+        let Some(call) = self.outgoing.calls.get_mut(&key) else {
+            return;
+        };
+        let token = call.progress.then_some(ProgressToken::Number(id));
+        let (base, log_level) = match (&self.side, call.era) {
+            (Side::Client(client), Era::Modern) => client.request_meta(call.log_level),
+            _ => (ObjectBuf::new(), None),
+        };
+        text::insert_meta(
+            &mut params,
+            base,
+            token.as_ref(),
+            log_level,
+            call.meta.as_ref(),
+        );
+        let params = (!params.is_empty()).then(|| params.finish());
+        if call.era == Era::Modern && takes_input(&call.method) {
+            call.params = params.clone();
+        }
+        let message = Message::request(id, call.method.clone(), params);
+        self.transmit(Outbound {
+            message,
+            related_to,
+        });
+    }
+
+    pub(crate) fn handle_call_response(
+        &mut self,
+        now: Instant,
+        id: &RequestId,
+        outcome: Result<RawJson, ErrorObject>,
+    ) {
+        let Some(key) = self.outgoing.call_of(id) else {
+            return self.unknown_response();
+        };
+        let modern = self
+            .outgoing
+            .calls
+            .get(&key)
+            .is_some_and(|call| call.era == Era::Modern);
+        let outcome = match outcome {
+            Err(error) => Err(RequestError::Refused(error)),
+            Ok(result) if !modern => Ok(result),
+            Ok(result) => match result.member("resultType") {
+                None => Ok(result),
+                Some(kind) if kind.as_bytes() == b"\"complete\"" => Ok(result),
+                Some(kind) if kind.as_bytes() == b"\"input_required\"" => {
+                    match self.start_round(now, key, &result) {
+                        Ok(()) => return,
+                        Err(error) => Err(error),
+                    }
+                }
+                Some(kind) => {
+                    let name = kind.decode::<String>().unwrap_or_else(|_| kind.to_string());
+                    Err(PeerMisbehaved::UnknownResultType(name).into())
+                }
+            },
+        };
+        self.end_call(key, outcome);
+    }
+
+    pub(crate) fn handle_broken_response(
+        &mut self,
+        now: Instant,
+        id: &RequestId,
+        what: PeerMisbehaved,
+    ) {
+        if self.break_handshake(now, id, &what) {
+            return;
+        }
+        if let Some(key) = self.outgoing.call_of(id) {
+            self.end_call(key, Err(RequestError::Misbehaved(what)));
+        }
+    }
+
+    /// Ends a call without a word to the peer.
+    pub(crate) fn end_call(&mut self, call: CallKey, outcome: Result<RawJson, RequestError>) {
+        if self.outgoing.remove(call).is_some() {
+            self.drop_inputs_of(call);
+            self.emit(Event::Response { call, outcome });
+        }
+    }
+
+    pub(crate) fn time_out(&mut self, call: CallKey) {
+        let Some(entry) = self.outgoing.calls.get(&call) else {
+            return;
+        };
+        let waited = entry.deadline - entry.started;
+        if let Some(id) = self.outgoing.remove(call).flatten() {
+            self.transmit_cancelled(id, Some("timed out"));
+        }
+        self.drop_inputs_of(call);
+        let outcome = Err(RequestError::TimedOut(waited));
+        self.emit(Event::Response { call, outcome });
+    }
+
+    pub(crate) fn handle_progress(&mut self, now: Instant, params: Option<&RawJson>) {
+        let progress = params.and_then(|raw| raw.decode::<Progress>().ok());
+        let wanted = progress.and_then(|progress| {
+            let ProgressToken::Number(id) = progress.progress_token else {
+                return None;
+            };
+            let key = *self.outgoing.by_id.get(&id)?;
+            let call = self.outgoing.calls.get_mut(&key)?;
+            // Not increasing is dropped, not punished (REQ-PROG-10); NaN never compares.
+            if !call.progress || !(progress.progress > call.last_progress) {
+                return None;
+            }
+            call.last_progress = progress.progress;
+            Some((
+                key,
+                call.reset_on_progress.then_some(now + call.timeout),
+                progress,
+            ))
+        });
+        let Some((call, deadline, progress)) = wanted else {
+            self.counters.stray_progress += 1;
+            return self.emit(Event::Misbehaved(PeerMisbehaved::StrayProgress));
+        };
+        if let Some(deadline) = deadline {
+            self.outgoing.set_deadline(call, deadline);
+        }
+        self.emit(Event::Progress { call, progress });
+    }
+}

@@ -1,0 +1,222 @@
+//! Input rounds: a modern server asks by ending a request, a client answers by making it again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mcp_types::{ErrorObject, MethodName, ObjectBuf, RawJson};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{PeerMisbehaved, RequestError};
+use crate::event::{CallKey, Caller, IncomingKey};
+use crate::incoming::may_ask;
+use crate::outgoing::CallState;
+use crate::session::{Session, Side};
+use crate::text;
+
+/// Whether a method's result may be a question (REQ-MRTR-01).
+pub fn takes_input(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
+}
+
+/// Whether a question may be asked in an input round (REQ-MRTR-03).
+fn is_question(method: &str) -> bool {
+    matches!(
+        method,
+        "sampling/createMessage" | "elicitation/create" | "roots/list"
+    )
+}
+
+/// What a server answers instead of a result: questions, and a state that it wants to see again.
+#[derive(Debug, Clone, Default)]
+pub struct InputRequired {
+    /// The questions, by a key that the answer will carry.
+    pub questions: BTreeMap<String, Question>,
+    /// What the client echoes without looking at it.
+    pub state: Option<String>,
+}
+
+/// One question of an input round.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Question {
+    /// `sampling/createMessage`, `elicitation/create` or `roots/list`.
+    pub method: MethodName,
+    /// Its parameters, an object.
+    #[serde(default = "empty")]
+    pub params: RawJson,
+}
+
+fn empty() -> RawJson {
+    RawJson::EMPTY_OBJECT
+}
+
+impl InputRequired {
+    pub(crate) fn into_object(self) -> ObjectBuf {
+        let mut result = ObjectBuf::new();
+        if !self.questions.is_empty() {
+            text::insert(&mut result, "inputRequests", &self.questions);
+        }
+        if let Some(state) = &self.state {
+            text::insert(&mut result, "requestState", state);
+        }
+        result
+    }
+}
+
+/// The answers of a round that is not complete yet.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    /// Questions that the program has not answered.
+    open: Vec<IncomingKey>,
+    answers: BTreeMap<String, RawJson>,
+    /// Echoed byte for byte (REQ-MRTR-06): the text of the JSON string, quotes included.
+    state: Option<RawJson>,
+}
+
+impl Session {
+    /// A request of ours was answered with questions: they go to the program, the request waits.
+    pub(crate) fn start_round(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        result: &RawJson,
+    ) -> Result<(), RequestError> {
+        let invalid = |what| Err(PeerMisbehaved::InputRound(what).into());
+        let limit = self.limits.rounds;
+        let Some(call) = self.outgoing.get_mut(key) else {
+            return Ok(());
+        };
+        if !takes_input(&call.method) {
+            return invalid("the method takes no input");
+        }
+        call.round += 1;
+        if call.round > limit {
+            return Err(PeerMisbehaved::TooManyRounds(limit).into());
+        }
+        let [questions, state] = result.members(["inputRequests", "requestState"]);
+        let questions: BTreeMap<String, Question> = match &questions {
+            None if state.is_none() => return invalid("neither questions nor a state"),
+            None => BTreeMap::new(),
+            Some(questions) => match questions.decode() {
+                Ok(questions) => questions,
+                Err(_) => return invalid("`inputRequests` is no map of requests"),
+            },
+        };
+        if state
+            .as_ref()
+            .is_some_and(|s| s.as_bytes().first() != Some(&b'"'))
+        {
+            return invalid("`requestState` is not a string");
+        }
+        if questions.len() > self.limits.round_inputs {
+            return invalid("too many questions");
+        }
+        let caller = Arc::clone(self.caller_of_rounds());
+        for question in questions.values() {
+            if !is_question(&question.method) || !question.params.is_object() {
+                return invalid("not a question");
+            }
+            // REQ-MRTR-04: what was not declared is not asked for.
+            let me = Caller {
+                capabilities: self.own_capabilities().clone(),
+                ..(*caller).clone()
+            };
+            if may_ask(&me, &question.method, &question.params).is_err() {
+                return invalid("it asks for an undeclared capability");
+            }
+        }
+        let open = questions
+            .into_iter()
+            .map(|(name, question)| {
+                let caller = Arc::clone(&caller);
+                self.ask_program(key, name, question.method, Some(question.params), caller)
+            })
+            .collect::<Vec<_>>();
+        let complete = open.is_empty();
+        let answers = BTreeMap::new();
+        let state = state.map(|state| state.compact());
+        self.outgoing.start_gathering(
+            key,
+            Gathering {
+                open,
+                answers,
+                state,
+            },
+        );
+        if complete {
+            self.finish_round(now, key);
+        }
+        Ok(())
+    }
+
+    /// The program has answered a question; with the last one the request goes out again (REQ-MRTR-05).
+    pub(crate) fn answer_question(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        question: IncomingKey,
+        name: String,
+        method: MethodName,
+        outcome: Result<ObjectBuf, ErrorObject>,
+    ) {
+        let answer = match outcome {
+            Ok(answer) => answer.finish(),
+            // An elicitation can be cancelled on the wire; the other questions have no form for a failure (REQ-SAMP-09).
+            Err(_) if method == "elicitation/create" => {
+                text::raw(&serde_json::json!({ "action": "cancel" }))
+            }
+            Err(error) => {
+                return self.end_call(call, Err(RequestError::InputFailed { method, error }));
+            }
+        };
+        let Some(CallState::Gathering(gathering)) =
+            self.outgoing.get_mut(call).map(|call| &mut call.state)
+        else {
+            return;
+        };
+        gathering.open.retain(|open| *open != question);
+        gathering.answers.insert(name, answer);
+        if gathering.open.is_empty() {
+            self.finish_round(now, call);
+        }
+    }
+
+    /// Sends the request again, with this round's answers only (REQ-MRTR-15).
+    pub(crate) fn finish_round(&mut self, now: Instant, key: CallKey) {
+        let Some(call) = self.outgoing.get_mut(key) else {
+            return;
+        };
+        let CallState::Gathering(gathering) = &mut call.state else {
+            return;
+        };
+        let answers = std::mem::take(&mut gathering.answers);
+        let state = gathering.state.take();
+        let Some(mut params) = call.params.take().and_then(ObjectBuf::from_raw) else {
+            return;
+        };
+        for stale in ["_meta", "inputResponses", "requestState"] {
+            params.take(stale);
+        }
+        if !answers.is_empty() {
+            text::insert(&mut params, "inputResponses", &answers);
+        }
+        if let Some(state) = state {
+            params.insert_raw("requestState", &state);
+        }
+        self.retry_call(now, key, params);
+    }
+
+    /// Questions of a call that has ended have nobody to answer to.
+    pub(crate) fn drop_inputs_of(&mut self, call: CallKey) {
+        for question in self.incoming.questions_of(call) {
+            self.drop_question(question);
+        }
+    }
+
+    fn own_capabilities(&self) -> &mcp_types::ClientCapabilities {
+        match &self.side {
+            Side::Client(client) => &client.config.capabilities,
+            Side::Server(_) => unreachable!("only clients are asked in rounds"),
+        }
+    }
+}

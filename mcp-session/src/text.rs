@@ -1,0 +1,78 @@
+//! The few JSON texts that the engine writes itself.
+
+use mcp_types::meta::key;
+use mcp_types::{
+    ClientCapabilities, Implementation, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion,
+    RawJson,
+};
+use serde::Serialize;
+
+/// Serialises a value of the protocol's own types, which cannot fail: no maps but with string keys.
+pub(crate) fn raw<T: Serialize + ?Sized>(value: &T) -> RawJson {
+    RawJson::encode(value).expect("protocol types serialise")
+}
+
+/// Serialises a value of the protocol's own types that is an object.
+pub(crate) fn object<T: Serialize + ?Sized>(value: &T) -> ObjectBuf {
+    ObjectBuf::encode(value).expect("protocol types serialise as objects")
+}
+
+/// Appends a member of the protocol's own types.
+pub(crate) fn insert<T: Serialize + ?Sized>(object: &mut ObjectBuf, key: &str, value: &T) {
+    object.insert(key, value).expect("protocol types serialise");
+}
+
+/// The part of a modern client's `_meta` that every request repeats (REQ-META-01, REQ-META-03).
+pub(crate) fn client_meta(info: &Implementation, capabilities: &ClientCapabilities) -> ObjectBuf {
+    let mut meta = ObjectBuf::new();
+    insert(
+        &mut meta,
+        key::PROTOCOL_VERSION,
+        &ProtocolVersion::LATEST_MODERN,
+    );
+    insert(&mut meta, key::CLIENT_CAPABILITIES, capabilities);
+    insert(&mut meta, key::CLIENT_INFO, info);
+    meta
+}
+
+/// The keys of a request's `_meta` that the engine alone sets.
+const OWN_KEYS: [&str; 5] = [
+    key::PROGRESS_TOKEN,
+    key::PROTOCOL_VERSION,
+    key::CLIENT_CAPABILITIES,
+    key::CLIENT_INFO,
+    key::LOG_LEVEL,
+];
+
+/// Puts `_meta` into a request's parameters: what the engine says, then what the program says besides.
+pub(crate) fn insert_meta(
+    params: &mut ObjectBuf,
+    mut meta: ObjectBuf,
+    token: Option<&ProgressToken>,
+    log_level: Option<LogLevel>,
+    program: Option<&Meta>,
+) {
+    if let Some(token) = token {
+        insert(&mut meta, key::PROGRESS_TOKEN, token);
+    }
+    if let Some(level) = log_level {
+        insert(&mut meta, key::LOG_LEVEL, &level);
+    }
+    let mut more = program.cloned().unwrap_or_default();
+    if let Some(inner) = params
+        .take("_meta")
+        .and_then(|raw| raw.decode::<Meta>().ok())
+    {
+        for (name, value) in inner.0 {
+            more.0.entry(name).or_insert(value);
+        }
+    }
+    for (name, value) in &more.0 {
+        if !OWN_KEYS.contains(&name.as_str()) {
+            insert(&mut meta, name, value);
+        }
+    }
+    if !meta.is_empty() {
+        params.insert_raw("_meta", &meta.finish());
+    }
+}
