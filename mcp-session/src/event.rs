@@ -103,6 +103,8 @@ pub struct Incoming {
     pub progress_token: Option<ProgressToken>,
     /// The lowest log level wanted; `None` for nothing at all.
     pub log_level: Option<LogLevel>,
+    /// Whether a program's own notifications may go out on its behalf: always in the legacy era, by agreement in the modern one.
+    pub own_notifications: bool,
     /// Set if this is the next round of an earlier request.
     pub retry: Option<Retry>,
 }

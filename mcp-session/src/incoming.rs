@@ -134,8 +134,11 @@ impl Session {
                     log_level: terms.log_level,
                 };
                 self.incoming.entries.insert(key, entry);
+                let own_notifications = terms.caller.version.era() == Era::Legacy
+                    || self.notifications_negotiated(&terms.caller);
                 self.emit(Event::Request(Incoming {
                     key,
+                    own_notifications,
                     id: Some(request.id),
                     method: request.method,
                     params: request.params,
@@ -170,6 +173,7 @@ impl Session {
         self.incoming.questions += 1;
         self.emit(Event::Request(Incoming {
             key,
+            own_notifications: false,
             id: None,
             method,
             params,
@@ -467,11 +471,10 @@ impl Session {
 }
 
 /// Whether a client has declared what a question needs (REQ-CAP-03, REQ-ELIC-01, REQ-SAMP-02).
-pub(crate) fn may_ask(
-    caller: &Caller,
-    method: &MethodName,
-    params: &RawJson,
-) -> Result<(), ApiMisuse> {
+///
+/// # Errors
+/// [`ApiMisuse::MissingCapability`] names it.
+pub fn may_ask(caller: &Caller, method: &MethodName, params: &RawJson) -> Result<(), ApiMisuse> {
     let declared = &caller.capabilities;
     let missing = match method.as_str() {
         "sampling/createMessage" => match &declared.sampling {
