@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 pub mod annotations;
+mod blob;
 pub mod cache;
 pub mod capabilities;
+pub mod content;
+pub mod elicitation;
 pub mod error;
 pub mod icons;
 pub mod id;
@@ -17,10 +20,17 @@ pub mod pagination;
 mod parse;
 pub mod progress;
 pub mod raw;
+pub mod resources;
+pub mod roots;
+pub mod rounds;
+pub mod sampling;
 mod scan;
+pub mod tasks;
+pub mod tools;
 pub mod version;
 
 pub use annotations::{Annotations, Role};
+pub use blob::InvalidBase64;
 pub use cache::CacheScope;
 pub use capabilities::{
     ClientCapabilities, ElicitationCapability, PromptsCapability, ResourcesCapability,
@@ -29,6 +39,16 @@ pub use capabilities::{
     ToolsCapability,
 };
 
+pub use content::{
+    AudioContent, ContentBlock, EmbeddedResource, ImageContent, SamplingContent, TextContent,
+    ToolResultContent, ToolUseContent,
+};
+pub use elicitation::{
+    BooleanSchema, Elicit, ElicitAction, ElicitFormParams, ElicitMode, ElicitParams, ElicitResult,
+    ElicitSchema, ElicitUrlParams, ElicitationComplete, ElicitationCompleteParams, EnumOption,
+    EnumSchema, EnumStyle, NumberSchema, PrimitiveSchema, StringFormat, StringSchema,
+    UrlElicitationRequired,
+};
 pub use error::{ErrorCode, ErrorObject};
 pub use icons::{Icon, IconTheme};
 pub use id::{ProgressToken, RequestId};
@@ -51,5 +71,23 @@ pub use pagination::{Cursor, EmptyParams, EmptyResult, PaginatedParams};
 pub use parse::ParseLimits;
 pub use progress::{Cancelled, CancelledParams, Progress, ProgressParams};
 pub use raw::RawJson;
+pub use resources::{
+    BlobResourceContents, ListResourceTemplates, ListResourceTemplatesResult, ListResources,
+    ListResourcesResult, ReadResource, ReadResourceParams, ReadResourceResult, Resource,
+    ResourceContents, ResourceLink, ResourceListChanged, ResourceTemplate, ResourceUpdated,
+    ResourceUpdatedParams, Subscribe, SubscribeParams, TextResourceContents, Unsubscribe,
+    UnsubscribeParams,
+};
+pub use roots::{ListRoots, ListRootsParams, ListRootsResult, Root, RootsListChanged};
+pub use rounds::{InputRequest, InputRequests, InputRequiredResult, InputResponses, ResultType};
+pub use sampling::{
+    CreateMessage, CreateMessageParams, CreateMessageResult, IncludeContext, ModelHint,
+    ModelPreferences, Sampling, SamplingMessage, StopReason, ToolChoice, ToolChoiceMode,
+};
 pub use scan::{ScanError, ScanErrorKind};
+pub use tasks::TaskMetadata;
+pub use tools::{
+    CallTool, CallToolParams, CallToolResult, ListTools, ListToolsParams, ListToolsResult,
+    TaskSupport, Tool, ToolAnnotations, ToolExecution, ToolListChanged,
+};
 pub use version::{Era, ProtocolVersion};
