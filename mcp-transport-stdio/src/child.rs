@@ -1,0 +1,577 @@
+//! Child processes as transports.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::{ExitStatus, Stdio as Pipe};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::{Sink, Stream};
+use mcp_codec::{Joined, LineCodec, framed_split_with};
+use mcp_types::{Inbound, Outbound};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::watch;
+
+use crate::close::Closing;
+use crate::stderr::LastLines;
+use crate::supervise::{ChildMonitor, Grace, Orders, Supervised, kill_group};
+
+/// How to start a child process that speaks the protocol on its stdin and stdout.
+///
+/// ```no_run
+/// use mcp_transport_stdio::{ChildProcess, Stderr};
+///
+/// # async fn run() -> Result<(), mcp_transport_stdio::SpawnError> {
+/// let transport = ChildProcess::new("npx")
+///     .args(["-y", "@modelcontextprotocol/server-everything"])
+///     .stderr(Stderr::Capture(20))
+///     .spawn()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct ChildProcess {
+    program: OsString,
+    args: Vec<OsString>,
+    /// In order; `None` takes a variable away.
+    env: Vec<(OsString, Option<OsString>)>,
+    inherit_env: bool,
+    cwd: Option<PathBuf>,
+    stderr: Stderr,
+    grace: Grace,
+    max_length: usize,
+    die_with_parent: bool,
+}
+
+/// What becomes of a child's stderr; none of it ever makes the child wait but a stderr of ours that nobody reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Stderr {
+    /// It goes where ours goes.
+    #[default]
+    Inherit,
+    /// It is dropped.
+    Null,
+    /// So many of its last lines are kept, 4 KiB of each at most; all of them go to `tracing` at the level of debugging.
+    Capture(usize),
+}
+
+/// Why a child process did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// There is no such program, or none in the child's `PATH`.
+    #[error("no program `{program}`")]
+    NoProgram {
+        /// What was to be started.
+        program: String,
+    },
+    /// There is no such working directory.
+    #[error("no directory `{}`", .path.display())]
+    NoDirectory {
+        /// What was to be the working directory.
+        path: PathBuf,
+    },
+    /// Called outside of a tokio runtime.
+    #[error("a child process needs a tokio runtime")]
+    NoRuntime,
+    /// The system refused.
+    #[error("cannot start `{program}`")]
+    Refused {
+        /// What was to be started.
+        program: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// What a child may see of our environment unless told otherwise: nothing that could be a secret.
+#[cfg(not(windows))]
+const INHERITED: &[&str] = &["HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER"];
+#[cfg(windows)]
+const INHERITED: &[&str] = &[
+    "APPDATA",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "LOCALAPPDATA",
+    "PATH",
+    "PATHEXT",
+    "PROCESSOR_ARCHITECTURE",
+    "PROGRAMFILES",
+    "SYSTEMDRIVE",
+    "SYSTEMROOT",
+    "TEMP",
+    "USERNAME",
+    "USERPROFILE",
+];
+
+impl ChildProcess {
+    /// A program, by its path or by its name in the child's `PATH`.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            env: Vec::new(),
+            inherit_env: false,
+            cwd: None,
+            stderr: Stderr::default(),
+            grace: Grace {
+                exit: Duration::from_secs(2),
+                terminate: Duration::from_secs(2),
+            },
+            max_length: LineCodec::MAX_LENGTH,
+            die_with_parent: false,
+        }
+    }
+
+    /// One more argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// More arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable of the child's environment.
+    pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let value = value.as_ref().to_owned();
+        self.env.push((key.as_ref().to_owned(), Some(value)));
+        self
+    }
+
+    /// Sets variables of the child's environment.
+    pub fn envs<K: AsRef<OsStr>, V: AsRef<OsStr>>(
+        self,
+        vars: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        vars.into_iter()
+            .fold(self, |this, (key, value)| this.env(key, value))
+    }
+
+    /// Takes a variable out of the child's environment.
+    pub fn env_remove(mut self, key: impl AsRef<OsStr>) -> Self {
+        self.env.push((key.as_ref().to_owned(), None));
+        self
+    }
+
+    /// Gives the child all of our environment, not just the variables without which programs do not work.
+    pub fn inherit_env(mut self) -> Self {
+        self.inherit_env = true;
+        self
+    }
+
+    /// The child's working directory; ours unless told otherwise.
+    pub fn cwd(mut self, directory: impl AsRef<Path>) -> Self {
+        self.cwd = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// What becomes of its stderr.
+    pub fn stderr(mut self, stderr: Stderr) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
+    /// How long the child is given to end: from the end of its stdin to SIGTERM, and from there to SIGKILL; 2 s each
+    /// unless told otherwise. Where there is no SIGTERM, both together.
+    pub fn grace(mut self, exit: Duration, terminate: Duration) -> Self {
+        self.grace = Grace { exit, terminate };
+        self
+    }
+
+    /// The longest line that is read, in bytes; 16 MiB unless told otherwise.
+    pub fn max_length(mut self, bytes: usize) -> Self {
+        self.max_length = bytes;
+        self
+    }
+
+    /// Kills the child and its group also if this process is killed, so that it cannot do so itself (Unix only).
+    ///
+    /// For servers that do not end with their stdin. It takes a second process, a shell that waits for our end: the
+    /// system's own means, a parent-death signal, can only be set up in the child by unsafe code, and comes already when
+    /// the *thread* ends that started the child.
+    pub fn die_with_parent(mut self) -> Self {
+        self.die_with_parent = true;
+        self
+    }
+
+    /// Starts the process, and a task that stays with it until it is gone.
+    ///
+    /// On Unix the child leads a process group of its own.
+    ///
+    /// # Errors
+    /// [`SpawnError`], by what is missing.
+    ///
+    /// # Panics
+    /// In a tokio runtime without I/O; one without time panics when the child is to end.
+    pub fn spawn(&self) -> Result<ChildTransport, SpawnError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(SpawnError::NoRuntime);
+        }
+        let mut command = self.command();
+        command
+            .stdin(Pipe::piped())
+            .stdout(Pipe::piped())
+            .stderr(match self.stderr {
+                Stderr::Inherit => Pipe::inherit(),
+                Stderr::Null => Pipe::null(),
+                Stderr::Capture(_) => Pipe::piped(),
+            });
+        let mut child = command.spawn().map_err(|e| self.refused(e))?;
+        let (Some(id), Some(stdin), Some(stdout)) =
+            (child.id(), child.stdin.take(), child.stdout.take())
+        else {
+            return Err(self.refused(io::ErrorKind::BrokenPipe.into()));
+        };
+        let watchdog = match self.die_with_parent {
+            true => Some(watchdog(id).map_err(|e| {
+                kill_group(id);
+                self.refused(e)
+            })?),
+            false => None,
+        };
+        let lines = LastLines::default();
+        let stderr = match (self.stderr, child.stderr.take()) {
+            (Stderr::Capture(keep), Some(stderr)) => {
+                Some(tokio::spawn(lines.clone().read(stderr, keep)))
+            }
+            _ => None,
+        };
+        let (orders, monitor) = Supervised {
+            program: self.program.to_string_lossy().into_owned(),
+            id,
+            child,
+            stderr,
+            lines,
+            watchdog,
+            grace: self.grace,
+        }
+        .start();
+        let codec = LineCodec::new().with_max_length(self.max_length);
+        Ok(ChildTransport {
+            io: framed_split_with(stdout, Closing::new(stdin), codec),
+            reading: Reading::Open {
+                outlived: monitor.end_and(self.grace.exit),
+            },
+            held: VecDeque::new(),
+            held_weight: 0,
+            broken: None,
+            closed: None,
+            closing: false,
+            orders,
+            monitor,
+            grace: self.grace,
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).kill_on_drop(true);
+        if !self.inherit_env {
+            command.env_clear();
+            for key in INHERITED {
+                // An exported shell function is code, not a setting.
+                if let Some(value) = std::env::var_os(key)
+                    && !value.as_encoded_bytes().starts_with(b"()")
+                {
+                    command.env(key, value);
+                }
+            }
+        }
+        for (key, value) in &self.env {
+            match value {
+                Some(value) => command.env(key, value),
+                None => command.env_remove(key),
+            };
+        }
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        #[cfg(unix)]
+        command.process_group(0);
+        command
+    }
+
+    fn refused(&self, source: io::Error) -> SpawnError {
+        let program = self.program.to_string_lossy().into_owned();
+        match &self.cwd {
+            Some(path) if !path.is_dir() => SpawnError::NoDirectory { path: path.clone() },
+            _ if source.kind() == io::ErrorKind::NotFound => SpawnError::NoProgram { program },
+            _ => SpawnError::Refused { program, source },
+        }
+    }
+}
+
+impl fmt::Debug for ChildProcess {
+    /// Without the values of variables: they hold keys and passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.env.iter().map(|(key, _)| key).collect();
+        f.debug_struct("ChildProcess")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &keys)
+            .field("inherit_env", &self.inherit_env)
+            .field("cwd", &self.cwd)
+            .field("stderr", &self.stderr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A process that kills the group of the child when our end of its stdin closes, which it does however we end.
+#[cfg(unix)]
+fn watchdog(id: u32) -> io::Result<Child> {
+    Command::new("/bin/sh")
+        .args(["-c", "read -r _; kill -s KILL -- \"-$1\"", "mcp-watchdog"])
+        .arg(id.to_string())
+        .env_clear()
+        .stdin(Pipe::piped())
+        .stdout(Pipe::null())
+        .stderr(Pipe::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+#[cfg(not(unix))]
+fn watchdog(_: u32) -> io::Result<Child> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A child process as a transport: what it writes to stdout comes in, what goes out it reads from stdin.
+///
+/// If the child goes away without being asked to, stream and sink report an error that tells how ([`Exited`]); then the
+/// stream ends. The exit status is known by then.
+///
+/// Closing the sink closes the child's stdin and waits for it to end; if it does not, it gets SIGTERM and then SIGKILL
+/// (REQ-STDIO-04, [`ChildProcess::grace`]). What the child still says meanwhile is kept for the stream, up to a bound: a
+/// child that says much more than that is not to be closed without reading it at the same time.
+///
+/// When the transport is dropped, the child and its group are killed; nothing is left behind, no zombie either.
+///
+/// [`Exited`]: crate::Exited
+pub struct ChildTransport {
+    io: Joined<ChildStdout, Closing<ChildStdin>>,
+    reading: Reading,
+    /// What came in while the sink was being closed.
+    held: VecDeque<Inbound>,
+    held_weight: usize,
+    broken: Option<Broken>,
+    /// Waits for the end of the child, in `poll_close`.
+    closed: Option<Wait>,
+    closing: bool,
+    orders: watch::Sender<Orders>,
+    monitor: ChildMonitor,
+    grace: Grace,
+}
+
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What of a child's words is kept while it is being closed, in bytes.
+const HELD: usize = 4 << 20;
+
+enum Reading {
+    Open {
+        /// Resolves when the child is gone and others still hold its stdout open.
+        outlived: Wait,
+    },
+    /// stdout has ended; the child's exit is waited for.
+    Ended(Wait),
+    Done,
+}
+
+/// A child that does not read any more has most likely ended, and how tells more than the error.
+struct Broken {
+    error: io::ErrorKind,
+    exit: Option<Wait>,
+}
+
+impl ChildTransport {
+    /// The child's process id.
+    pub fn id(&self) -> u32 {
+        self.monitor.id()
+    }
+
+    /// How the child ended, if it has.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.monitor.exit_status()
+    }
+
+    /// The last lines of its stderr, if they are captured.
+    pub fn stderr_lines(&self) -> Vec<String> {
+        self.monitor.stderr_lines()
+    }
+
+    /// A view of what becomes of the child, to keep when the transport is handed on.
+    pub fn monitor(&self) -> ChildMonitor {
+        self.monitor.clone()
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Inbound>>> {
+        loop {
+            match &mut self.reading {
+                Reading::Open { outlived } => match Pin::new(&mut self.io).poll_next(cx) {
+                    Poll::Ready(Some(Ok(item))) => return Poll::Ready(Some(Ok(item))),
+                    Poll::Ready(Some(Err(e))) => {
+                        self.reading = Reading::Done;
+                        return Poll::Ready(Some(Err(e)));
+                    }
+                    Poll::Ready(None) => {
+                        self.orders.send_modify(|orders| orders.ended = true);
+                        let time = self.grace.exit
+                            + if self.closing {
+                                self.grace.terminate
+                            } else {
+                                Duration::ZERO
+                            };
+                        self.reading = Reading::Ended(self.monitor.end_within(time));
+                    }
+                    Poll::Pending => {
+                        ready!(outlived.as_mut().poll(cx));
+                        self.reading = Reading::Ended(Box::pin(std::future::ready(())));
+                    }
+                },
+                Reading::Ended(exit) => {
+                    ready!(exit.as_mut().poll(cx));
+                    self.reading = Reading::Done;
+                    if !self.closing {
+                        return Poll::Ready(Some(Err(self.monitor.exited())));
+                    }
+                }
+                Reading::Done => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// What comes of a write, with the child's exit for a reason if that is one.
+    fn explain(
+        &mut self,
+        done: Poll<io::Result<()>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match done {
+            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::BrokenPipe && !self.closing => {
+                self.broken = Some(Broken {
+                    error: e.kind(),
+                    exit: Some(self.monitor.end_within(self.grace.exit)),
+                });
+                self.poll_broken(cx)
+            }
+            done => done,
+        }
+    }
+
+    fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(broken) = &mut self.broken else {
+            return Poll::Ready(Ok(()));
+        };
+        if let Some(exit) = &mut broken.exit {
+            ready!(exit.as_mut().poll(cx));
+            broken.exit = None;
+        }
+        Poll::Ready(Err(match self.monitor.exit_status() {
+            Some(_) => self.monitor.exited(),
+            None => broken.error.into(),
+        }))
+    }
+}
+
+impl Stream for ChildTransport {
+    type Item = io::Result<Inbound>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(item) = self.held.pop_front() {
+            self.held_weight -= weight(&item);
+            return Poll::Ready(Some(Ok(item)));
+        }
+        self.poll_item(cx)
+    }
+}
+
+impl Sink<Outbound> for ChildTransport {
+    type Error = io::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_broken(cx))?;
+        let done = Pin::new(&mut self.io).poll_ready(cx);
+        self.explain(done, cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
+        Pin::new(&mut self.io).start_send(item)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_broken(cx))?;
+        let done = Pin::new(&mut self.io).poll_flush(cx);
+        self.explain(done, cx)
+    }
+
+    /// Resolves when the child has ended; that it ended badly is no error here.
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.closing {
+            this.closing = true;
+            // Before what is queued has been written: it may never be.
+            this.orders.send_modify(|orders| orders.closing = true);
+        }
+        if let Poll::Ready(Err(_)) = Pin::new(&mut this.io).poll_close(cx) {
+            this.io.writer_mut().close();
+        }
+        // A child that cannot get rid of its last words does not end.
+        while this.held_weight < HELD {
+            match this.poll_item(cx) {
+                Poll::Ready(Some(Ok(item))) => {
+                    this.held_weight += weight(&item);
+                    this.held.push_back(item);
+                }
+                _ => break,
+            }
+        }
+        let closed = this
+            .closed
+            .get_or_insert_with(|| this.monitor.end_and(Duration::ZERO));
+        ready!(closed.as_mut().poll(cx));
+        this.closed = None;
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn weight(item: &Inbound) -> usize {
+    match item {
+        Inbound::Message(message) => message.weight(),
+        Inbound::Batch(members) => members
+            .iter()
+            .map(|m| m.as_ref().map_or(128, mcp_types::Message::weight))
+            .sum(),
+        Inbound::Malformed(_) => 128,
+    }
+}
+
+impl Drop for ChildTransport {
+    fn drop(&mut self) {
+        // The task would do it too, but the runtime may be ending with us.
+        if self.monitor.exit_status().is_none() {
+            kill_group(self.monitor.id());
+        }
+    }
+}
+
+impl fmt::Debug for ChildTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChildTransport")
+            .field("id", &self.id())
+            .field("exit_status", &self.exit_status())
+            .finish_non_exhaustive()
+    }
+}

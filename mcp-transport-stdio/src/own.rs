@@ -1,0 +1,452 @@
+//! This process's stdin and stdout.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{Sink, Stream};
+use mcp_codec::{Joined, LineCodec, framed_split_with};
+use mcp_types::{Inbound, Outbound};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::mpsc;
+
+use crate::close::Closing;
+
+/// This process's stdin and stdout as a transport, with the default options; see [`Stdio`].
+///
+/// # Errors
+/// stdin or stdout is closed, or the runtime has no room for another descriptor.
+///
+/// # Panics
+/// Outside of a tokio runtime with I/O enabled.
+pub fn stdio() -> io::Result<Stdio> {
+    Stdio::options().open()
+}
+
+/// This process's stdin and stdout as a transport.
+///
+/// Pipes, sockets and terminals are read and written without a thread and without blocking, and without switching the
+/// descriptors the process was given to non-blocking: those are shared with other processes and often with stderr, which
+/// would fail at the next `eprintln!`. So there is nothing to restore afterwards, however the process ends. (On Linux; on
+/// other systems that goes for sockets.) Files and all else go through threads; the one that reads does not keep the
+/// process from exiting, a write that has begun is waited for.
+///
+/// The stream ends with stdin, and a server should exit then (REQ-STDIO-05). If the reader of stdout goes away the sink
+/// reports a broken pipe. Closing the sink writes what is queued; the other side sees the end when the process exits,
+/// and with [`StdioOptions::guard`] at once (REQ-STDIO-06).
+///
+/// Open it once in a process: two would take each other's bytes.
+#[derive(Debug)]
+pub struct Stdio(Joined<Input, Closing<Output>>);
+
+impl Stdio {
+    /// How to open it.
+    pub fn options() -> StdioOptions {
+        StdioOptions {
+            guard: false,
+            max_length: LineCodec::MAX_LENGTH,
+        }
+    }
+}
+
+/// How to open a [`Stdio`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct StdioOptions {
+    guard: bool,
+    max_length: usize,
+}
+
+impl StdioOptions {
+    /// Whether the transport alone gets at stdout: what else is printed, by `println!` or a C library, goes to stderr, and
+    /// who else reads stdin finds it empty (REQ-STDIO-02). Off unless asked for, as it is for the whole process and for good.
+    pub fn guard(mut self, guard: bool) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// The longest line that is read, in bytes; 16 MiB unless told otherwise.
+    pub fn max_length(mut self, bytes: usize) -> Self {
+        self.max_length = bytes;
+        self
+    }
+
+    /// Opens stdin and stdout.
+    ///
+    /// # Errors
+    /// stdin or stdout is closed, the runtime has no room for another descriptor, or a guard was asked for on a system
+    /// that has none ([`io::ErrorKind::Unsupported`] on Windows).
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O enabled.
+    pub fn open(self) -> io::Result<Stdio> {
+        let (input, output) = (Input::stdin()?, Output::stdout()?);
+        if self.guard {
+            guard()?;
+        }
+        let codec = LineCodec::new().with_max_length(self.max_length);
+        Ok(Stdio(framed_split_with(input, Closing::new(output), codec)))
+    }
+}
+
+#[cfg(unix)]
+fn guard() -> io::Result<()> {
+    use std::io::Write;
+
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    // What was printed before and waits for its line end follows to stderr.
+    io::stdout().flush()
+}
+
+#[cfg(not(unix))]
+fn guard() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Waits until the process is asked to stop: SIGTERM or SIGINT, on other systems Ctrl-C.
+///
+/// From the first call on these signals no longer end the process by themselves.
+///
+/// # Errors
+/// The runtime cannot listen for signals.
+///
+/// # Cancel safety
+/// Cancel safe; a signal that comes while nobody waits is not remembered.
+pub async fn shutdown_signal() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+impl Stream for Stdio {
+    type Item = io::Result<Inbound>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(cx)
+    }
+}
+
+impl Sink<Outbound> for Stdio {
+    type Error = io::Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
+        Pin::new(&mut self.0).start_send(item)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+}
+
+/// stdin, by the best way there is.
+#[derive(Debug)]
+enum Input {
+    #[cfg(target_os = "linux")]
+    Pipe(tokio::net::unix::pipe::Receiver),
+    #[cfg(unix)]
+    Socket(unix::Socket),
+    Thread(ReadingThread),
+}
+
+impl Input {
+    fn stdin() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            let stdin = rustix::stdio::stdin();
+            #[cfg(target_os = "linux")]
+            if let Some(pipe) = unix::reopened(stdin, rustix::fs::OFlags::RDONLY)
+                .and_then(|fd| tokio::net::unix::pipe::Receiver::from_owned_fd_unchecked(fd).ok())
+            {
+                return Ok(Self::Pipe(pipe));
+            }
+            if unix::is_socket(stdin)? {
+                return unix::Socket::new(stdin, tokio::io::Interest::READABLE).map(Self::Socket);
+            }
+            Ok(Self::Thread(ReadingThread::new(
+                stdin.try_clone_to_owned()?.into(),
+            )))
+        }
+        #[cfg(windows)]
+        {
+            use std::os::windows::io::AsHandle;
+            let stdin = io::stdin().as_handle().try_clone_to_owned()?;
+            Ok(Self::Thread(ReadingThread::new(stdin.into())))
+        }
+    }
+}
+
+impl AsyncRead for Input {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            #[cfg(target_os = "linux")]
+            Self::Pipe(pipe) => Pin::new(pipe).poll_read(cx, buf),
+            #[cfg(unix)]
+            Self::Socket(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Thread(thread) => Pin::new(thread).poll_read(cx, buf),
+        }
+    }
+}
+
+/// stdout, by the best way there is.
+#[derive(Debug)]
+enum Output {
+    #[cfg(target_os = "linux")]
+    Pipe(tokio::net::unix::pipe::Sender),
+    #[cfg(unix)]
+    Socket(unix::Socket),
+    File(tokio::fs::File),
+}
+
+impl Output {
+    fn stdout() -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            let stdout = rustix::stdio::stdout();
+            #[cfg(target_os = "linux")]
+            if let Some(pipe) = unix::reopened(stdout, rustix::fs::OFlags::WRONLY)
+                .and_then(|fd| tokio::net::unix::pipe::Sender::from_owned_fd_unchecked(fd).ok())
+            {
+                return Ok(Self::Pipe(pipe));
+            }
+            if unix::is_socket(stdout)? {
+                return unix::Socket::new(stdout, tokio::io::Interest::WRITABLE).map(Self::Socket);
+            }
+            let file = File::from(stdout.try_clone_to_owned()?);
+            Ok(Self::File(tokio::fs::File::from_std(file)))
+        }
+        #[cfg(windows)]
+        {
+            use std::os::windows::io::AsHandle;
+            let stdout = io::stdout().as_handle().try_clone_to_owned()?;
+            Ok(Self::File(tokio::fs::File::from_std(stdout.into())))
+        }
+    }
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            #[cfg(target_os = "linux")]
+            Self::Pipe(pipe) => Pin::new(pipe).poll_write(cx, bytes),
+            #[cfg(unix)]
+            Self::Socket(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Self::File(file) => Pin::new(file).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            #[cfg(target_os = "linux")]
+            Self::Pipe(_) => Poll::Ready(Ok(())),
+            #[cfg(unix)]
+            Self::Socket(_) => Poll::Ready(Ok(())),
+            Self::File(file) => Pin::new(file).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Not a socket's shutdown either: it may be another process's, too.
+        self.poll_flush(cx)
+    }
+}
+
+/// Reads what only blocks, in a thread of its own.
+///
+/// Not in the runtime's pool: a runtime that shuts down waits for that, and so for a key that nobody presses.
+#[derive(Debug)]
+struct ReadingThread {
+    /// Until the first read.
+    file: Option<File>,
+    pieces: Option<mpsc::Receiver<io::Result<Bytes>>>,
+    piece: Bytes,
+}
+
+impl ReadingThread {
+    fn new(file: File) -> Self {
+        Self {
+            file: Some(file),
+            pieces: None,
+            piece: Bytes::new(),
+        }
+    }
+
+    fn start(&mut self, mut file: File) -> io::Result<()> {
+        let (send, receive) = mpsc::channel(1);
+        self.pieces = Some(receive);
+        let read = move || {
+            let mut buffer = BytesMut::new();
+            loop {
+                buffer.resize(16 << 10, 0);
+                let piece = match file.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(n) => Ok(buffer.split_to(n).freeze()),
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(e) => Err(e),
+                };
+                let failed = piece.is_err();
+                if send.blocking_send(piece).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("mcp-stdin".into())
+            .spawn(read)?;
+        Ok(())
+    }
+}
+
+impl AsyncRead for ReadingThread {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(file) = self.file.take() {
+            self.start(file)?;
+        }
+        if self.piece.is_empty()
+            && let Some(pieces) = &mut self.pieces
+        {
+            match ready!(pieces.poll_recv(cx)) {
+                Some(piece) => self.piece = piece?,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+        let n = self.piece.len().min(buf.remaining());
+        buf.put_slice(&self.piece[..n]);
+        self.piece.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::fd::{BorrowedFd, OwnedFd};
+
+    use rustix::fs::{FileType, fstat};
+    use rustix::net::{RecvFlags, SendFlags, recv, send};
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+
+    use super::*;
+
+    /// The pipe or terminal at `fd`, opened once more: with flags that are nobody else's.
+    #[cfg(target_os = "linux")]
+    pub(super) fn reopened(fd: BorrowedFd<'_>, mode: rustix::fs::OFlags) -> Option<OwnedFd> {
+        use std::io::IsTerminal;
+        use std::os::fd::AsRawFd;
+
+        use rustix::fs::{Mode, OFlags, fstatfs, open};
+
+        /// Where pipes without a name live. One with a name is left alone: opened after its writer has left, it would not
+        /// report the end.
+        const PIPEFS: u64 = 0x5049_5045;
+
+        let is_pipe = fstatfs(fd).is_ok_and(|fs| fs.f_type as u64 == PIPEFS);
+        if !is_pipe && !fd.is_terminal() {
+            return None;
+        }
+        let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let flags = mode | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        open(path, flags, Mode::empty()).ok()
+    }
+
+    pub(super) fn is_socket(fd: BorrowedFd<'_>) -> io::Result<bool> {
+        Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Socket)
+    }
+
+    /// A stream socket whose flags stay as they are: each call says for itself that it does not wait.
+    #[derive(Debug)]
+    pub(super) struct Socket(AsyncFd<OwnedFd>);
+
+    impl Socket {
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe, and asks for what an OwnedFd does keep: to stay the same descriptor"
+        )]
+        pub(super) fn new(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Self> {
+            AsyncFd::with_interest(fd.try_clone_to_owned()?, interest).map(Self)
+        }
+    }
+
+    impl AsyncRead for Socket {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            loop {
+                let mut ready = ready!(self.0.poll_read_ready(cx))?;
+                let room = buf.initialize_unfilled();
+                let read = ready.try_io(|fd| match recv(fd, &mut *room, RecvFlags::DONTWAIT) {
+                    Ok((_, n)) => Ok(n),
+                    Err(e) => Err(e.into()),
+                });
+                match read {
+                    Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Ok(read) => {
+                        buf.advance(read?);
+                        return Poll::Ready(Ok(()));
+                    }
+                    Err(_would_block) => {}
+                }
+            }
+        }
+    }
+
+    impl AsyncWrite for Socket {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            loop {
+                let mut ready = ready!(self.0.poll_write_ready(cx))?;
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                match ready.try_io(|fd| send(fd, bytes, flags).map_err(io::Error::from)) {
+                    Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Ok(done) => return Poll::Ready(done),
+                    Err(_would_block) => {}
+                }
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
