@@ -1,0 +1,465 @@
+//! What a handler can do on behalf of the request it serves.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use mcp_session::{
+    CallOptions, Caller, Incoming, IncomingKey, NotSent, RequestError, may_ask, takes_input,
+};
+use mcp_types::{
+    Era, LogLevel, MethodName, Notification, ObjectBuf, ProtocolVersion, RawJson, RequestId,
+};
+use tokio::sync::{Notify, oneshot};
+
+use crate::dispatch::Answer;
+use crate::outbox::Command;
+use crate::peer::Shared;
+
+/// What became of something that was to be sent and need not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// It is on its way, in its place before whatever is sent later.
+    Sent,
+    /// It was not sent.
+    NotSent(NotSent),
+}
+
+impl Delivery {
+    /// For callers that cannot do without.
+    ///
+    /// # Errors
+    /// The reason why it was not sent.
+    pub fn required(self) -> Result<(), NotSent> {
+        match self {
+            Self::Sent => Ok(()),
+            Self::NotSent(why) => Err(why),
+        }
+    }
+}
+
+impl From<Result<(), NotSent>> for Delivery {
+    fn from(result: Result<(), NotSent>) -> Self {
+        result.map_or_else(Self::NotSent, |()| Self::Sent)
+    }
+}
+
+/// A request that is being served, as its handler sees it; clones may go to other tasks.
+///
+/// What is sent through it is on the wire before the request's answer. Once the request has ended, sending through it is an
+/// error that the caller sees.
+#[derive(Clone)]
+pub struct RequestContext {
+    exchange: Arc<Exchange>,
+}
+
+/// One handler's conversation: it may go on, on another request, when an input round has been answered.
+struct Exchange {
+    method: MethodName,
+    binding: Mutex<Arc<Binding>>,
+    questions: Mutex<Questions>,
+}
+
+#[derive(Default)]
+struct Questions {
+    /// Whether somebody takes them and ends the request with them.
+    taken: bool,
+    open: Vec<Question>,
+    taker: Option<Waker>,
+}
+
+/// One request on one connection.
+pub(crate) struct Binding {
+    shared: Arc<Shared>,
+    key: IncomingKey,
+    id: Option<RequestId>,
+    caller: Arc<Caller>,
+    wants_progress: bool,
+    own_notifications: bool,
+    log_level: Option<LogLevel>,
+    /// Held while something is queued on behalf of the request, so that nothing gets behind its answer.
+    phase: Mutex<Phase>,
+    ended: Notify,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Active,
+    Parked,
+    Ended,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // None of these locks is held while a program's code runs, and nothing under them is left half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Binding {
+    pub(crate) fn new(shared: &Arc<Shared>, incoming: &Incoming) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Arc::clone(shared),
+            key: incoming.key,
+            id: incoming.id.clone(),
+            caller: Arc::clone(&incoming.caller),
+            wants_progress: incoming.progress_token.is_some(),
+            own_notifications: incoming.own_notifications,
+            log_level: incoming.log_level,
+            phase: Mutex::new(Phase::Active),
+            ended: Notify::new(),
+        })
+    }
+
+    fn active(&self) -> Result<(), NotSent> {
+        self.may(*lock(&self.phase))
+    }
+
+    fn may(&self, phase: Phase) -> Result<(), NotSent> {
+        match phase {
+            Phase::Active => Ok(()),
+            Phase::Parked => Err(NotSent::Parked),
+            Phase::Ended => Err(NotSent::Ended),
+        }
+    }
+
+    /// Waits for room in the queue, then queues, unless the request has ended meanwhile.
+    async fn send(&self, bytes: usize, command: Command) -> Result<(), NotSent> {
+        let room = self
+            .shared
+            .outbox
+            .room(bytes)
+            .await
+            .map_err(|_| NotSent::Closed)?;
+        let phase = lock(&self.phase);
+        self.may(*phase)?;
+        room.push(command).map_err(|_| NotSent::Closed)
+    }
+
+    /// Queues the answer: nothing that is sent on behalf of the request comes after it.
+    pub(crate) fn answer(&self, answer: Answer) {
+        let mut phase = lock(&self.phase);
+        *phase = match &answer {
+            Answer::InputRequired(_) => Phase::Parked,
+            Answer::Result(_) | Answer::Error(_) => Phase::Ended,
+        };
+        let key = self.key;
+        // If the driver is gone, so is everyone who could read it.
+        let _ = self.shared.outbox.push(Command::Answer { key, answer });
+        drop(phase);
+        self.ended.notify_waiters();
+    }
+
+    /// Notes that the request has ended without an answer.
+    pub(crate) fn end(&self) {
+        *lock(&self.phase) = Phase::Ended;
+        self.ended.notify_waiters();
+    }
+}
+
+impl RequestContext {
+    pub(crate) fn new(method: MethodName, binding: Arc<Binding>) -> Self {
+        Self {
+            exchange: Arc::new(Exchange {
+                method,
+                binding: Mutex::new(binding),
+                questions: Mutex::default(),
+            }),
+        }
+    }
+
+    fn binding(&self) -> Arc<Binding> {
+        Arc::clone(&lock(&self.exchange.binding))
+    }
+
+    /// The request's id; a question of an input round has none, and the next round of a request has another.
+    pub fn id(&self) -> Option<RequestId> {
+        self.binding().id.clone()
+    }
+
+    /// The request's method.
+    pub fn method(&self) -> &str {
+        &self.exchange.method
+    }
+
+    /// Who asks, and under which terms.
+    pub fn caller(&self) -> Arc<Caller> {
+        Arc::clone(&self.binding().caller)
+    }
+
+    /// The revision the request is made under.
+    pub fn version(&self) -> ProtocolVersion {
+        self.binding().caller.version
+    }
+
+    /// The era the request belongs to.
+    pub fn era(&self) -> Era {
+        self.version().era()
+    }
+
+    /// Whether a log message of that level would be sent.
+    pub fn logs(&self, level: LogLevel) -> bool {
+        let binding = self.binding();
+        self.log_threshold(&binding)
+            .is_some_and(|threshold| level >= threshold)
+    }
+
+    fn log_threshold(&self, binding: &Binding) -> Option<LogLevel> {
+        match binding.caller.version.era() {
+            Era::Modern => binding.log_level,
+            Era::Legacy => binding.shared.legacy_log_level(),
+        }
+    }
+
+    /// Sends a log message if its level is wanted; `params` is only called then and makes a `LogMessageParams`.
+    ///
+    /// Waits while the connection is slow.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the message is not sent.
+    pub async fn log(&self, level: LogLevel, params: impl FnOnce() -> Option<RawJson>) -> Delivery {
+        let binding = self.binding();
+        let sent = async {
+            binding.active()?;
+            if self
+                .log_threshold(&binding)
+                .is_none_or(|threshold| level < threshold)
+            {
+                return Err(NotSent::Unwanted);
+            }
+            let params = params().ok_or(NotSent::Params)?;
+            let related = Some(binding.key);
+            let bytes = params.len();
+            binding
+                .send(
+                    bytes,
+                    Command::Log {
+                        related,
+                        level,
+                        params,
+                    },
+                )
+                .await
+        };
+        sent.await.into()
+    }
+
+    /// Whether the caller wants progress.
+    pub fn wants_progress(&self) -> bool {
+        self.binding().wants_progress
+    }
+
+    /// Reports progress, if the caller wants it and it is more than was reported before.
+    ///
+    /// Waits while the connection is slow.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the report is not sent.
+    pub async fn progress(
+        &self,
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    ) -> Delivery {
+        let binding = self.binding();
+        let sent = async {
+            binding.active()?;
+            if !binding.wants_progress {
+                return Err(NotSent::Unwanted);
+            }
+            let bytes = message.as_ref().map_or(0, String::len);
+            let key = binding.key;
+            binding
+                .send(
+                    bytes,
+                    Command::Progress {
+                        key,
+                        progress,
+                        total,
+                        message,
+                    },
+                )
+                .await
+        };
+        sent.await.into()
+    }
+
+    /// Sends a notification on behalf of the request.
+    ///
+    /// A program's own types reach a legacy peer always, a modern one if both sides declared
+    /// [`NOTIFICATIONS_EXTENSION`](mcp_session::NOTIFICATIONS_EXTENSION). Waits while the connection is slow.
+    ///
+    /// # Errors
+    /// [`NotSent`]: nothing was sent.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the notification may or may not be sent.
+    pub async fn notify<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
+        let binding = self.binding();
+        binding.active()?;
+        let method = MethodName::from(N::METHOD);
+        let core = method.is_core();
+        if !core && !binding.own_notifications {
+            return Err(NotSent::NotNegotiated);
+        }
+        let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
+        let params = (!params.is_empty()).then(|| params.finish());
+        let bytes = params.as_ref().map_or(0, RawJson::len);
+        let related = Some(binding.key);
+        // Of the protocol's own notifications, the engine knows which may go out here.
+        let (reply, verdict) = if core {
+            let (reply, verdict) = oneshot::channel();
+            (Some(reply), Some(verdict))
+        } else {
+            (None, None)
+        };
+        let command = Command::Notify {
+            related,
+            method,
+            params,
+            reply,
+        };
+        binding.send(bytes, command).await?;
+        match verdict {
+            None => Ok(()),
+            Some(verdict) => verdict.await.unwrap_or(Err(NotSent::Closed)),
+        }
+    }
+
+    /// Asks the caller for something: a sampling, an elicitation, its roots.
+    ///
+    /// Legacy: a request to the client. Modern: the request being served ends with the question, and the answer comes
+    /// with its next round, on which whatever is sent later goes out.
+    ///
+    /// # Errors
+    /// [`RequestError::Misuse`] if the caller did not declare the capability or cannot be asked here; the other variants
+    /// as for any request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the question.
+    pub async fn ask(
+        &self,
+        method: &'static str,
+        params: ObjectBuf,
+        options: CallOptions,
+    ) -> Result<RawJson, RequestError> {
+        let binding = self.binding();
+        let name = MethodName::from_static(method);
+        if binding.active().is_err() {
+            return Err(mcp_session::ApiMisuse::Ended.into());
+        }
+        if binding.caller.version.era() == Era::Legacy {
+            let raw = params.finish();
+            may_ask(&binding.caller, &name, &raw)?;
+            let params = ObjectBuf::from_raw(raw).unwrap_or_default();
+            let mut options = options;
+            options.related = Some(binding.key);
+            return binding
+                .shared
+                .call(name, params, options, &mut |_| ())
+                .await;
+        }
+        let params = params.finish();
+        may_ask(&binding.caller, &name, &params)?;
+        let (reply, answer) = oneshot::channel();
+        let taker = {
+            let mut questions = lock(&self.exchange.questions);
+            if !questions.taken || !takes_input(&self.exchange.method) {
+                return Err(
+                    mcp_session::ApiMisuse::NoInputHere(self.exchange.method.clone()).into(),
+                );
+            }
+            let method = name;
+            questions.open.push(Question {
+                method,
+                params,
+                reply,
+            });
+            questions.taker.take()
+        };
+        if let Some(taker) = taker {
+            taker.wake();
+        }
+        answer.await.unwrap_or(Err(RequestError::Cancelled))
+    }
+
+    /// Takes the handler's questions from now on, to end the request with them; see [`Rounds`].
+    pub fn rounds(&self) -> Rounds {
+        lock(&self.exchange.questions).taken = true;
+        Rounds {
+            context: self.clone(),
+        }
+    }
+
+    /// Completes when the request has ended: answered, cancelled, or its connection gone.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let binding = self.binding();
+        async move {
+            let ended = binding.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if *lock(&binding.phase) == Phase::Active {
+                ended.await;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("method", &self.exchange.method)
+            .field("id", &self.id())
+            .finish()
+    }
+}
+
+/// The questions of a modern request's handler, for whoever parks handlers between rounds.
+///
+/// When the handler is pending and has asked, the request is answered with the questions and the handler is kept. The
+/// next round is another request: [`resume`](Self::resume) binds the handler to it, then the questions are answered.
+#[derive(Debug)]
+pub struct Rounds {
+    context: RequestContext,
+}
+
+/// One thing a handler wants to know.
+#[derive(Debug)]
+pub struct Question {
+    /// `sampling/createMessage`, `elicitation/create` or `roots/list`.
+    pub method: MethodName,
+    /// Its parameters, an object.
+    pub params: RawJson,
+    reply: oneshot::Sender<Result<RawJson, RequestError>>,
+}
+
+impl Question {
+    /// Hands the answer to the handler; it goes nowhere if the handler does not wait any more.
+    pub fn answer(self, answer: Result<RawJson, RequestError>) {
+        let _ = self.reply.send(answer);
+    }
+
+    /// Whether the handler does not wait for the answer any more.
+    pub fn is_withdrawn(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+impl Rounds {
+    /// What was asked since the last time; asks to be woken at the next question.
+    pub fn poll_questions(&self, cx: &Context<'_>) -> Vec<Question> {
+        let mut questions = lock(&self.context.exchange.questions);
+        questions.open.retain(|question| !question.is_withdrawn());
+        if questions.open.is_empty() {
+            questions.taker = Some(cx.waker().clone());
+        }
+        std::mem::take(&mut questions.open)
+    }
+
+    /// Lets the handler go on with the request that `context` stands for.
+    pub fn resume(&self, context: &RequestContext) {
+        *lock(&self.context.exchange.binding) = context.binding();
+    }
+}

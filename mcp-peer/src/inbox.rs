@@ -1,0 +1,325 @@
+//! From the driver to the program: bounded queues of notifications, each with a policy for the day nobody reads.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use futures::Stream;
+use mcp_types::{MethodName, Notification, NotificationMessage, RawJson};
+
+use crate::peer::Shared;
+
+/// What happens to a queue of notifications that is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The oldest are dropped; the receiver sees [`Missed::Lagged`] in their place.
+    #[default]
+    DropOldest,
+    /// Nothing is dropped: while the queue is full, nothing more is read from the connection, though timers and
+    /// writing go on. A program that awaits a call without reading this queue stalls itself until the call times out.
+    Lossless,
+}
+
+/// Something that a receiver did not get.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Missed {
+    /// The queue was full: that many were dropped here.
+    #[error("{0} notifications were dropped because nobody read them in time")]
+    Lagged(u64),
+    /// The parameters were not of the notification's type.
+    #[error("undecodable notification: {0}")]
+    Undecodable(String),
+}
+
+/// Messages a queue holds at most.
+const QUEUE_LENGTH: usize = 16_384;
+/// Bytes of parameters that a queue holds at most.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// Longer parameters are kept as slices of the buffer they came in; shorter ones are copied out, so that they do not hold it.
+const COPY_BELOW: usize = 4096;
+
+/// A queue of one receiver.
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    overflow: Overflow,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<RawJson>,
+    bytes: usize,
+    lagged: u64,
+    /// Of a lossless queue: whether it has stopped the reading.
+    pauses: bool,
+    /// Nothing more will come.
+    ended: bool,
+    /// Nobody will read.
+    abandoned: bool,
+    reader: Option<Waker>,
+}
+
+impl Inbox {
+    /// False if nobody will read it.
+    fn push(&self, params: Option<&RawJson>, paused: &AtomicUsize) -> bool {
+        let params = match params {
+            None => RawJson::EMPTY_OBJECT,
+            Some(params) if params.len() < COPY_BELOW => params.compact(),
+            Some(params) => params.clone(),
+        };
+        let mut state = self.lock();
+        if state.abandoned {
+            return false;
+        }
+        state.bytes += params.len();
+        state.queue.push_back(params);
+        let full = |state: &State| state.queue.len() > QUEUE_LENGTH || state.bytes > QUEUE_BYTES;
+        match self.overflow {
+            Overflow::DropOldest => {
+                while full(&state) && state.queue.len() > 1 {
+                    state.pop();
+                    state.lagged += 1;
+                }
+            }
+            Overflow::Lossless => {
+                if full(&state) && !state.pauses {
+                    state.pauses = true;
+                    paused.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        true
+    }
+
+    fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn pop(&mut self) -> Option<RawJson> {
+        let params = self.queue.pop_front()?;
+        self.bytes -= params.len();
+        Some(params)
+    }
+}
+
+/// Notifications of one type, in the order of the wire.
+///
+/// The stream ends when the connection has ended and everything that came before is read.
+#[must_use = "notifications are queued for it from now on"]
+pub struct Receiver<N> {
+    inbox: Arc<Inbox>,
+    shared: Arc<Shared>,
+    of: PhantomData<fn() -> N>,
+}
+
+impl<N: Notification> Receiver<N> {
+    /// The next notification; `None` once the connection has ended and everything is read.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn recv(&mut self) -> Option<Result<N::Params, Missed>> {
+        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// What is there already; `None` if nothing is.
+    pub fn try_recv(&mut self) -> Option<Result<N::Params, Missed>> {
+        match self.poll_recv(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(item) => item,
+            Poll::Pending => None,
+        }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<N::Params, Missed>>> {
+        let mut state = self.inbox.lock();
+        if state.lagged > 0 {
+            let lagged = std::mem::take(&mut state.lagged);
+            return Poll::Ready(Some(Err(Missed::Lagged(lagged))));
+        }
+        let Some(params) = state.pop() else {
+            if state.ended {
+                return Poll::Ready(None);
+            }
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let resumes =
+            state.pauses && state.queue.len() <= QUEUE_LENGTH / 2 && state.bytes <= QUEUE_BYTES / 2;
+        if resumes {
+            state.pauses = false;
+        }
+        drop(state);
+        if resumes {
+            self.shared.resume_reading();
+        }
+        Poll::Ready(Some(decode::<N>(&params)))
+    }
+}
+
+fn decode<N: Notification>(params: &RawJson) -> Result<N::Params, Missed> {
+    decode_body(params).map_err(|e| Missed::Undecodable(e.to_string()))
+}
+
+/// Decodes a body; the empty object is also what a unit is written as.
+pub(crate) fn decode_body<T: serde::de::DeserializeOwned>(
+    body: &RawJson,
+) -> Result<T, serde_json::Error> {
+    body.decode::<T>().or_else(|e| match body.as_bytes() {
+        b"{}" => RawJson::NULL.decode::<T>().map_err(|_| e),
+        _ => Err(e),
+    })
+}
+
+impl<N: Notification> Stream for Receiver<N> {
+    type Item = Result<N::Params, Missed>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_recv(cx)
+    }
+}
+
+impl<N> Drop for Receiver<N> {
+    fn drop(&mut self) {
+        let mut state = self.inbox.lock();
+        state.abandoned = true;
+        state.queue = VecDeque::new();
+        let resumes = std::mem::take(&mut state.pauses);
+        drop(state);
+        if resumes {
+            self.shared.resume_reading();
+        }
+    }
+}
+
+impl<N: Notification> fmt::Debug for Receiver<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queued = self.inbox.lock().queue.len();
+        f.debug_struct("Receiver")
+            .field("method", &N::METHOD)
+            .field("queued", &queued)
+            .finish()
+    }
+}
+
+/// Who gets which notifications.
+#[derive(Default)]
+pub(crate) struct Subscribers {
+    by_method: HashMap<MethodName, Vec<Sink>>,
+    other: Option<Callback<NotificationMessage>>,
+    ended: bool,
+}
+
+type Callback<T> = Box<dyn FnMut(&T) + Send>;
+
+enum Sink {
+    Queue(Arc<Inbox>),
+    Callback(Callback<Option<RawJson>>),
+}
+
+impl Subscribers {
+    pub(crate) fn queue<N: Notification>(
+        &mut self,
+        shared: &Arc<Shared>,
+        overflow: Overflow,
+    ) -> Receiver<N> {
+        let inbox = Arc::new(Inbox {
+            state: Mutex::default(),
+            overflow,
+        });
+        if self.ended {
+            inbox.end();
+        } else {
+            self.add(N::METHOD, Sink::Queue(Arc::clone(&inbox)));
+        }
+        Receiver {
+            inbox,
+            shared: Arc::clone(shared),
+            of: PhantomData,
+        }
+    }
+
+    pub(crate) fn callback<N: Notification>(
+        &mut self,
+        mut callback: impl FnMut(N::Params) + Send + 'static,
+    ) {
+        let sink = Sink::Callback(Box::new(move |params: &Option<RawJson>| {
+            let params = params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
+            match decode::<N>(&params) {
+                Ok(params) => callback(params),
+                Err(e) => tracing::warn!(method = N::METHOD, error = %e, "notification dropped"),
+            }
+        }));
+        self.add(N::METHOD, sink);
+    }
+
+    pub(crate) fn other(&mut self, callback: impl FnMut(&NotificationMessage) + Send + 'static) {
+        self.other = Some(Box::new(callback));
+    }
+
+    fn add(&mut self, method: &'static str, sink: Sink) {
+        self.by_method
+            .entry(MethodName::from_static(method))
+            .or_default()
+            .push(sink);
+    }
+
+    /// Hands a notification to everyone who asked for its type; nothing is kept for a type nobody asked for.
+    pub(crate) fn deliver(&mut self, notification: &NotificationMessage, paused: &AtomicUsize) {
+        let Some(sinks) = self.by_method.get_mut(&*notification.method) else {
+            if let Some(other) = &mut self.other {
+                guarded(&notification.method, || other(notification));
+            }
+            return;
+        };
+        sinks.retain_mut(|sink| match sink {
+            Sink::Queue(inbox) => inbox.push(notification.params.as_ref(), paused),
+            Sink::Callback(callback) => {
+                guarded(&notification.method, || callback(&notification.params));
+                true
+            }
+        });
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+        for sink in std::mem::take(&mut self.by_method).into_values().flatten() {
+            if let Sink::Queue(inbox) = sink {
+                inbox.end();
+            }
+        }
+    }
+}
+
+/// A callback that panics loses its notification and nothing else.
+fn guarded(method: &str, callback: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(callback)).is_err() {
+        tracing::error!(method, "a notification callback panicked");
+    }
+}
+
+impl fmt::Debug for Subscribers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.by_method.keys()).finish()
+    }
+}

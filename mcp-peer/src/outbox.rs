@@ -1,0 +1,209 @@
+//! From handles and handlers to the driver: one queue, so that one order.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use mcp_session::{CallKey, CallOptions, IncomingKey, NotSent};
+use mcp_types::{ClientCapabilities, LogLevel, MethodName, ObjectBuf, RawJson};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::dispatch::Answer;
+use crate::pending::PendingCall;
+
+/// What a handle or a handler wants of the driver.
+pub(crate) enum Command {
+    Call {
+        pending: Arc<PendingCall>,
+        method: MethodName,
+        params: ObjectBuf,
+        options: Box<CallOptions>,
+    },
+    Cancel(CallKey),
+    Answer {
+        key: IncomingKey,
+        answer: Answer,
+    },
+    Notify {
+        related: Option<IncomingKey>,
+        method: MethodName,
+        params: Option<RawJson>,
+        /// Who wants to know whether it could be sent.
+        reply: Option<oneshot::Sender<Result<(), NotSent>>>,
+    },
+    Log {
+        related: Option<IncomingKey>,
+        level: LogLevel,
+        params: RawJson,
+    },
+    Progress {
+        key: IncomingKey,
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    },
+    SetCapabilities(Box<ClientCapabilities>),
+    Close,
+}
+
+/// The queue from the program to the driver.
+///
+/// Whoever can wait takes [room](Self::room) first: that is the backpressure. What must not wait (answers, cancellations
+/// from `Drop`, closing) goes in without; there is at most one of each for a request in flight, which bounds them.
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    /// One permit a byte.
+    room: Semaphore,
+    capacity: u32,
+}
+
+struct Queue {
+    commands: VecDeque<(Command, u32)>,
+    /// The driver, when it sleeps.
+    sleeper: Option<Waker>,
+    closed: bool,
+}
+
+/// What a command without a body costs, so that their number is bounded too.
+const BASE_COST: usize = 256;
+
+/// Room in the queue, taken but not used yet.
+pub(crate) struct Room<'a> {
+    outbox: &'a Outbox,
+    cost: u32,
+}
+
+/// The driver is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl Outbox {
+    /// `capacity` is in bytes of bodies; a message larger than that still goes, alone.
+    pub(crate) fn new(capacity: u32) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                commands: VecDeque::new(),
+                sleeper: None,
+                closed: false,
+            }),
+            room: Semaphore::new(capacity as usize),
+            capacity,
+        }
+    }
+
+    /// Waits for room for a body of that many bytes.
+    ///
+    /// Cancel safe: room that was waited for is given back.
+    pub(crate) async fn room(&self, bytes: usize) -> Result<Room<'_>, Gone> {
+        let cost = u32::try_from(bytes.saturating_add(BASE_COST))
+            .map_or(self.capacity, |cost| cost.min(self.capacity));
+        let permit = match self.room.try_acquire_many(cost) {
+            Ok(permit) => permit,
+            Err(_) => self.room.acquire_many(cost).await.map_err(|_| Gone)?,
+        };
+        permit.forget();
+        Ok(Room { outbox: self, cost })
+    }
+
+    /// Puts a command into the queue without waiting.
+    pub(crate) fn push(&self, command: Command) -> Result<(), Gone> {
+        self.push_with_cost(command, 0)
+    }
+
+    fn push_with_cost(&self, command: Command, cost: u32) -> Result<(), Gone> {
+        let sleeper = {
+            let mut queue = self.lock();
+            if queue.closed {
+                return Err(Gone);
+            }
+            queue.commands.push_back((command, cost));
+            queue.sleeper.take()
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Ok(())
+    }
+
+    /// For the driver, which is awake and needs no waking then: exchanges its empty buffer for what has queued up.
+    pub(crate) fn take(&self, buffer: &mut VecDeque<(Command, u32)>) {
+        debug_assert!(buffer.is_empty());
+        let mut queue = self.lock();
+        queue.sleeper = None;
+        std::mem::swap(&mut queue.commands, buffer);
+    }
+
+    /// For the driver: gives back what a command that it has taken did cost.
+    pub(crate) fn release(&self, cost: u32) {
+        if cost > 0 {
+            self.room.add_permits(cost as usize);
+        }
+    }
+
+    /// For the driver: asks to be woken at the next command; false if there is one already.
+    pub(crate) fn sleep(&self, cx: &Context<'_>) -> bool {
+        let mut queue = self.lock();
+        if !queue.commands.is_empty() {
+            return false;
+        }
+        queue.sleeper = Some(cx.waker().clone());
+        true
+    }
+
+    /// For the driver: asks to be woken, whatever is queued.
+    pub(crate) fn sleep_regardless(&self, cx: &Context<'_>) {
+        self.lock().sleeper = Some(cx.waker().clone());
+    }
+
+    /// Wakes the driver for something that is not in the queue.
+    pub(crate) fn wake(&self) {
+        let sleeper = self.lock().sleeper.take();
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// For the driver, when it ends: nothing goes in any more, whoever waits is told, what was left is returned.
+    pub(crate) fn close(&self) -> VecDeque<(Command, u32)> {
+        self.room.close();
+        let mut queue = self.lock();
+        queue.closed = true;
+        std::mem::take(&mut queue.commands)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// No code runs under this lock that could panic, and a queue is never left half changed.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Room<'_> {
+    /// Uses the room.
+    pub(crate) fn push(self, command: Command) -> Result<(), Gone> {
+        let cost = self.cost;
+        // What is used is given back by the driver.
+        let outbox = self.outbox;
+        std::mem::forget(self);
+        outbox.push_with_cost(command, cost)
+    }
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.outbox.release(self.cost);
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("room", &self.room.available_permits())
+            .finish_non_exhaustive()
+    }
+}

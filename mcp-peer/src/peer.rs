@@ -1,0 +1,383 @@
+//! The program's handle of a connection.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mcp_session::{
+    CallKey, CallOptions, ConnectError, Established, NotSent, PeerMisbehaved, RequestError,
+};
+use mcp_types::{
+    ClientCapabilities, LogLevel, MethodName, Notification, NotificationMessage, ObjectBuf,
+    RawJson, Request,
+};
+use tokio::sync::{oneshot, watch};
+
+use crate::context::Delivery;
+use crate::inbox::{Overflow, Receiver, Subscribers, decode_body};
+use crate::outbox::{Command, Outbox};
+use crate::pending::{PendingCall, ProgressUpdate};
+
+/// What the handles of a connection share with its driver.
+pub(crate) struct Shared {
+    pub(crate) outbox: Outbox,
+    pub(crate) subscribers: Mutex<Subscribers>,
+    /// Lossless queues that are full: while there is one, nothing is read.
+    pub(crate) paused: AtomicUsize,
+    next_call: AtomicU64,
+    /// An index into [`LEVELS`]: a legacy session's log level.
+    log_level: AtomicU8,
+    pub(crate) opened: watch::Sender<Option<Result<Arc<Established>, ConnectError>>>,
+    /// Why there is no connection any more.
+    pub(crate) closed: watch::Sender<Option<String>>,
+}
+
+const LEVELS: [LogLevel; 8] = [
+    LogLevel::Debug,
+    LogLevel::Info,
+    LogLevel::Notice,
+    LogLevel::Warning,
+    LogLevel::Error,
+    LogLevel::Critical,
+    LogLevel::Alert,
+    LogLevel::Emergency,
+];
+
+impl Shared {
+    pub(crate) fn new(outbox_bytes: u32) -> Arc<Self> {
+        Arc::new(Self {
+            outbox: Outbox::new(outbox_bytes),
+            subscribers: Mutex::default(),
+            paused: AtomicUsize::new(0),
+            next_call: AtomicU64::new(0),
+            log_level: AtomicU8::new(u8::MAX),
+            opened: watch::Sender::new(None),
+            closed: watch::Sender::new(None),
+        })
+    }
+
+    pub(crate) fn subscribers(&self) -> MutexGuard<'_, Subscribers> {
+        // A callback's panic is caught before it could leave anything half changed.
+        self.subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn legacy_log_level(&self) -> Option<LogLevel> {
+        LEVELS
+            .get(usize::from(self.log_level.load(Ordering::Relaxed)))
+            .copied()
+    }
+
+    pub(crate) fn set_legacy_log_level(&self, level: LogLevel) {
+        let index = LEVELS
+            .iter()
+            .position(|l| *l == level)
+            .unwrap_or(LEVELS.len());
+        self.log_level.store(index as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn resume_reading(&self) {
+        self.paused.fetch_sub(1, Ordering::Relaxed);
+        self.outbox.wake();
+    }
+
+    fn lost(&self) -> RequestError {
+        let reason = self.closed.borrow().clone();
+        RequestError::ConnectionLost(
+            reason.unwrap_or_else(|| "the connection is closed".to_owned()),
+        )
+    }
+
+    /// Sends a request and waits for its answer; every progress update before it is handed over first.
+    pub(crate) async fn call(
+        &self,
+        method: MethodName,
+        params: ObjectBuf,
+        options: CallOptions,
+        on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
+    ) -> Result<RawJson, RequestError> {
+        let room = self
+            .outbox
+            .room(params.text_len())
+            .await
+            .map_err(|_| self.lost())?;
+        let key = CallKey(self.next_call.fetch_add(1, Ordering::Relaxed));
+        let pending = Arc::new(PendingCall::new(key));
+        let command = Command::Call {
+            pending: Arc::clone(&pending),
+            method,
+            params,
+            options: Box::new(options),
+        };
+        room.push(command).map_err(|_| self.lost())?;
+        let mut guard = CancelOnDrop {
+            outbox: &self.outbox,
+            key: Some(key),
+        };
+        let outcome = std::future::poll_fn(|cx| pending.poll(cx, on_progress)).await;
+        guard.key = None;
+        outcome
+    }
+}
+
+/// Tells the peer that nobody waits for the answer any more.
+///
+/// The cancellation may cross the answer: then the engine does not know the key any more, and nothing is sent.
+struct CancelOnDrop<'a> {
+    outbox: &'a Outbox,
+    key: Option<CallKey>,
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let _ = self.outbox.push(Command::Cancel(key));
+        }
+    }
+}
+
+/// The program's handle of a connection; clones share it. When the last one is dropped, the connection closes gracefully.
+#[derive(Clone)]
+pub struct Peer {
+    pub(crate) shared: Arc<Shared>,
+    _life: Arc<Life>,
+}
+
+/// Closes the connection when its last handle goes.
+struct Life(Arc<Shared>);
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        let _ = self.0.outbox.push(Command::Close);
+    }
+}
+
+impl Peer {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            _life: Arc::new(Life(Arc::clone(shared))),
+        }
+    }
+
+    /// Waits until a client's connection is open.
+    ///
+    /// # Errors
+    /// Why it could not be opened.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn opened(&self) -> Result<Arc<Established>, ConnectError> {
+        let mut opened = self.shared.opened.subscribe();
+        let outcome = opened.wait_for(Option::is_some).await;
+        match outcome.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            _ => Err(ConnectError::ConnectionLost(
+                "the driver has ended".to_owned(),
+            )),
+        }
+    }
+
+    /// What a client's handshake has established, once it has.
+    pub fn established(&self) -> Option<Arc<Established>> {
+        self.shared
+            .opened
+            .borrow()
+            .as_ref()
+            .and_then(|o| o.as_ref().ok().cloned())
+    }
+
+    /// Makes a request of a known type.
+    ///
+    /// # Errors
+    /// [`RequestError`], by whose fault it is.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the request on the wire.
+    pub async fn request<M: Request>(
+        &self,
+        params: &M::Params,
+        options: CallOptions,
+    ) -> Result<M::Result, RequestError> {
+        let params = encode_params(M::METHOD, params)?;
+        let result = self
+            .request_raw(M::METHOD.into(), params, options, |_| ())
+            .await?;
+        decode_result::<M::Result>(M::METHOD, &result)
+    }
+
+    /// Makes a request with a body that is JSON already; `on_progress` gets every update that came before the answer.
+    ///
+    /// # Errors
+    /// [`RequestError`], by whose fault it is.
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels the request on the wire.
+    pub async fn request_raw(
+        &self,
+        method: MethodName,
+        params: ObjectBuf,
+        options: CallOptions,
+        mut on_progress: impl FnMut(ProgressUpdate) + Send,
+    ) -> Result<RawJson, RequestError> {
+        self.shared
+            .call(method, params, options, &mut on_progress)
+            .await
+    }
+
+    /// Sends a notification outside of any request.
+    ///
+    /// Waits while the connection is slow.
+    ///
+    /// # Errors
+    /// [`NotSent`]: nothing was sent.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the notification may or may not be sent.
+    pub async fn notify<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
+        let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
+        let params = (!params.is_empty()).then(|| params.finish());
+        let bytes = params.as_ref().map_or(0, RawJson::len);
+        let room = self
+            .shared
+            .outbox
+            .room(bytes)
+            .await
+            .map_err(|_| NotSent::Closed)?;
+        let (reply, verdict) = oneshot::channel();
+        let command = Command::Notify {
+            related: None,
+            method: N::METHOD.into(),
+            params,
+            reply: Some(reply),
+        };
+        room.push(command).map_err(|_| NotSent::Closed)?;
+        verdict.await.unwrap_or(Err(NotSent::Closed))
+    }
+
+    /// Sends a log message outside of any request, which only a legacy session takes; `params` is a `LogMessageParams`.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the message is not sent.
+    pub async fn log(&self, level: LogLevel, params: RawJson) -> Delivery {
+        match self.shared.legacy_log_level() {
+            None => return Delivery::NotSent(NotSent::NoSession),
+            Some(threshold) if level < threshold => return Delivery::NotSent(NotSent::Unwanted),
+            Some(_) => {}
+        }
+        let Ok(room) = self.shared.outbox.room(params.len()).await else {
+            return Delivery::NotSent(NotSent::Closed);
+        };
+        let related = None;
+        room.push(Command::Log {
+            related,
+            level,
+            params,
+        })
+        .map_err(|_| NotSent::Closed)
+        .into()
+    }
+
+    /// Receives notifications of a type from now on, with the default policy for a queue that is full.
+    pub fn notifications<N: Notification>(&self) -> Receiver<N> {
+        self.notifications_with::<N>(Overflow::default())
+    }
+
+    /// Receives notifications of a type from now on.
+    pub fn notifications_with<N: Notification>(&self, overflow: Overflow) -> Receiver<N> {
+        self.shared.subscribers().queue::<N>(&self.shared, overflow)
+    }
+
+    /// Calls back for each notification of a type, in the order of the wire, before anything that came later has an effect.
+    ///
+    /// The callback runs within the driver: it should return quickly.
+    pub fn on_notification<N: Notification>(
+        &self,
+        callback: impl FnMut(N::Params) + Send + 'static,
+    ) {
+        self.shared.subscribers().callback::<N>(callback);
+    }
+
+    /// Calls back for each notification that nobody else has asked for.
+    pub fn on_other_notification(
+        &self,
+        callback: impl FnMut(&NotificationMessage) + Send + 'static,
+    ) {
+        self.shared.subscribers().other(callback);
+    }
+
+    /// Replaces a client's capabilities; a modern server hears of them with the next request.
+    pub fn set_capabilities(&self, capabilities: ClientCapabilities) {
+        let _ = self
+            .shared
+            .outbox
+            .push(Command::SetCapabilities(Box::new(capabilities)));
+    }
+
+    /// Closes the connection gracefully: what is queued is sent, then the transport is closed.
+    pub fn close(&self) {
+        let _ = self.shared.outbox.push(Command::Close);
+    }
+
+    /// Completes when the connection is closed.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn closed(&self) {
+        let mut closed = self.shared.closed.subscribe();
+        // An error says that the driver is gone, which is as closed as can be.
+        let _ = closed.wait_for(Option::is_some).await;
+    }
+
+    /// Whether the connection is closed.
+    pub fn is_closed(&self) -> bool {
+        self.shared.outbox.is_closed()
+    }
+}
+
+/// Serialises parameters as an object.
+///
+/// # Errors
+/// [`RequestError::Misuse`] if they are none.
+pub fn encode_params<T: serde::Serialize + ?Sized>(
+    method: &'static str,
+    params: &T,
+) -> Result<ObjectBuf, RequestError> {
+    ObjectBuf::encode(params).map_err(|e| {
+        let method = MethodName::from(method);
+        let reason = e.to_string();
+        mcp_session::ApiMisuse::Params { method, reason }.into()
+    })
+}
+
+/// Decodes a result by the method of its request.
+///
+/// # Errors
+/// [`RequestError::Misbehaved`] if it has another shape.
+pub fn decode_result<T: serde::de::DeserializeOwned>(
+    method: &'static str,
+    result: &RawJson,
+) -> Result<T, RequestError> {
+    decode_body(result).map_err(|e| {
+        let method = MethodName::from(method);
+        let reason = e.to_string();
+        PeerMisbehaved::ResultShape { method, reason }.into()
+    })
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("outbox", &self.outbox)
+            .finish_non_exhaustive()
+    }
+}
