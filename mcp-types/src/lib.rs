@@ -4,6 +4,7 @@ pub mod annotations;
 mod blob;
 pub mod cache;
 pub mod capabilities;
+pub mod completion;
 pub mod content;
 pub mod elicitation;
 pub mod error;
@@ -19,12 +20,14 @@ pub mod object;
 pub mod pagination;
 mod parse;
 pub mod progress;
+pub mod prompts;
 pub mod raw;
 pub mod resources;
 pub mod roots;
 pub mod rounds;
 pub mod sampling;
 mod scan;
+pub mod subscriptions;
 pub mod tasks;
 pub mod tools;
 pub mod version;
@@ -39,6 +42,10 @@ pub use capabilities::{
     ToolsCapability,
 };
 
+pub use completion::{
+    Complete, CompleteParams, CompleteResult, Completion, CompletionArgument, CompletionContext,
+    CompletionRef, PromptReference, ResourceTemplateReference,
+};
 pub use content::{
     AudioContent, ContentBlock, EmbeddedResource, ImageContent, SamplingContent, TextContent,
     ToolResultContent, ToolUseContent,
@@ -70,6 +77,10 @@ pub use object::ObjectBuf;
 pub use pagination::{Cursor, EmptyParams, EmptyResult, PaginatedParams};
 pub use parse::ParseLimits;
 pub use progress::{Cancelled, CancelledParams, Progress, ProgressParams};
+pub use prompts::{
+    GetPrompt, GetPromptParams, GetPromptResult, ListPrompts, ListPromptsParams, ListPromptsResult,
+    Prompt, PromptArgument, PromptListChanged, PromptMessage,
+};
 pub use raw::RawJson;
 pub use resources::{
     BlobResourceContents, ListResourceTemplates, ListResourceTemplatesResult, ListResources,
@@ -85,7 +96,17 @@ pub use sampling::{
     ModelPreferences, Sampling, SamplingMessage, StopReason, ToolChoice, ToolChoiceMode,
 };
 pub use scan::{ScanError, ScanErrorKind};
-pub use tasks::TaskMetadata;
+pub use subscriptions::{
+    Listen, ListenParams, ListenResult, NOTIFICATIONS_EXTENSION, SubscriptionAcknowledged,
+    SubscriptionAcknowledgedParams, SubscriptionFilter,
+};
+pub use tasks::{
+    CancelTask, CancelTaskParams, CancelTaskResult, CreateTaskResult, GetTask, GetTaskParams,
+    GetTaskResult, ListTasks, ListTasksParams, ListTasksResult, RelatedTask, TASKS_EXTENSION, Task,
+    TaskDesign, TaskMetadata, TaskResult, TaskResultParams, TaskState, TaskStatus,
+    TaskStatusParams, TaskUpdated, TaskUpdatedParams, UpdateTask, UpdateTaskParams,
+    UpdateTaskResult,
+};
 pub use tools::{
     CallTool, CallToolParams, CallToolResult, ListTools, ListToolsParams, ListToolsResult,
     TaskSupport, Tool, ToolAnnotations, ToolExecution, ToolListChanged,
