@@ -268,8 +268,7 @@ impl Envelope {
             (Some(range), None) if is_object(range) => Ok(raw(range)),
             (Some(range), None) => return Err(fault(EnvelopeFault::Result, Some(range))),
             (None, Some(range)) => {
-                Err(serde_json::from_slice::<ErrorObject>(&frame[range.clone()])
-                    .map_err(|_| fault(EnvelopeFault::Error, Some(range)))?)
+                Err(error(&raw(range)).ok_or_else(|| fault(EnvelopeFault::Error, Some(range)))?)
             }
             (Some(_), Some(range)) => return Err(fault(EnvelopeFault::Ambiguous, Some(range))),
             (None, None) => return Err(fault(EnvelopeFault::Method, None)),
@@ -283,6 +282,16 @@ impl Envelope {
         };
         Ok(Message::Response(ResponseMessage { id, outcome }))
     }
+}
+
+/// The error object in `raw`, read as the envelope is: of a member that stands twice, the last one counts.
+fn error(raw: &RawJson) -> Option<ErrorObject> {
+    let [code, message, data] = raw.members(["code", "message", "data"]);
+    Some(ErrorObject {
+        code: code?.decode().ok()?,
+        message: message?.decode().ok()?,
+        data,
+    })
 }
 
 /// The string that stands at `range`, borrowed if nothing in it is escaped.
@@ -348,6 +357,16 @@ mod tests {
                 Inbound::Message(Message::error(None, ErrorObject::new(1, "m"))),
             );
         }
+        let twice =
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"a","code":2,"data":null}}"#;
+        let error = ErrorObject {
+            data: Some(RawJson::NULL),
+            ..ErrorObject::new(2, "a")
+        };
+        assert_eq!(
+            parse(twice),
+            Inbound::Message(Message::error(Some(id.clone()), error))
+        );
         assert_eq!(
             parse(r#"{"jsonrpc":"2.0","\u0069d":1,"meth\u006fd":"pi\u006eg"}"#),
             Inbound::Message(Message::request(id, "ping", None))
