@@ -3,14 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use mcp_peer::session::{
-    ClientConfig, ConnectError, EraChoice, Limits, NOTIFICATIONS_EXTENSION,
-};
+use mcp_peer::session::{ClientConfig, ConnectError, EraChoice, Limits, NOTIFICATIONS_EXTENSION};
 use mcp_peer::types::{
     ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Elicit,
     ElicitParams, ElicitResult, ElicitationCapability, ErrorObject, Implementation, ListRoots,
-    ListRootsResult, LogLevel, LogMessage, LogMessageParams, Notification, NotificationMessage, RawJson,
-    Request, Root, RootsCapability, SamplingCapability,
+    ListRootsResult, LogLevel, LogMessage, LogMessageParams, Notification, NotificationMessage,
+    RawJson, Request, Root, RootsCapability, SamplingCapability,
 };
 use mcp_peer::{Options, Peer, RequestContext, Transport};
 
@@ -85,20 +83,33 @@ impl ClientBuilder {
     ///
     /// For a program's own type this declares the extension that modern servers need to send it. The callback runs within the
     /// connection's task and should return quickly; [`Client::notifications`] is a stream instead.
-    pub fn on_notification<N: Notification>(self, callback: impl FnMut(N::Params) + Send + 'static) -> Self {
+    pub fn on_notification<N: Notification>(
+        self,
+        callback: impl FnMut(N::Params) + Send + 'static,
+    ) -> Self {
         let own = !mcp_peer::types::MethodName::from(N::METHOD).is_core();
         let builder = if own { self.with_notifications() } else { self };
         builder.subscribe::<N>(callback)
     }
 
     /// Calls back for each notification that nothing else is registered for.
-    pub fn on_other_notification(mut self, callback: impl FnMut(&NotificationMessage) + Send + 'static) -> Self {
-        self.subscriptions.0.push(Box::new(|peer| peer.on_other_notification(callback)));
+    pub fn on_other_notification(
+        mut self,
+        callback: impl FnMut(&NotificationMessage) + Send + 'static,
+    ) -> Self {
+        self.subscriptions
+            .0
+            .push(Box::new(|peer| peer.on_other_notification(callback)));
         self
     }
 
-    fn subscribe<N: Notification>(mut self, callback: impl FnMut(N::Params) + Send + 'static) -> Self {
-        self.subscriptions.0.push(Box::new(|peer| peer.on_notification::<N>(callback)));
+    fn subscribe<N: Notification>(
+        mut self,
+        callback: impl FnMut(N::Params) + Send + 'static,
+    ) -> Self {
+        self.subscriptions
+            .0
+            .push(Box::new(|peer| peer.on_notification::<N>(callback)));
         self
     }
 
@@ -117,8 +128,12 @@ impl ClientBuilder {
         F: Fn(CreateMessageParams) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<CreateMessageResult, ErrorObject>> + Send + 'static,
     {
-        self.config.capabilities.sampling.get_or_insert_with(SamplingCapability::default);
-        self.handlers.add::<CreateMessage, _, _>(move |_, params| handler(params));
+        self.config
+            .capabilities
+            .sampling
+            .get_or_insert_with(SamplingCapability::default);
+        self.handlers
+            .add::<CreateMessage, _, _>(move |_, params| handler(params));
         self
     }
 
@@ -128,16 +143,25 @@ impl ClientBuilder {
         F: Fn(ElicitParams) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<ElicitResult, ErrorObject>> + Send + 'static,
     {
-        self.config.capabilities.elicitation.get_or_insert_with(ElicitationCapability::default);
-        self.handlers.add::<Elicit, _, _>(move |_, params| handler(params));
+        self.config
+            .capabilities
+            .elicitation
+            .get_or_insert_with(ElicitationCapability::default);
+        self.handlers
+            .add::<Elicit, _, _>(move |_, params| handler(params));
         self
     }
 
     /// Tells the server these roots when it asks, and declares that capability.
     pub fn roots(mut self, roots: impl IntoIterator<Item = Root>) -> Self {
         let roots: Vec<Root> = roots.into_iter().collect();
-        self.config.capabilities.roots.get_or_insert_with(RootsCapability::default);
-        self.handlers.add::<ListRoots, _, _>(move |_, _| std::future::ready(Ok(ListRootsResult::new(roots.clone()))));
+        self.config
+            .capabilities
+            .roots
+            .get_or_insert_with(RootsCapability::default);
+        self.handlers.add::<ListRoots, _, _>(move |_, _| {
+            std::future::ready(Ok(ListRootsResult::new(roots.clone())))
+        });
         self
     }
 
@@ -168,7 +192,12 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn connect<T: Transport>(self, transport: T) -> Result<Client, ConnectError> {
-        let connection = mcp_peer::client(transport, self.config, Arc::new(self.handlers), self.options);
+        let connection = mcp_peer::client(
+            transport,
+            self.config,
+            Arc::new(self.handlers),
+            self.options,
+        );
         for subscribe in self.subscriptions.0 {
             subscribe(&connection.peer);
         }

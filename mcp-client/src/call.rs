@@ -99,6 +99,9 @@ impl<'a> IntoFuture for CallTool<'a> {
 
 impl fmt::Debug for CallTool<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallTool").field("params", &self.params).field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("CallTool")
+            .field("params", &self.params)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }

@@ -93,10 +93,12 @@ impl Client {
             }
             params.cursor = Some(cursor);
         }
-        Err(RequestError::Misbehaved(mcp_peer::session::PeerMisbehaved::ResultShape {
-            method: ListTools::METHOD.into(),
-            reason: "the list does not end".to_owned(),
-        }))
+        Err(RequestError::Misbehaved(
+            mcp_peer::session::PeerMisbehaved::ResultShape {
+                method: ListTools::METHOD.into(),
+                reason: "the list does not end".to_owned(),
+            },
+        ))
     }
 
     /// Makes a request of any type, the protocol's or the program's own.

@@ -34,7 +34,9 @@ impl Handlers {
                     Ok(result) => result,
                     Err(error) => return Answer::Error(error),
                 };
-                ObjectBuf::encode(&result).map_err(|e| ErrorObject::internal(e.to_string())).into()
+                ObjectBuf::encode(&result)
+                    .map_err(|e| ErrorObject::internal(e.to_string()))
+                    .into()
             })
         };
         self.by_method.insert(M::METHOD, Arc::new(serve));

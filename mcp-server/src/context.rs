@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp_peer::session::{CallOptions, NotSent, RequestError};
 use mcp_peer::types::{
-    ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Elicit, ElicitParams,
-    ElicitResult, Era, Implementation, ListRoots, ListRootsParams, LogLevel, Notification, ObjectBuf,
-    ProtocolVersion, RawJson, Request, RequestId, Root,
+    ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Elicit,
+    ElicitParams, ElicitResult, Era, Implementation, ListRoots, ListRootsParams, LogLevel,
+    Notification, ObjectBuf, ProtocolVersion, RawJson, Request, RequestId, Root,
 };
 use mcp_peer::{Delivery, RequestContext};
 use serde::Serialize;
@@ -28,7 +28,10 @@ impl Cx {
 
     /// Log messages for the client.
     pub fn log(&self) -> Log<'_> {
-        Log { cx: self, logger: None }
+        Log {
+            cx: self,
+            logger: None,
+        }
     }
 
     /// A reporter of progress; one per request, for progress only ever increases.
@@ -50,7 +53,10 @@ impl Cx {
     ///
     /// # Cancel safety
     /// Dropping the future withdraws the question.
-    pub async fn sample(&self, params: CreateMessageParams) -> Result<CreateMessageResult, RequestError> {
+    pub async fn sample(
+        &self,
+        params: CreateMessageParams,
+    ) -> Result<CreateMessageResult, RequestError> {
         self.ask::<CreateMessage>(&params).await
     }
 
@@ -73,7 +79,10 @@ impl Cx {
     /// # Cancel safety
     /// Dropping the future withdraws the question.
     pub async fn roots(&self) -> Result<Vec<Root>, RequestError> {
-        Ok(self.ask::<ListRoots>(&ListRootsParams::default()).await?.roots)
+        Ok(self
+            .ask::<ListRoots>(&ListRootsParams::default())
+            .await?
+            .roots)
     }
 
     async fn ask<M: Request>(&self, params: &M::Params) -> Result<M::Result, RequestError> {
@@ -208,7 +217,17 @@ impl<'a> Log<'a> {
             data: T,
         }
         let logger = self.logger;
-        self.cx.context.log(level, || RawJson::encode(&Params { level, logger, data }).ok()).await
+        self.cx
+            .context
+            .log(level, || {
+                RawJson::encode(&Params {
+                    level,
+                    logger,
+                    data,
+                })
+                .ok()
+            })
+            .await
     }
 }
 
@@ -237,8 +256,17 @@ impl ProgressReporter {
     /// If the future is dropped, the report is not sent, but the step counts.
     pub async fn step(&self, message: impl Into<String>) -> Delivery {
         let add = |bits| Some((f64::from_bits(bits) + 1.0).to_bits());
-        let before = self.done.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).unwrap_or_default();
-        self.context.progress(f64::from_bits(before) + 1.0, self.total, Some(message.into())).await
+        let before = self
+            .done
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .unwrap_or_default();
+        self.context
+            .progress(
+                f64::from_bits(before) + 1.0,
+                self.total,
+                Some(message.into()),
+            )
+            .await
     }
 
     /// Reports how far it is; what does not exceed the last report is not sent (REQ-PROG-03).

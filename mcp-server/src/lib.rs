@@ -15,5 +15,5 @@ pub use mcp_peer::{Delivery, Transport};
 pub use result::{IntoToolResult, Json, ToolError};
 pub use rounds::ParkLimits;
 pub use schemars::JsonSchema;
-pub use server::{Server, ServeError, ServerConnection};
+pub use server::{ServeError, Server, ServerConnection};
 pub use tool::{ToolDef, ToolHandler, tool};

@@ -125,14 +125,16 @@ impl ToolError {
             Kind::Visible(text) => Ok(CallToolResult::error(text)),
             Kind::Protocol(error) => Err(error),
             Kind::Private(error) => match error.downcast_ref::<RequestError>() {
-                Some(RequestError::Misuse(missing @ ApiMisuse::MissingCapability { capability, .. }))
-                    if era == Era::Modern =>
-                {
-                    Err(missing_capability(missing, capability))
-                }
-                Some(error @ (RequestError::Misuse(_) | RequestError::Refused(_) | RequestError::TimedOut(_))) => {
-                    Ok(CallToolResult::error(format!("The client did not answer: {error}")))
-                }
+                Some(RequestError::Misuse(
+                    missing @ ApiMisuse::MissingCapability { capability, .. },
+                )) if era == Era::Modern => Err(missing_capability(missing, capability)),
+                Some(
+                    error @ (RequestError::Misuse(_)
+                    | RequestError::Refused(_)
+                    | RequestError::TimedOut(_)),
+                ) => Ok(CallToolResult::error(format!(
+                    "The client did not answer: {error}"
+                ))),
                 _ => {
                     tracing::error!(tool, error = &*error as &dyn Error, "tool failed");
                     Ok(CallToolResult::error("The tool failed."))
@@ -144,7 +146,9 @@ impl ToolError {
 
 /// -32021 with the capabilities that are missing, as an object (TRAP-18).
 fn missing_capability(missing: &ApiMisuse, capability: &str) -> ErrorObject {
-    let required = capability.rsplit('.').fold(json!({}), |inner, name| json!({ name: inner }));
+    let required = capability
+        .rsplit('.')
+        .fold(json!({}), |inner, name| json!({ name: inner }));
     ErrorObject::new(ErrorCode::MISSING_CLIENT_CAPABILITY, missing.to_string())
         .with_data(&json!({ "requiredCapabilities": required }))
 }

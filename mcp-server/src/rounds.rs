@@ -60,7 +60,10 @@ struct Parked {
 
 impl std::fmt::Debug for Parked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parked").field("method", &self.work.method).field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("Parked")
+            .field("method", &self.work.method)
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +87,13 @@ struct Round {
 }
 
 /// Serves the first round of a request whose handler may ask.
-pub(crate) fn first_round(lot: &Arc<Lot>, context: &RequestContext, method: MethodName, params: RawJson, handler: HandlerFuture) -> HandlerFuture {
+pub(crate) fn first_round(
+    lot: &Arc<Lot>,
+    context: &RequestContext,
+    method: MethodName,
+    params: RawJson,
+    handler: HandlerFuture,
+) -> HandlerFuture {
     let work = Work {
         handler,
         rounds: context.rounds(),
@@ -103,7 +112,12 @@ pub(crate) fn first_round(lot: &Arc<Lot>, context: &RequestContext, method: Meth
 ///
 /// # Errors
 /// -32602 if the state is not one that waits, or belongs to another request (REQ-MRTR-09); nothing runs then.
-pub(crate) fn next_round(lot: &Arc<Lot>, request: &Request, retry: &Retry, state: &str) -> Result<HandlerFuture, ErrorObject> {
+pub(crate) fn next_round(
+    lot: &Arc<Lot>,
+    request: &Request,
+    retry: &Retry,
+    state: &str,
+) -> Result<HandlerFuture, ErrorObject> {
     let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
     let mut work = lot.take(state, &request.method, &params)?;
     let answers: BTreeMap<String, RawJson> = retry
@@ -194,7 +208,9 @@ impl Lot {
             return Err(ErrorObject::internal("too many requests wait for input"));
         }
         places.bytes += bytes;
-        places.parked.insert(state.clone(), Parked { work, expires });
+        places
+            .parked
+            .insert(state.clone(), Parked { work, expires });
         if !std::mem::replace(&mut places.swept, true) {
             tokio::spawn(sweep(Arc::downgrade(self), expires));
         }
@@ -202,11 +218,19 @@ impl Lot {
     }
 
     /// Takes a handler out, for good: a state is good for one use (REQ-MRTR-11). One that is refused leaves it waiting.
-    fn take(&self, state: &str, method: &MethodName, params: &RawJson) -> Result<Work, ErrorObject> {
+    fn take(
+        &self,
+        state: &str,
+        method: &MethodName,
+        params: &RawJson,
+    ) -> Result<Work, ErrorObject> {
         let refused = || ErrorObject::invalid_params("`requestState` is unknown, used, or expired");
         let mut places = self.lock();
         let parked = places.parked.get(state).ok_or_else(refused)?;
-        if parked.expires <= Instant::now() || parked.work.method != *method || !same_request(&parked.work.params, params) {
+        if parked.expires <= Instant::now()
+            || parked.work.method != *method
+            || !same_request(&parked.work.params, params)
+        {
             return Err(refused());
         }
         let parked = places.parked.remove(state).ok_or_else(refused)?;
@@ -218,8 +242,14 @@ impl Lot {
     fn drop_expired(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut places = self.lock();
-        let expired: Vec<_> = places.parked.extract_if(|_, parked| parked.expires <= now).collect();
-        places.bytes -= expired.iter().map(|(_, parked)| parked.work.params.len()).sum::<usize>();
+        let expired: Vec<_> = places
+            .parked
+            .extract_if(|_, parked| parked.expires <= now)
+            .collect();
+        places.bytes -= expired
+            .iter()
+            .map(|(_, parked)| parked.work.params.len())
+            .sum::<usize>();
         let next = places.parked.values().map(|parked| parked.expires).min();
         places.swept = next.is_some();
         drop(places);

@@ -33,18 +33,33 @@ struct Call<'a> {
 
 impl Router {
     pub(crate) fn new(tools: Vec<ToolDef>, lot: Arc<Lot>) -> Self {
-        let by_name = tools.iter().enumerate().map(|(i, t)| (t.tool.name.clone(), i)).collect();
-        Self { tools, by_name, lot }
+        let by_name = tools
+            .iter()
+            .enumerate()
+            .map(|(i, t)| (t.tool.name.clone(), i))
+            .collect();
+        Self {
+            tools,
+            by_name,
+            lot,
+        }
     }
 
     fn list_tools(&self, request: &Request) -> Result<ObjectBuf, ErrorObject> {
         let params: ListToolsParams = request.params()?;
         if let Some(cursor) = params.cursor {
             // All tools fit on one page, so that no cursor was ever given out (REQ-PAG-02).
-            return Err(ErrorObject::invalid_params(format!("unknown cursor {:?}", cursor.as_str())));
+            return Err(ErrorObject::invalid_params(format!(
+                "unknown cursor {:?}",
+                cursor.as_str()
+            )));
         }
         let version = request.context.version();
-        let tools: Vec<Tool> = self.tools.iter().map(|t| for_version(&t.tool, version)).collect();
+        let tools: Vec<Tool> = self
+            .tools
+            .iter()
+            .map(|t| for_version(&t.tool, version))
+            .collect();
         let mut result = ListToolsResult::new(tools);
         if version.era() == Era::Modern {
             result.ttl_ms = Some(0);
@@ -67,12 +82,15 @@ impl Router {
             return next_round(&self.lot, &request, retry, state);
         }
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
-        let call: Call<'_> = params
-            .decode()
-            .map_err(|e| ErrorObject::invalid_params(format!("invalid params of `tools/call`: {e}")))?;
+        let call: Call<'_> = params.decode().map_err(|e| {
+            ErrorObject::invalid_params(format!("invalid params of `tools/call`: {e}"))
+        })?;
         let Some(&index) = self.by_name.get(&*call.name) else {
             // REQ-TOOL-03: not -32601, for the method is known.
-            return Err(ErrorObject::invalid_params(format!("unknown tool {:?}", call.name)));
+            return Err(ErrorObject::invalid_params(format!(
+                "unknown tool {:?}",
+                call.name
+            )));
         };
         let arguments = match params.member("arguments") {
             Some(arguments) if arguments.is_object() => arguments,
@@ -92,7 +110,11 @@ impl Router {
     }
 }
 
-fn answer(tool: &str, version: ProtocolVersion, outcome: Result<CallToolResult, ToolError>) -> Answer {
+fn answer(
+    tool: &str,
+    version: ProtocolVersion,
+    outcome: Result<CallToolResult, ToolError>,
+) -> Answer {
     let result = match outcome.or_else(|error| error.answer(tool, version.era())) {
         Ok(result) => for_result(result, version),
         Err(error) => return Answer::Error(error),
@@ -109,9 +131,14 @@ fn answer(tool: &str, version: ProtocolVersion, outcome: Result<CallToolResult, 
 /// A tool as a revision knows it.
 fn for_version(tool: &Tool, version: ProtocolVersion) -> Tool {
     let mut tool = tool.clone();
-    let object = |schema: &RawJson| schema.member("type").is_some_and(|t| t.as_bytes() == b"\"object\"");
+    let object = |schema: &RawJson| {
+        schema
+            .member("type")
+            .is_some_and(|t| t.as_bytes() == b"\"object\"")
+    };
     if version < ProtocolVersion::V2025_06_18
-        || (version < ProtocolVersion::V2026_07_28 && !tool.output_schema.as_ref().is_some_and(object))
+        || (version < ProtocolVersion::V2026_07_28
+            && !tool.output_schema.as_ref().is_some_and(object))
     {
         tool.output_schema = None;
     }
@@ -121,7 +148,11 @@ fn for_version(tool: &Tool, version: ProtocolVersion) -> Tool {
 /// A result as a revision knows it (inventory 3.11).
 fn for_result(mut result: CallToolResult, version: ProtocolVersion) -> CallToolResult {
     if version < ProtocolVersion::V2025_06_18
-        || (version < ProtocolVersion::V2026_07_28 && !result.structured_content.as_ref().is_some_and(RawJson::is_object))
+        || (version < ProtocolVersion::V2026_07_28
+            && !result
+                .structured_content
+                .as_ref()
+                .is_some_and(RawJson::is_object))
     {
         result.structured_content = None;
     }

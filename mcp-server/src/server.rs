@@ -75,7 +75,10 @@ impl Server {
             self.tools.iter().all(|t| t.tool.name != *name),
             "there is a tool named {name:?} already"
         );
-        self.config.capabilities.tools.get_or_insert_with(ToolsCapability::default);
+        self.config
+            .capabilities
+            .tools
+            .get_or_insert_with(ToolsCapability::default);
         self.tools.push(tool);
         self
     }
@@ -156,6 +159,11 @@ impl ServerConnection {
     /// One more connection: nothing happens on it until its driver is polled.
     pub fn connect<T: Transport>(&self, transport: T) -> Connection<T> {
         let handler = Arc::clone(&self.router) as Arc<dyn mcp_peer::Handler>;
-        mcp_peer::server(transport, self.config.clone(), handler, self.options.clone())
+        mcp_peer::server(
+            transport,
+            self.config.clone(),
+            handler,
+            self.options.clone(),
+        )
     }
 }

@@ -105,7 +105,11 @@ pub trait ToolHandler<M>: Send + Sync + 'static {
     /// The JSON Schema of the structured result, if there is one.
     fn output_schema() -> Option<RawJson>;
     /// Starts a call; `arguments` is an object.
-    fn call(&self, cx: Cx, arguments: RawJson) -> Pin<Box<dyn Future<Output = Result<CallToolResult, ToolError>> + Send>>;
+    fn call(
+        &self,
+        cx: Cx,
+        arguments: RawJson,
+    ) -> Pin<Box<dyn Future<Output = Result<CallToolResult, ToolError>> + Send>>;
 }
 
 /// Marks a handler that takes arguments of type `A`.
@@ -222,13 +226,17 @@ fn decode<A: DeserializeOwned>(arguments: &RawJson) -> Result<A, ToolError> {
 
 /// The JSON Schema (2020-12) of a type.
 pub(crate) fn schema_of<T: JsonSchema>() -> RawJson {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
+    let schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>();
     RawJson::from(schema.to_value())
 }
 
 /// The schema of arguments, which says `"type": "object"` whatever the type does (REQ-TOOL-12).
 fn arguments_schema<A: JsonSchema>() -> RawJson {
-    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<A>();
+    let mut schema = SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<A>();
     schema.insert("type".to_owned(), "object".into());
     RawJson::from(schema.to_value())
 }
