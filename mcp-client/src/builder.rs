@@ -1,0 +1,213 @@
+//! What a client is told before it connects.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use mcp_peer::session::{ClientConfig, ConnectError, EraChoice, Limits, NOTIFICATIONS_EXTENSION};
+use mcp_peer::types::{
+    ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Elicit,
+    ElicitParams, ElicitResult, ElicitationCapability, ErrorObject, Implementation, ListRoots,
+    ListRootsResult, LogLevel, LogMessage, LogMessageParams, Notification, NotificationMessage,
+    RawJson, Request, Root, RootsCapability, SamplingCapability,
+};
+use mcp_peer::{Options, Peer, RequestContext, Transport};
+
+use crate::client::Client;
+use crate::handlers::Handlers;
+
+/// A client that is being made; see [`Client::builder`].
+#[derive(Debug)]
+#[must_use = "a builder connects to nothing by itself"]
+pub struct ClientBuilder {
+    config: ClientConfig,
+    options: Options,
+    handlers: Handlers,
+    subscriptions: Subscriptions,
+}
+
+/// Callbacks that are there before the first message is.
+#[derive(Default)]
+struct Subscriptions(Vec<Box<dyn FnOnce(&Peer) + Send>>);
+
+impl std::fmt::Debug for Subscriptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} callbacks", self.0.len())
+    }
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(info: Implementation) -> Self {
+        Self {
+            config: ClientConfig::new(info),
+            options: Options::default(),
+            handlers: Handlers::default(),
+            subscriptions: Subscriptions::default(),
+        }
+    }
+
+    /// Chooses how the connection is opened; by default the client finds out which era the server speaks.
+    pub fn era(mut self, era: EraChoice) -> Self {
+        self.config.era = era;
+        self
+    }
+
+    /// Says from which level on log messages are wanted.
+    ///
+    /// Legacy: sent once by `logging/setLevel`. Modern: stamped on every request.
+    pub fn log_level(mut self, level: LogLevel) -> Self {
+        self.config.log_level = Some(level);
+        self
+    }
+
+    /// Sets the bounds of the session.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
+    /// Sets the bounds of the connection's queues and times.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Calls back for each log message, in the order of the wire; asks for level info if [`log_level`](Self::log_level) says nothing else.
+    ///
+    /// The callback runs within the connection's task and should return quickly; [`Client::logs`] is a stream instead.
+    pub fn on_log(mut self, callback: impl FnMut(LogMessageParams) + Send + 'static) -> Self {
+        self.config.log_level.get_or_insert(LogLevel::Info);
+        self.subscribe::<LogMessage>(callback)
+    }
+
+    /// Calls back for each notification of a type, in the order of the wire.
+    ///
+    /// For a program's own type this declares the extension that modern servers need to send it. The callback runs within the
+    /// connection's task and should return quickly; [`Client::notifications`] is a stream instead.
+    pub fn on_notification<N: Notification>(
+        self,
+        callback: impl FnMut(N::Params) + Send + 'static,
+    ) -> Self {
+        let own = !mcp_peer::types::MethodName::from(N::METHOD).is_core();
+        let builder = if own { self.with_notifications() } else { self };
+        builder.subscribe::<N>(callback)
+    }
+
+    /// Calls back for each notification that nothing else is registered for.
+    pub fn on_other_notification(
+        mut self,
+        callback: impl FnMut(&NotificationMessage) + Send + 'static,
+    ) -> Self {
+        self.subscriptions
+            .0
+            .push(Box::new(|peer| peer.on_other_notification(callback)));
+        self
+    }
+
+    fn subscribe<N: Notification>(
+        mut self,
+        callback: impl FnMut(N::Params) + Send + 'static,
+    ) -> Self {
+        self.subscriptions
+            .0
+            .push(Box::new(|peer| peer.on_notification::<N>(callback)));
+        self
+    }
+
+    /// Declares the extension by which a modern server sends a program's own notifications.
+    pub fn with_notifications(mut self) -> Self {
+        let extensions = &mut self.config.capabilities.extensions;
+        extensions.insert(NOTIFICATIONS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
+        self
+    }
+
+    /// Answers the server's requests to sample from the model, and declares that capability.
+    ///
+    /// An error of the handler's goes to a legacy server as it is; in the modern era, whose wire has no form for it, it ends the call.
+    pub fn on_sampling<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(CreateMessageParams) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<CreateMessageResult, ErrorObject>> + Send + 'static,
+    {
+        self.config
+            .capabilities
+            .sampling
+            .get_or_insert_with(SamplingCapability::default);
+        self.handlers
+            .add::<CreateMessage, _, _>(move |_, params| handler(params));
+        self
+    }
+
+    /// Answers the server's questions to the user by forms, and declares that capability.
+    pub fn on_elicitation<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(ElicitParams) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ElicitResult, ErrorObject>> + Send + 'static,
+    {
+        self.config
+            .capabilities
+            .elicitation
+            .get_or_insert_with(ElicitationCapability::default);
+        self.handlers
+            .add::<Elicit, _, _>(move |_, params| handler(params));
+        self
+    }
+
+    /// Tells the server these roots when it asks, and declares that capability.
+    pub fn roots(mut self, roots: impl IntoIterator<Item = Root>) -> Self {
+        let roots: Vec<Root> = roots.into_iter().collect();
+        self.config
+            .capabilities
+            .roots
+            .get_or_insert_with(RootsCapability::default);
+        self.handlers.add::<ListRoots, _, _>(move |_, _| {
+            std::future::ready(Ok(ListRootsResult::new(roots.clone())))
+        });
+        self
+    }
+
+    /// Answers a request of the program's own, which only legacy servers can send.
+    pub fn on_request<M, F, Fut>(mut self, handler: F) -> Self
+    where
+        M: Request,
+        F: Fn(RequestContext, M::Params) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<M::Result, ErrorObject>> + Send + 'static,
+    {
+        self.handlers.add::<M, _, _>(handler);
+        self
+    }
+
+    /// Changes the capabilities that the other methods have declared.
+    pub fn capabilities(mut self, change: impl FnOnce(&mut ClientCapabilities)) -> Self {
+        change(&mut self.config.capabilities);
+        self
+    }
+
+    /// Connects: finds out which era the server speaks, and shakes hands if it is the legacy one.
+    ///
+    /// The connection runs in a task of its own until the last clone of the client is dropped.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: why the connection could not be opened.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub async fn connect<T: Transport>(self, transport: T) -> Result<Client, ConnectError> {
+        let connection = mcp_peer::client(
+            transport,
+            self.config,
+            Arc::new(self.handlers),
+            self.options,
+        );
+        for subscribe in self.subscriptions.0 {
+            subscribe(&connection.peer);
+        }
+        let driver = connection.driver;
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::warn!(%error, "connection ended");
+            }
+        });
+        let server = connection.peer.opened().await?;
+        Ok(Client::new(connection.peer, server))
+    }
+}

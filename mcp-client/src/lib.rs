@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod call;
+mod client;
+mod handlers;
+
+pub use builder::ClientBuilder;
+pub use call::CallTool;
+pub use client::Client;
+pub use mcp_peer::session::{
+    CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, RequestError,
+};
+pub use mcp_peer::types;
+pub use mcp_peer::{Missed, Overflow, ProgressUpdate, Receiver, RequestContext, Transport};

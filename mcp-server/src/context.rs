@@ -1,0 +1,306 @@
+//! What a handler has at hand.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mcp_peer::session::{CallOptions, NotSent, RequestError};
+use mcp_peer::types::{
+    ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Elicit,
+    ElicitParams, ElicitResult, Era, Implementation, ListRoots, ListRootsParams, LogLevel,
+    Notification, ObjectBuf, ProtocolVersion, RawJson, Request, RequestId, Root,
+};
+use mcp_peer::{Delivery, RequestContext};
+use serde::Serialize;
+
+/// The request that a handler serves: what is known of it, and what can be sent on its behalf.
+///
+/// A clone may go to other tasks. Whatever is sent through it is on the wire before the handler's result; once the
+/// request has ended, sending says so.
+#[derive(Clone)]
+pub struct Cx {
+    context: RequestContext,
+}
+
+impl Cx {
+    pub(crate) fn new(context: RequestContext) -> Self {
+        Self { context }
+    }
+
+    /// Log messages for the client.
+    pub fn log(&self) -> Log<'_> {
+        Log {
+            cx: self,
+            logger: None,
+        }
+    }
+
+    /// A reporter of progress; one per request, for progress only ever increases.
+    pub fn progress(&self) -> ProgressReporter {
+        ProgressReporter {
+            context: self.context.clone(),
+            total: None,
+            done: AtomicU64::new(0f64.to_bits()),
+        }
+    }
+
+    /// Asks the client's model.
+    ///
+    /// Legacy: a request to the client. Modern: an input round; what is sent afterwards goes out with the next round.
+    ///
+    /// # Errors
+    /// [`RequestError::Misuse`] if the client did not declare the capability, [`RequestError::Refused`] if it refuses; the
+    /// other variants as for any request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the question.
+    pub async fn sample(
+        &self,
+        params: CreateMessageParams,
+    ) -> Result<CreateMessageResult, RequestError> {
+        self.ask::<CreateMessage>(&params).await
+    }
+
+    /// Asks the client's user.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample); that the user declines is no error.
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the question.
+    pub async fn elicit(&self, params: ElicitParams) -> Result<ElicitResult, RequestError> {
+        self.ask::<Elicit>(&params).await
+    }
+
+    /// Asks for the client's roots.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the question.
+    pub async fn roots(&self) -> Result<Vec<Root>, RequestError> {
+        Ok(self
+            .ask::<ListRoots>(&ListRootsParams::default())
+            .await?
+            .roots)
+    }
+
+    async fn ask<M: Request>(&self, params: &M::Params) -> Result<M::Result, RequestError> {
+        let params: ObjectBuf = mcp_peer::encode_params(M::METHOD, params)?;
+        let mut options = CallOptions::default();
+        // A person may have to think; the client's own limit on the whole call still holds.
+        options.timeout = Some(std::time::Duration::from_secs(600));
+        let answer = self.context.ask(M::METHOD, params, options).await?;
+        mcp_peer::decode_result::<M::Result>(M::METHOD, &answer)
+    }
+
+    /// Sends a notification of the program's own on behalf of the request.
+    ///
+    /// A legacy client gets it always; a modern one if it declared `io.mcp-stack/notifications` and so did this server
+    /// ([`Server::with_notifications`](crate::Server::with_notifications)).
+    ///
+    /// # Errors
+    /// [`NotSent`]: nothing was sent.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the notification may or may not be sent.
+    pub async fn notify<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
+        self.context.notify::<N>(params).await
+    }
+
+    /// Completes when nobody waits for the result any more: the request was cancelled, or answered, or its connection is gone.
+    ///
+    /// The handler's own future is dropped then; this is for tasks that it has started.
+    pub async fn ended(&self) {
+        self.context.ended().await;
+    }
+
+    /// The request's id; after an input round, that of the round.
+    pub fn request_id(&self) -> Option<RequestId> {
+        self.context.id()
+    }
+
+    /// The era the request belongs to.
+    pub fn era(&self) -> Era {
+        self.context.era()
+    }
+
+    /// The revision the request is made under.
+    pub fn version(&self) -> ProtocolVersion {
+        self.context.version()
+    }
+
+    /// Who the client says it is; nothing should depend on it.
+    pub fn client_info(&self) -> Option<Implementation> {
+        self.context.caller().info.clone()
+    }
+
+    /// What the client can be asked for.
+    pub fn client_capabilities(&self) -> ClientCapabilities {
+        self.context.caller().capabilities.clone()
+    }
+}
+
+impl fmt::Debug for Cx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.context.fmt(f)
+    }
+}
+
+/// Log messages of one request; see [`Cx::log`].
+///
+/// A message is sent if the client wants its level: in a legacy session that of the session, in the modern era that of
+/// this request, and nothing at all if the request names none.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a logger sends nothing by itself"]
+pub struct Log<'a> {
+    cx: &'a Cx,
+    logger: Option<&'a str>,
+}
+
+macro_rules! levels {
+    ($($(#[$doc:meta])* $name:ident = $level:ident;)*) => {
+        impl Log<'_> {
+            $($(#[$doc])*
+            pub async fn $name(self, data: impl Serialize) -> Delivery {
+                self.at(LogLevel::$level, data).await
+            })*
+        }
+    };
+}
+
+levels! {
+    /// Sends a message for whoever debugs.
+    debug = Debug;
+    /// Sends a message about normal operation.
+    info = Info;
+    /// Sends a message about something normal but worth attention.
+    notice = Notice;
+    /// Sends a warning.
+    warning = Warning;
+    /// Sends a message about something that failed.
+    error = Error;
+    /// Sends a message about a failure that endangers the rest.
+    critical = Critical;
+    /// Sends a message that asks for action now.
+    alert = Alert;
+    /// Sends a message that nothing works any more.
+    emergency = Emergency;
+}
+
+impl<'a> Log<'a> {
+    /// Names the part of the server that speaks.
+    pub fn logger(self, name: &'a str) -> Self {
+        Self {
+            logger: Some(name),
+            ..self
+        }
+    }
+
+    /// Whether a message of that level would be sent.
+    pub fn wants(&self, level: LogLevel) -> bool {
+        self.cx.context.logs(level)
+    }
+
+    /// Sends a message; `data` is any JSON, often a string.
+    ///
+    /// Waits while the connection is slow.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the message is not sent.
+    pub async fn at(self, level: LogLevel, data: impl Serialize) -> Delivery {
+        #[derive(Serialize)]
+        struct Params<'a, T> {
+            level: LogLevel,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            logger: Option<&'a str>,
+            data: T,
+        }
+        let logger = self.logger;
+        self.cx
+            .context
+            .log(level, || {
+                RawJson::encode(&Params {
+                    level,
+                    logger,
+                    data,
+                })
+                .ok()
+            })
+            .await
+    }
+}
+
+/// Reports progress of one request, if its caller wants that; see [`Cx::progress`].
+#[derive(Debug)]
+pub struct ProgressReporter {
+    context: RequestContext,
+    total: Option<f64>,
+    /// The bits of an `f64`: what was reported last.
+    done: AtomicU64,
+}
+
+impl ProgressReporter {
+    /// Says what progress will be at the end.
+    #[must_use]
+    pub fn total(mut self, total: impl Total) -> Self {
+        self.total = Some(total.into_total());
+        self
+    }
+
+    /// Reports one more step.
+    ///
+    /// Waits while the connection is slow.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the report is not sent, but the step counts.
+    pub async fn step(&self, message: impl Into<String>) -> Delivery {
+        let add = |bits| Some((f64::from_bits(bits) + 1.0).to_bits());
+        let before = self
+            .done
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .unwrap_or_default();
+        self.context
+            .progress(
+                f64::from_bits(before) + 1.0,
+                self.total,
+                Some(message.into()),
+            )
+            .await
+    }
+
+    /// Reports how far it is; what does not exceed the last report is not sent (REQ-PROG-03).
+    ///
+    /// Waits while the connection is slow.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the report is not sent.
+    pub async fn at(&self, progress: impl Total, message: Option<String>) -> Delivery {
+        let progress = progress.into_total();
+        self.done.store(progress.to_bits(), Ordering::Relaxed);
+        self.context.progress(progress, self.total, message).await
+    }
+
+    /// Whether the caller wants to know.
+    pub fn is_wanted(&self) -> bool {
+        self.context.wants_progress()
+    }
+}
+
+/// A number that progress can be counted in.
+pub trait Total {
+    /// The number as JSON has it.
+    fn into_total(self) -> f64;
+}
+
+macro_rules! totals {
+    ($($number:ty)*) => {
+        $(impl Total for $number {
+            fn into_total(self) -> f64 {
+                self as f64
+            }
+        })*
+    };
+}
+
+totals! { f64 f32 usize u64 u32 u16 u8 i64 i32 }
