@@ -28,6 +28,8 @@ pub mod roots;
 pub mod rounds;
 pub mod sampling;
 mod scan;
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategies;
 pub mod subscriptions;
 pub mod tasks;
 pub mod tools;

@@ -1,0 +1,783 @@
+//! Random values of the types, for property tests (feature `proptest`).
+//!
+//! Every value can be sent: what is written is read again as the same value. Texts contain what escapes go wrong with.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Map, Value};
+
+use crate::*;
+
+/// Any JSON, a few levels deep; its floats are finite.
+pub fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        float().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((text(), inner), 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// A JSON object.
+pub fn object() -> impl Strategy<Value = RawJson> {
+    vec((text(), json()), 0..4)
+        .prop_map(|members| Value::Object(members.into_iter().collect()).into())
+}
+
+/// Any JSON as text, with white space and order of its own.
+pub fn raw_json() -> impl Strategy<Value = RawJson> {
+    (json(), any::<bool>()).prop_map(|(value, pretty)| {
+        let text = if pretty {
+            format!("{value:#}")
+        } else {
+            value.to_string()
+        };
+        RawJson::parse(text).expect("serde_json writes JSON")
+    })
+}
+
+/// A text: short, with quotes, controls, line separators and signs beyond the basic plane among its characters.
+pub fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[a-zA-Z0-9 /_.:-]{0,12}",
+        1 => vec(select(vec!['"', '\\', '\n', '\r', '\u{0}', '\u{7f}', '\u{2028}', 'é', '\u{1F980}']), 0..6)
+            .prop_map(|characters| characters.into_iter().collect()),
+    ]
+}
+
+/// A finite float whose text reads as the same float.
+pub fn float() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        (-1_000_000i64..1_000_000).prop_map(|n| n as f64 / 64.0),
+        Just(0.0),
+        Just(1e300),
+        Just(-1.5e-300),
+    ]
+}
+
+/// A `_meta`.
+pub fn meta() -> impl Strategy<Value = Meta> {
+    vec((text(), json()), 0..3).prop_map(|members| Meta(members.into_iter().collect::<Map<_, _>>()))
+}
+
+/// A request id.
+pub fn request_id() -> impl Strategy<Value = RequestId> {
+    prop_oneof![
+        any::<i64>().prop_map(RequestId::from),
+        text().prop_map(RequestId::from)
+    ]
+}
+
+/// A progress token.
+pub fn progress_token() -> impl Strategy<Value = ProgressToken> {
+    prop_oneof![
+        any::<i64>().prop_map(ProgressToken::from),
+        text().prop_map(ProgressToken::from)
+    ]
+}
+
+/// A method name of the protocol, or of nobody.
+pub fn method_name() -> impl Strategy<Value = MethodName> {
+    prop_oneof![
+        select(vec![
+            "tools/call",
+            "ping",
+            "notifications/progress",
+            "notifications/message",
+            "initialize"
+        ])
+        .prop_map(MethodName::from),
+        text().prop_map(MethodName::from),
+    ]
+}
+
+/// An error of a known or unknown code.
+pub fn error_object() -> impl Strategy<Value = ErrorObject> {
+    let code = prop_oneof![select(vec![-32700i64, -32602, -32022, -1]), any::<i64>()];
+    (code, text(), of(raw_json())).prop_map(|(code, message, data)| {
+        let mut error = ErrorObject::new(code, message);
+        error.data = data;
+        error
+    })
+}
+
+/// A message of any kind.
+pub fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        (request_id(), method_name(), of(object())).prop_map(|(id, method, params)| {
+            Message::Request(RequestMessage { id, method, params })
+        }),
+        (method_name(), of(object())).prop_map(|(method, params)| Message::Notification(
+            NotificationMessage { method, params }
+        )),
+        (request_id(), object()).prop_map(|(id, result)| {
+            Message::Response(ResponseMessage {
+                id: Some(id),
+                outcome: Ok(result),
+            })
+        }),
+        (of(request_id()), error_object()).prop_map(|(id, error)| Message::Response(
+            ResponseMessage {
+                id,
+                outcome: Err(error)
+            }
+        )),
+    ]
+}
+
+/// A revision.
+pub fn version() -> impl Strategy<Value = ProtocolVersion> {
+    select(ProtocolVersion::ALL.to_vec())
+}
+
+/// A role.
+pub fn role() -> impl Strategy<Value = Role> {
+    select(Role::ALL)
+}
+
+/// A log level.
+pub fn log_level() -> impl Strategy<Value = LogLevel> {
+    select(LogLevel::ALL)
+}
+
+/// Annotations.
+pub fn annotations() -> impl Strategy<Value = Annotations> {
+    (of(vec(role(), 0..3)), of(float()), of(text())).prop_map(
+        |(audience, priority, last_modified)| Annotations {
+            audience,
+            priority,
+            last_modified,
+        },
+    )
+}
+
+/// An icon.
+pub fn icon() -> impl Strategy<Value = Icon> {
+    let theme = prop_oneof![Just("light".to_owned()), Just("dark".to_owned()), text()];
+    (text(), of(text()), of(vec(text(), 0..3)), of(theme)).prop_map(
+        |(src, mime_type, sizes, theme)| Icon {
+            src,
+            mime_type,
+            sizes,
+            theme: theme.map(IconTheme::from),
+        },
+    )
+}
+
+/// A program's name.
+pub fn implementation() -> impl Strategy<Value = Implementation> {
+    (text(), text(), of(text()), of(vec(icon(), 0..2))).prop_map(|(name, version, title, icons)| {
+        let mut it = Implementation::new(name, version);
+        (it.title, it.icons) = (title, icons);
+        it
+    })
+}
+
+/// Contents of a resource.
+pub fn resource_contents() -> impl Strategy<Value = ResourceContents> {
+    let contents = prop_oneof![
+        (text(), text()).prop_map(|(uri, text)| ResourceContents::text(uri, text)),
+        (text(), vec(any::<u8>(), 0..16))
+            .prop_map(|(uri, bytes)| ResourceContents::from_bytes(uri, bytes)),
+    ];
+    (contents, of(text()), of(meta())).prop_map(|(contents, mime_type, meta)| {
+        let contents = match mime_type {
+            Some(mime_type) => contents.mime_type(mime_type),
+            None => contents,
+        };
+        match meta {
+            Some(meta) => contents.meta(meta),
+            None => contents,
+        }
+    })
+}
+
+/// A resource, or a link to one.
+pub fn resource() -> impl Strategy<Value = Resource> {
+    (
+        text(),
+        text(),
+        of(text()),
+        of(any::<u64>()),
+        of(annotations()),
+        of(meta()),
+    )
+        .prop_map(|(uri, name, title, size, annotations, meta)| {
+            let mut it = Resource::new(uri, name);
+            (it.title, it.size, it.annotations, it.meta) = (title, size, annotations, meta);
+            it
+        })
+}
+
+/// A block of a type nobody knows.
+fn unknown_block() -> impl Strategy<Value = RawJson> {
+    // Members before and after the type, and no key twice.
+    (
+        btree_map("[a-z]{1,6}", json(), 0..4),
+        "x-[a-z]{1,6}",
+        0..4usize,
+    )
+        .prop_map(|(mut members, kind, at)| {
+            members.remove("type");
+            let mut block = ObjectBuf::new();
+            let mut members = members.iter();
+            for (key, value) in members.by_ref().take(at) {
+                block.insert(key, value).expect("JSON serialises");
+            }
+            block.insert("type", &kind).expect("a string serialises");
+            for (key, value) in members {
+                block.insert(key, value).expect("JSON serialises");
+            }
+            block.finish()
+        })
+}
+
+fn text_content() -> impl Strategy<Value = TextContent> {
+    (text(), of(annotations()), of(meta())).prop_map(|(text, annotations, meta)| TextContent {
+        text,
+        annotations,
+        meta,
+    })
+}
+
+/// A block of content, of a known or unknown type.
+pub fn content_block() -> impl Strategy<Value = ContentBlock> {
+    let bytes = || vec(any::<u8>(), 0..16);
+    prop_oneof![
+        text_content().prop_map(ContentBlock::from),
+        (bytes(), text()).prop_map(|(bytes, kind)| ImageContent::from_bytes(bytes, kind).into()),
+        (bytes(), text()).prop_map(|(bytes, kind)| AudioContent::from_bytes(bytes, kind).into()),
+        resource().prop_map(ContentBlock::from),
+        (resource_contents(), of(annotations()), of(meta())).prop_map(
+            |(resource, annotations, meta)| {
+                EmbeddedResource {
+                    resource,
+                    annotations,
+                    meta,
+                }
+                .into()
+            }
+        ),
+        unknown_block().prop_map(ContentBlock::Unknown),
+    ]
+}
+
+/// A block of a conversation with a model.
+pub fn sampling_content() -> impl Strategy<Value = SamplingContent> {
+    let result = (
+        text(),
+        vec(content_block(), 0..3),
+        of(raw_json()),
+        any::<bool>(),
+        of(meta()),
+    );
+    prop_oneof![
+        text_content().prop_map(SamplingContent::from),
+        (text(), text(), object(), of(meta())).prop_map(|(id, name, input, meta)| ToolUseContent {
+            id,
+            name,
+            input,
+            meta
+        }
+        .into()),
+        result.prop_map(
+            |(tool_use_id, content, structured_content, is_error, meta)| {
+                ToolResultContent {
+                    tool_use_id,
+                    content,
+                    structured_content,
+                    is_error,
+                    meta,
+                }
+                .into()
+            }
+        ),
+        unknown_block().prop_map(SamplingContent::Unknown),
+    ]
+}
+
+/// A message of a conversation with a model.
+pub fn sampling_message() -> impl Strategy<Value = SamplingMessage> {
+    (role(), vec(sampling_content(), 0..3), of(meta())).prop_map(|(role, content, meta)| {
+        SamplingMessage {
+            role,
+            content,
+            meta,
+        }
+    })
+}
+
+/// Parameters of `sampling/createMessage`.
+pub fn create_message_params() -> impl Strategy<Value = CreateMessageParams> {
+    let options = (
+        of(text()),
+        of(float()),
+        of(vec(text(), 0..2)),
+        of(object()),
+        of(vec(tool(), 0..2)),
+    );
+    (
+        vec(sampling_message(), 0..3),
+        any::<u64>(),
+        options,
+        of(meta()),
+    )
+        .prop_map(|(messages, max_tokens, options, meta)| {
+            let mut it = CreateMessageParams::new(messages).max_tokens(max_tokens);
+            (
+                it.system_prompt,
+                it.temperature,
+                it.stop_sequences,
+                it.metadata,
+                it.tools,
+            ) = options;
+            it.meta = meta;
+            it
+        })
+}
+
+/// Results of `sampling/createMessage`.
+pub fn create_message_result() -> impl Strategy<Value = CreateMessageResult> {
+    (
+        text(),
+        vec(sampling_content(), 0..3),
+        of(text()),
+        of(meta()),
+    )
+        .prop_map(|(model, content, stop_reason, meta)| {
+            let mut it = CreateMessageResult::new(model, content);
+            it.stop_reason = stop_reason.map(StopReason::from);
+            it.meta = meta;
+            it
+        })
+}
+
+/// A tool.
+pub fn tool() -> impl Strategy<Value = Tool> {
+    let hints = (of(text()), of(any::<bool>()), of(any::<bool>())).prop_map(
+        |(title, read_only, destructive)| {
+            let mut it = ToolAnnotations::new();
+            (it.title, it.read_only_hint, it.destructive_hint) = (title, read_only, destructive);
+            it
+        },
+    );
+    (
+        text(),
+        object(),
+        of(object()),
+        of(text()),
+        of(hints),
+        of(vec(icon(), 0..2)),
+        of(meta()),
+    )
+        .prop_map(|(name, input, output, title, annotations, icons, meta)| {
+            let mut it = Tool::new(name, input);
+            (
+                it.output_schema,
+                it.title,
+                it.annotations,
+                it.icons,
+                it.meta,
+            ) = (output, title, annotations, icons, meta);
+            it
+        })
+}
+
+/// Parameters of `tools/call`.
+pub fn call_tool_params() -> impl Strategy<Value = CallToolParams> {
+    let responses = btree_map(text(), object(), 0..3).prop_map(InputResponses);
+    (text(), of(object()), of(responses), of(text()), of(meta())).prop_map(
+        |(name, arguments, input_responses, request_state, meta)| {
+            let mut it = CallToolParams::new(name);
+            (it.arguments, it.input_responses, it.request_state) =
+                (arguments, input_responses, request_state);
+            it.meta = meta;
+            it
+        },
+    )
+}
+
+/// Results of `tools/call`.
+pub fn call_tool_result() -> impl Strategy<Value = CallToolResult> {
+    (
+        vec(content_block(), 0..4),
+        of(raw_json()),
+        any::<bool>(),
+        of(meta()),
+    )
+        .prop_map(
+            |(content, structured_content, is_error, meta)| CallToolResult {
+                content,
+                structured_content,
+                is_error,
+                meta,
+            },
+        )
+}
+
+/// A prompt.
+pub fn prompt() -> impl Strategy<Value = Prompt> {
+    let argument = (text(), of(text()), any::<bool>()).prop_map(|(name, title, required)| {
+        let mut it = PromptArgument::new(name).required(required);
+        it.title = title;
+        it
+    });
+    (text(), of(text()), of(vec(argument, 0..3)), of(meta())).prop_map(
+        |(name, description, arguments, meta)| {
+            let mut it = Prompt::new(name);
+            (it.description, it.arguments, it.meta) = (description, arguments, meta);
+            it
+        },
+    )
+}
+
+/// Results of `prompts/get`.
+pub fn get_prompt_result() -> impl Strategy<Value = GetPromptResult> {
+    let message =
+        (role(), content_block()).prop_map(|(role, content)| PromptMessage { role, content });
+    (of(text()), vec(message, 0..3), of(meta())).prop_map(|(description, messages, meta)| {
+        GetPromptResult {
+            description,
+            messages,
+            meta,
+        }
+    })
+}
+
+/// A log message.
+pub fn log_message_params() -> impl Strategy<Value = LogMessageParams> {
+    (log_level(), of(text()), raw_json(), of(meta())).prop_map(|(level, logger, data, meta)| {
+        LogMessageParams {
+            level,
+            logger,
+            data,
+            meta,
+        }
+    })
+}
+
+/// A progress notification.
+pub fn progress_params() -> impl Strategy<Value = ProgressParams> {
+    (
+        progress_token(),
+        float(),
+        of(float()),
+        of(text()),
+        of(meta()),
+    )
+        .prop_map(
+            |(progress_token, progress, total, message, meta)| ProgressParams {
+                progress_token,
+                progress,
+                total,
+                message,
+                meta,
+            },
+        )
+}
+
+fn mark() -> impl Strategy<Value = Option<RawJson>> {
+    of(Just(RawJson::EMPTY_OBJECT))
+}
+
+fn settings() -> impl Strategy<Value = BTreeMap<String, RawJson>> {
+    btree_map("x-[a-z]{1,6}", object(), 0..3)
+}
+
+/// Capabilities of a client.
+pub fn client_capabilities() -> impl Strategy<Value = ClientCapabilities> {
+    let roots = (any::<bool>(), settings()).prop_map(|(list_changed, other)| RootsCapability {
+        list_changed,
+        other,
+    });
+    let sampling =
+        (mark(), mark(), settings()).prop_map(|(context, tools, other)| SamplingCapability {
+            context,
+            tools,
+            other,
+        });
+    let elicitation = (mark(), mark(), settings())
+        .prop_map(|(form, url, other)| ElicitationCapability { form, url, other });
+    (
+        of(roots),
+        of(sampling),
+        of(elicitation),
+        settings(),
+        settings(),
+        settings(),
+    )
+        .prop_map(
+            |(roots, sampling, elicitation, experimental, extensions, other)| ClientCapabilities {
+                roots,
+                sampling,
+                elicitation,
+                tasks: None,
+                experimental,
+                extensions,
+                other,
+            },
+        )
+}
+
+/// Capabilities of a server.
+pub fn server_capabilities() -> impl Strategy<Value = ServerCapabilities> {
+    let tools = (any::<bool>(), settings()).prop_map(|(list_changed, other)| ToolsCapability {
+        list_changed,
+        other,
+    });
+    let resources =
+        (any::<bool>(), any::<bool>(), settings()).prop_map(|(subscribe, list_changed, other)| {
+            ResourcesCapability {
+                subscribe,
+                list_changed,
+                other,
+            }
+        });
+    (
+        of(tools),
+        of(resources),
+        mark(),
+        mark(),
+        settings(),
+        settings(),
+    )
+        .prop_map(
+            |(tools, resources, logging, completions, extensions, other)| ServerCapabilities {
+                tools,
+                resources,
+                logging,
+                completions,
+                extensions,
+                other,
+                ..ServerCapabilities::default()
+            },
+        )
+}
+
+/// A form of a few values.
+pub fn elicit_schema() -> impl Strategy<Value = ElicitSchema> {
+    let string = (of(text()), of(any::<u64>()), of(text())).prop_map(
+        |(title, min_length, default_value)| {
+            PrimitiveSchema::String(StringSchema {
+                title,
+                min_length,
+                default_value,
+                ..StringSchema::default()
+            })
+        },
+    );
+    let number = (any::<bool>(), of(any::<i64>())).prop_map(|(integer, minimum)| {
+        let minimum = minimum.map(Into::into);
+        PrimitiveSchema::Number(NumberSchema {
+            integer,
+            minimum,
+            ..NumberSchema::default()
+        })
+    });
+    let boolean = of(any::<bool>()).prop_map(|default_value| {
+        PrimitiveSchema::Boolean(BooleanSchema {
+            default_value,
+            ..BooleanSchema::default()
+        })
+    });
+    let choice = (vec((text(), text()), 1..4), any::<bool>(), any::<bool>()).prop_map(
+        |(options, titled, multiple)| {
+            let schema = if titled {
+                EnumSchema::titled(options)
+            } else {
+                EnumSchema::new(options.into_iter().map(|(value, _)| value))
+            };
+            PrimitiveSchema::Enum(EnumSchema { multiple, ..schema })
+        },
+    );
+    let property = prop_oneof![string, number, boolean, choice];
+    (of(text()), vec((text(), property), 0..4), vec(text(), 0..2)).prop_map(
+        |(dialect, properties, required)| ElicitSchema {
+            dialect,
+            properties,
+            required,
+        },
+    )
+}
+
+/// Parameters of `elicitation/create`.
+pub fn elicit_params() -> impl Strategy<Value = ElicitParams> {
+    let params = prop_oneof![
+        (text(), elicit_schema()).prop_map(|(message, schema)| ElicitParams::form(message, schema)),
+        (text(), text()).prop_map(|(message, url)| ElicitParams::url(message, url)),
+    ];
+    (params, of(meta())).prop_map(|(params, meta)| match meta {
+        Some(meta) => params.meta(meta),
+        None => params,
+    })
+}
+
+/// Results of `elicitation/create`.
+pub fn elicit_result() -> impl Strategy<Value = ElicitResult> {
+    prop_oneof![
+        object().prop_map(ElicitResult::accept),
+        Just(ElicitResult::decline()),
+        Just(ElicitResult::cancel()),
+    ]
+}
+
+/// What a server asks for in a round.
+pub fn input_requests() -> impl Strategy<Value = InputRequests> {
+    let request = prop_oneof![
+        create_message_params().prop_map(InputRequest::CreateMessage),
+        elicit_params().prop_map(InputRequest::Elicit),
+        Just(InputRequest::ListRoots(EmptyParams::new())),
+    ];
+    btree_map(text(), request, 0..3).prop_map(InputRequests)
+}
+
+/// A subscription's filter.
+pub fn subscription_filter() -> impl Strategy<Value = SubscriptionFilter> {
+    let list = || of(vec(text(), 0..3));
+    (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        list(),
+        list(),
+        list(),
+        settings(),
+    )
+        .prop_map(
+            |(tools, prompts, resources, uris, task_ids, notifications, other)| {
+                SubscriptionFilter {
+                    tools_list_changed: tools,
+                    prompts_list_changed: prompts,
+                    resources_list_changed: resources,
+                    resource_subscriptions: uris,
+                    task_ids,
+                    notifications,
+                    other,
+                }
+            },
+        )
+}
+
+/// A task of either design.
+pub fn task() -> impl Strategy<Value = Task> {
+    let state = prop_oneof![
+        Just("working".to_owned()),
+        Just("failed".to_owned()),
+        text()
+    ];
+    let core = (
+        text(),
+        text(),
+        state,
+        of(any::<u64>()),
+        of(any::<u64>()),
+        of(meta()),
+    )
+        .prop_map(|(id, at, state, ttl, poll_interval, meta)| {
+            let mut it = Task::new(id, at).status(state.into());
+            (it.ttl, it.poll_interval, it.meta) = (ttl, poll_interval, meta);
+            it
+        });
+    (
+        core,
+        any::<bool>(),
+        of(input_requests()),
+        of(object()),
+        of(error_object()),
+    )
+        .prop_map(|(mut it, extension, input_requests, result, error)| {
+            if extension {
+                it.design = TaskDesign::Extension;
+                (it.input_requests, it.result, it.error) = (input_requests, result, error);
+            }
+            it
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// Written and read, a value is the same; so it is through a `Value`, which sorts its members.
+    fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+        let text = serde_json::to_string(value).unwrap();
+        let again: T = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(&again, value, "{text}");
+        let sorted: Value = serde_json::from_str(&text).unwrap();
+        let sorted: T = serde_json::from_value(sorted).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(
+            serde_json::to_value(sorted).unwrap(),
+            serde_json::to_value(value).unwrap()
+        );
+    }
+
+    /// What is made fit for a revision fits: doing it again changes nothing, and it can still be read.
+    fn settles<T: ForRevision + Serialize + DeserializeOwned + Clone + PartialEq + Debug>(
+        value: &T,
+    ) {
+        survives(value);
+        for version in ProtocolVersion::ALL {
+            let once = value.clone().for_revision(version);
+            survives(&once);
+            assert_eq!(once.clone().for_revision(version), once, "{version}");
+        }
+    }
+
+    macro_rules! properties {
+        ($($name:ident: $strategy:expr => $check:ident;)*) => {
+            proptest! {
+                #![proptest_config(ProptestConfig::with_cases(64))]
+                $(#[test]
+                fn $name(value in $strategy) {
+                    $check(&value);
+                })*
+            }
+        };
+    }
+
+    properties! {
+        any_raw_json: raw_json() => survives;
+        any_meta: meta() => survives;
+        any_error_object: error_object() => survives;
+        any_resource_contents: resource_contents() => settles;
+        any_resource: resource() => settles;
+        any_content_block: content_block() => settles;
+        any_sampling_content: sampling_content() => settles;
+        any_sampling_message: sampling_message() => settles;
+        any_create_message_params: create_message_params() => settles;
+        any_create_message_result: create_message_result() => settles;
+        any_tool: tool() => settles;
+        any_call_tool_params: call_tool_params() => settles;
+        any_call_tool_result: call_tool_result() => settles;
+        any_prompt: prompt() => settles;
+        any_get_prompt_result: get_prompt_result() => settles;
+        any_implementation: implementation() => settles;
+        any_log_message: log_message_params() => survives;
+        any_progress: progress_params() => settles;
+        any_client_capabilities: client_capabilities() => settles;
+        any_server_capabilities: server_capabilities() => settles;
+        any_elicit_schema: elicit_schema() => settles;
+        any_elicit_params: elicit_params() => settles;
+        any_elicit_result: elicit_result() => survives;
+        any_input_requests: input_requests() => settles;
+        any_subscription_filter: subscription_filter() => survives;
+        any_task: task() => settles;
+    }
+}
