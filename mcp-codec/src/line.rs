@@ -224,6 +224,10 @@ struct Reading {
     allocated: usize,
     /// The buffer's length at the end of the last reading, `None` until the bytes behind it have been noticed.
     waiting: Option<usize>,
+    /// The most that has been in the buffer since it was last replaced.
+    peak: usize,
+    /// The peak before that: where one long line was, the next long line may be as long.
+    last_peak: usize,
 }
 
 impl Default for Reading {
@@ -232,6 +236,8 @@ impl Default for Reading {
             room: MIN_ROOM,
             allocated: 0,
             waiting: Some(0),
+            peak: 0,
+            last_peak: 0,
         }
     }
 }
@@ -242,6 +248,7 @@ impl Reading {
             return;
         };
         self.allocated = self.allocated.max(buffer.capacity());
+        self.peak = self.peak.max(buffer.len());
         let arrived = buffer.len().saturating_sub(before);
         self.room = if arrived >= self.room || buffer.len() == buffer.capacity() {
             (self.room * 2).min(MAX_ROOM)
@@ -258,9 +265,15 @@ impl Reading {
             smaller.extend_from_slice(buffer);
             *buffer = smaller;
             self.allocated = buffer.capacity();
+            self.last_peak = std::mem::take(&mut self.peak);
         } else if buffer.capacity() - len < self.room / 2 {
             // A few bytes of room at the end would make for a read of a few bytes.
-            buffer.reserve(self.room);
+            let mut room = self.room;
+            if len >= MAX_ROOM {
+                // Growing step by step moves a long line several times.
+                room += self.last_peak.saturating_sub(len);
+            }
+            buffer.reserve(room);
             self.allocated = self.allocated.max(buffer.capacity());
         }
         self.waiting = Some(len);
@@ -421,6 +434,33 @@ mod tests {
             buffer.capacity()
         );
         assert!(codec.reading.allocated <= SLACK * MAX_ROOM);
+    }
+
+    #[test]
+    fn the_second_long_line_finds_its_room_at_once() {
+        let (mut codec, mut buffer) = (LineCodec::new(), BytesMut::new());
+        let long = notification_of(8 << 20);
+        assert_eq!(feed(&mut codec, &mut buffer, &long, usize::MAX), 1);
+        assert!(buffer.capacity() <= 2 * MAX_ROOM);
+        feed(&mut codec, &mut buffer, &long[..4 * MAX_ROOM], usize::MAX);
+        let room = buffer.capacity();
+        assert!(room >= long.len());
+        feed(
+            &mut codec,
+            &mut buffer,
+            &long[4 * MAX_ROOM..long.len() - 1],
+            usize::MAX,
+        );
+        assert_eq!(buffer.capacity(), room);
+        // A line that is not so long leaves a smaller mark.
+        feed(&mut codec, &mut buffer, b"\n", 1);
+        feed(
+            &mut codec,
+            &mut buffer,
+            &notification_of(8 * MAX_ROOM),
+            usize::MAX,
+        );
+        assert!(codec.reading.last_peak <= 9 * MAX_ROOM);
     }
 
     #[test]
