@@ -508,6 +508,9 @@ impl Sink<Outbound> for ChildTransport {
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
+        if self.closing {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         Pin::new(&mut self.io).start_send(item)
     }
 
