@@ -1,5 +1,6 @@
 //! Blocks of content: what tools return, prompts consist of and models say.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -16,6 +17,7 @@ use crate::names::{NameVisitor, flag, is_false, setters};
 use crate::object::ObjectBuf;
 use crate::raw::{RawJson, present};
 use crate::resources::{Resource, ResourceContents};
+use crate::scan;
 
 /// A block of a tool's result or of a prompt's message.
 ///
@@ -370,6 +372,9 @@ pub(crate) fn join<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 
 /// A family of blocks told apart by `type`.
 trait Family: Sized {
+    /// The types it knows.
+    const KINDS: &'static [&'static str];
+
     /// Decodes a block of a type this family knows; `None` if it knows it not, and nothing has been read.
     fn read<'de, A: MapAccess<'de>>(kind: &str, members: Members<A>) -> Read<Self, A, A::Error>;
 
@@ -384,6 +389,8 @@ enum Read<T, A, E> {
 macro_rules! family {
     ($name:ident { $($kind:literal => $variant:ident,)* }) => {
         impl Family for $name {
+            const KINDS: &'static [&'static str] = &[$($kind),*];
+
             fn read<'de, A: MapAccess<'de>>(kind: &str, members: Members<A>) -> Read<Self, A, A::Error> {
                 match kind {
                     $($kind => {
@@ -436,7 +443,7 @@ impl<'de, T: Family> Visitor<'de> for Block<T> {
         let kind = loop {
             match map.next_key()? {
                 None => return Err(de::Error::missing_field("type")),
-                Some(Key::Type) => break map.next_value::<String>()?,
+                Some(Key::Type) => break map.next_value_seed(Kind(T::KINDS))?,
                 Some(Key::Long(key)) => before.push((key.to_owned(), map.next_value::<Piece>()?)),
                 Some(Key::Other(key)) => before.push((key, Piece::Json(map.next_value()?))),
             }
@@ -448,8 +455,28 @@ impl<'de, T: Family> Visitor<'de> for Block<T> {
         };
         match T::read(&kind, members) {
             Read::Known(read) => read,
-            Read::Unknown(members) => members.into_raw(&kind).map(T::unknown),
+            Read::Unknown(members) => members.into_raw(kind.as_ref()).map(T::unknown),
         }
+    }
+}
+
+/// Reads a type; one of the known ones costs no allocation.
+struct Kind(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = Cow<'static, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(NameVisitor {
+            what: "the type of a block",
+            read: |name: &str| {
+                let known = self.0.iter().find(|known| **known == name);
+                Ok(known.map_or_else(
+                    || Cow::Owned(name.to_owned()),
+                    |known| Cow::Borrowed(*known),
+                ))
+            },
+        })
     }
 }
 
@@ -548,15 +575,24 @@ struct Members<A> {
 impl<'de, A: MapAccess<'de>> Members<A> {
     /// The block as an object again.
     fn into_raw(mut self, kind: &str) -> Result<RawJson, A::Error> {
+        // The block is one level more around each value, and the whole must not be deeper than a RawJson may be.
+        let shallow = |raw: &RawJson| {
+            let end = scan::value(raw.as_bytes(), 0, scan::MAX_DEPTH - 1);
+            end.map(|_| ()).map_err(de::Error::custom)
+        };
         let mut block = ObjectBuf::new();
         for (key, value) in self.before {
             match value {
                 Piece::Text(text) => block.insert(&key, &text).map_err(de::Error::custom)?,
-                Piece::Json(raw) => block.insert_raw(&key, &raw),
+                Piece::Json(raw) => {
+                    shallow(&raw)?;
+                    block.insert_raw(&key, &raw);
+                }
             }
         }
         block.insert("type", kind).map_err(de::Error::custom)?;
         while let Some((key, value)) = self.after.next_entry::<String, RawJson>()? {
+            shallow(&value)?;
             block.insert_raw(&key, &value);
         }
         Ok(block.finish())
@@ -657,6 +693,20 @@ mod tests {
             let block = block(json);
             assert_eq!(block, ContentBlock::Unknown(RawJson::parse(json).unwrap()));
             assert_eq!(serde_json::to_string(&block).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn blocks_of_unknown_types_have_a_limit_of_nesting() {
+        for (levels, accepted) in [(126, true), (127, false), (100_000, false)] {
+            let deep = "[".repeat(levels) + &"]".repeat(levels);
+            for json in [
+                format!(r#"{{"type":"hologram","a":{deep}}}"#),
+                format!(r#"{{"a":{deep},"type":"hologram"}}"#),
+            ] {
+                let block = serde_json::from_str::<ContentBlock>(&json);
+                assert_eq!(block.is_ok(), accepted, "{levels} levels");
+            }
         }
     }
 
