@@ -2,6 +2,9 @@
 
 #[cfg(feature = "tokio")]
 mod framed;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod line;
 mod lines;
 

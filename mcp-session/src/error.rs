@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mcp_types::{EnvelopeFault, ErrorObject, MethodName};
+use mcp_types::{EnvelopeFault, ErrorObject, MalformedKind, MethodName, ProtocolVersion};
+
+use crate::event::CallKey;
 
 /// Why a request of ours did not succeed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -67,6 +69,9 @@ pub enum PeerMisbehaved {
     /// A response that is not one.
     #[error("malformed response: {0}")]
     MalformedResponse(EnvelopeFault),
+    /// Something that bears the id of a request of ours and breaks off before one can see what it is.
+    #[error("unreadable response: {0}")]
+    UnreadableResponse(MalformedKind),
     /// A response with an id that no request is waiting under: never asked, or too late.
     #[error("response to no request")]
     UnknownResponse,
@@ -108,6 +113,17 @@ pub enum ApiMisuse {
     /// As many requests are in flight as the limit allows.
     #[error("{0} requests are in flight already")]
     TooManyRequests(usize),
+    /// The key of a request that is still in flight.
+    #[error("{0:?} is in use already")]
+    KeyInUse(CallKey),
+    /// The version in force does not have the method, or the engine alone uses it.
+    #[error("`{method}` is no request of a {version} session")]
+    NotInVersion {
+        /// The method.
+        method: MethodName,
+        /// The version in force.
+        version: ProtocolVersion,
+    },
     /// Parameters that do not serialise as a JSON object.
     #[error("parameters of `{method}` are not an object: {reason}")]
     Params {
@@ -133,6 +149,9 @@ pub enum ApiMisuse {
     /// The method takes no input rounds (REQ-MRTR-01).
     #[error("`{0}` cannot ask for input")]
     NoInputHere(MethodName),
+    /// An input round that the protocol does not know (REQ-MRTR-02, REQ-MRTR-03).
+    #[error("invalid input round: {0}")]
+    InputRound(&'static str),
 }
 
 /// Why a notification was not sent.

@@ -10,9 +10,14 @@ use mcp_types::{
 
 use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
 use crate::event::{CallKey, Event, IncomingKey, Progress};
-use crate::rounds::{Gathering, takes_input};
+use crate::methods::takes_input;
+use crate::rounds::Gathering;
 use crate::session::{Session, Side};
 use crate::text;
+use crate::time::after;
+
+/// The extension that adds the result type `task`.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// How a request of ours is to be made; the default is plain.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +25,8 @@ use crate::text;
 pub struct CallOptions {
     /// Whether progress is wanted.
     pub progress: bool,
-    /// How long to wait for the answer; `None` for [`Limits::request_timeout`](crate::Limits::request_timeout).
+    /// How long to wait for the answer; `None` for [`Limits::request_timeout`](crate::Limits::request_timeout),
+    /// [`Duration::MAX`] for as long as `total` allows.
     pub timeout: Option<Duration>,
     /// How long to wait in all; `None` for [`Limits::request_total`](crate::Limits::request_total).
     pub total: Option<Duration>,
@@ -64,12 +70,31 @@ pub(crate) struct Call {
     deadline: Instant,
     give_up: Instant,
     started: Instant,
+    /// The request of the peer's on whose behalf this one was made.
+    pub(crate) related: Option<IncomingKey>,
+}
+
+impl Call {
+    /// The id under which it waits for an answer; none while it gathers inputs.
+    pub(crate) fn wire_id(&self) -> Option<i64> {
+        match self.state {
+            CallState::Waiting(id) => Some(id),
+            CallState::Gathering(_) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(crate) enum CallState {
     Waiting(i64),
     Gathering(Gathering),
+}
+
+/// What kind of result a modern server has sent.
+enum ResultType {
+    Complete,
+    InputRequired,
+    Unknown(String),
 }
 
 impl Outgoing {
@@ -86,7 +111,7 @@ impl Outgoing {
         self.calls.get_mut(&key)
     }
 
-    fn call_of(&self, id: &RequestId) -> Option<CallKey> {
+    pub(crate) fn call_of(&self, id: &RequestId) -> Option<CallKey> {
         match id {
             RequestId::Number(n) => self.by_id.get(n).copied(),
             RequestId::String(_) => None,
@@ -104,7 +129,7 @@ impl Outgoing {
     /// Takes the call off the wire for as long as its inputs are gathered; only the hard limit runs on.
     pub(crate) fn start_gathering(&mut self, key: CallKey, gathering: Gathering) {
         if let Some(call) = self.calls.get_mut(&key) {
-            if let CallState::Waiting(id) = call.state {
+            if let Some(id) = call.wire_id() {
                 self.by_id.remove(&id);
             }
             call.state = CallState::Gathering(gathering);
@@ -117,23 +142,19 @@ impl Outgoing {
         if let Some(call) = self.calls.get_mut(&key) {
             call.state = CallState::Waiting(id);
             call.last_progress = f64::NEG_INFINITY;
-            let deadline = now + call.timeout;
+            let deadline = after(now, call.timeout);
             self.by_id.insert(id, key);
             self.set_deadline(key, deadline);
         }
     }
 
-    /// Removes a call; the inner option is the id that is on the wire.
-    pub(crate) fn remove(&mut self, key: CallKey) -> Option<Option<RequestId>> {
+    pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {
         let call = self.calls.remove(&key)?;
         self.deadlines.remove(&(call.deadline, key));
-        Some(match call.state {
-            CallState::Waiting(id) => {
-                self.by_id.remove(&id);
-                Some(RequestId::Number(id))
-            }
-            CallState::Gathering(_) => None,
-        })
+        if let Some(id) = call.wire_id() {
+            self.by_id.remove(&id);
+        }
+        Some(call)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
@@ -145,12 +166,13 @@ impl Outgoing {
         (deadline <= now).then_some(key)
     }
 
-    pub(crate) fn drain(&mut self) -> Vec<CallKey> {
+    /// Removes all calls, oldest key first.
+    pub(crate) fn drain(&mut self) -> Vec<(CallKey, Call)> {
         self.by_id.clear();
         self.deadlines.clear();
-        let mut keys: Vec<_> = self.calls.drain().map(|(key, _)| key).collect();
-        keys.sort_unstable();
-        keys
+        let mut calls: Vec<_> = self.calls.drain().collect();
+        calls.sort_unstable_by_key(|(key, _)| *key);
+        calls
     }
 }
 
@@ -163,16 +185,19 @@ impl Session {
         params: ObjectBuf,
         options: CallOptions,
     ) -> Result<(), ApiMisuse> {
-        let era = self.may_call(&method, options.related)?;
+        let (era, params) = self.may_call(&method, params, options.related)?;
+        if self.outgoing.calls.contains_key(&key) {
+            return Err(ApiMisuse::KeyInUse(key));
+        }
         if self.outgoing.len() >= self.limits.outgoing_requests {
             return Err(ApiMisuse::TooManyRequests(self.outgoing.len()));
         }
         let related_to = options
             .related
             .and_then(|related| self.incoming.id_of(related));
-        let timeout = options.timeout.unwrap_or(self.default_timeout());
-        let give_up = now + options.total.unwrap_or(self.limits.request_total);
-        let deadline = (now + timeout).min(give_up);
+        let timeout = options.timeout.unwrap_or(self.limits.request_timeout);
+        let give_up = after(now, options.total.unwrap_or(self.limits.request_total));
+        let deadline = after(now, timeout).min(give_up);
         let id = self.outgoing.next_id();
         let call = Call {
             params: None,
@@ -189,9 +214,9 @@ impl Session {
             give_up,
             started: now,
             method,
+            related: options.related,
         };
-        let previous = self.outgoing.calls.insert(key, call);
-        debug_assert!(previous.is_none(), "a call key is used once");
+        self.outgoing.calls.insert(key, call);
         self.outgoing.deadlines.insert((deadline, key));
         self.outgoing.by_id.insert(id, key);
         self.transmit_call(key, id, params, related_to);
@@ -255,22 +280,37 @@ impl Session {
         let outcome = match outcome {
             Err(error) => Err(RequestError::Refused(error)),
             Ok(result) if !modern => Ok(result),
-            Ok(result) => match result.member("resultType") {
-                None => Ok(result),
-                Some(kind) if kind.as_bytes() == b"\"complete\"" => Ok(result),
-                Some(kind) if kind.as_bytes() == b"\"input_required\"" => {
-                    match self.start_round(now, key, &result) {
-                        Ok(()) => return,
-                        Err(error) => Err(error),
-                    }
-                }
-                Some(kind) => {
-                    let name = kind.decode::<String>().unwrap_or_else(|_| kind.to_string());
-                    Err(PeerMisbehaved::UnknownResultType(name).into())
-                }
+            Ok(result) => match self.result_type(&result) {
+                ResultType::Complete => Ok(result),
+                ResultType::InputRequired => match self.start_round(now, key, &result) {
+                    Ok(()) => return,
+                    Err(error) => Err(error),
+                },
+                ResultType::Unknown(name) => Err(PeerMisbehaved::UnknownResultType(name).into()),
             },
         };
         self.end_call(key, outcome);
+    }
+
+    /// REQ-JRPC-10, REQ-JRPC-11
+    fn result_type(&self, result: &RawJson) -> ResultType {
+        let Some(kind) = result.member("resultType") else {
+            return ResultType::Complete;
+        };
+        let tasks = || {
+            self.as_client()
+                .is_some_and(|client| client.config.capabilities.extension(TASKS).is_some())
+        };
+        match kind.decode::<String>() {
+            Ok(name) => match name.as_str() {
+                "complete" => ResultType::Complete,
+                "input_required" => ResultType::InputRequired,
+                // The program knows what to do with it if it has declared that it does.
+                "task" if tasks() => ResultType::Complete,
+                _ => ResultType::Unknown(name),
+            },
+            Err(_) => ResultType::Unknown(kind.to_string()),
+        }
     }
 
     pub(crate) fn handle_broken_response(
@@ -289,23 +329,21 @@ impl Session {
 
     /// Ends a call without a word to the peer.
     pub(crate) fn end_call(&mut self, call: CallKey, outcome: Result<RawJson, RequestError>) {
-        if self.outgoing.remove(call).is_some() {
-            self.drop_inputs_of(call);
+        if let Some(entry) = self.outgoing.remove(call) {
+            self.drop_questions_of(&entry);
             self.emit(Event::Response { call, outcome });
         }
     }
 
+    /// Ends a call whose time is over, and tells the peer (REQ-TMO-01).
     pub(crate) fn time_out(&mut self, call: CallKey) {
-        let Some(entry) = self.outgoing.calls.get(&call) else {
-            return;
-        };
-        let waited = entry.deadline - entry.started;
-        if let Some(id) = self.outgoing.remove(call).flatten() {
-            self.transmit_cancelled(id, Some("timed out"));
+        if let Some(entry) = self.outgoing.remove(call) {
+            self.transmit_cancelled(&entry, Some("timed out"));
+            self.drop_questions_of(&entry);
+            let waited = entry.deadline - entry.started;
+            let outcome = Err(RequestError::TimedOut(waited));
+            self.emit(Event::Response { call, outcome });
         }
-        self.drop_inputs_of(call);
-        let outcome = Err(RequestError::TimedOut(waited));
-        self.emit(Event::Response { call, outcome });
     }
 
     pub(crate) fn handle_progress(&mut self, now: Instant, params: Option<&RawJson>) {
@@ -316,14 +354,15 @@ impl Session {
             };
             let key = *self.outgoing.by_id.get(&id)?;
             let call = self.outgoing.calls.get_mut(&key)?;
-            // Not increasing is dropped, not punished (REQ-PROG-10); NaN never compares.
-            if !call.progress || !(progress.progress > call.last_progress) {
+            // Not increasing is dropped, not punished (REQ-PROG-10).
+            let increases = progress.progress > call.last_progress;
+            if !call.progress || !increases {
                 return None;
             }
             call.last_progress = progress.progress;
             Some((
                 key,
-                call.reset_on_progress.then_some(now + call.timeout),
+                call.reset_on_progress.then_some(after(now, call.timeout)),
                 progress,
             ))
         });

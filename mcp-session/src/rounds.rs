@@ -7,25 +7,13 @@ use std::time::Instant;
 use mcp_types::{ErrorObject, MethodName, ObjectBuf, RawJson};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{PeerMisbehaved, RequestError};
-use crate::event::{CallKey, Caller, IncomingKey};
-use crate::incoming::may_ask;
-use crate::outgoing::CallState;
-use crate::session::{Session, Side};
+use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
+use crate::event::{CallKey, IncomingKey};
+use crate::methods::{is_question, takes_input};
+use crate::outgoing::{Call, CallState};
+use crate::permission::missing_capability;
+use crate::session::Session;
 use crate::text;
-
-/// Whether a method's result may be a question (REQ-MRTR-01).
-pub fn takes_input(method: &str) -> bool {
-    matches!(method, "tools/call" | "prompts/get" | "resources/read")
-}
-
-/// Whether a question may be asked in an input round (REQ-MRTR-03).
-fn is_question(method: &str) -> bool {
-    matches!(
-        method,
-        "sampling/createMessage" | "elicitation/create" | "roots/list"
-    )
-}
 
 /// What a server answers instead of a result: questions, and a state that it wants to see again.
 #[derive(Debug, Clone, Default)]
@@ -46,11 +34,31 @@ pub struct Question {
     pub params: RawJson,
 }
 
+impl Question {
+    fn is_one(&self) -> bool {
+        is_question(&self.method) && self.params.is_object()
+    }
+}
+
+const EMPTY: &str = "neither questions nor a state";
+const NO_QUESTION: &str = "something that is no question";
+
 fn empty() -> RawJson {
     RawJson::EMPTY_OBJECT
 }
 
 impl InputRequired {
+    /// Whether the protocol knows such a round; what the client has declared is checked elsewhere.
+    pub(crate) fn check(&self) -> Result<(), ApiMisuse> {
+        if self.questions.is_empty() && self.state.is_none() {
+            return Err(ApiMisuse::InputRound(EMPTY));
+        }
+        match self.questions.values().all(Question::is_one) {
+            true => Ok(()),
+            false => Err(ApiMisuse::InputRound(NO_QUESTION)),
+        }
+    }
+
     pub(crate) fn into_object(self) -> ObjectBuf {
         let mut result = ObjectBuf::new();
         if !self.questions.is_empty() {
@@ -95,7 +103,7 @@ impl Session {
         }
         let [questions, state] = result.members(["inputRequests", "requestState"]);
         let questions: BTreeMap<String, Question> = match &questions {
-            None if state.is_none() => return invalid("neither questions nor a state"),
+            None if state.is_none() => return invalid(EMPTY),
             None => BTreeMap::new(),
             Some(questions) => match questions.decode() {
                 Ok(questions) => questions,
@@ -111,26 +119,22 @@ impl Session {
         if questions.len() > self.limits.round_inputs {
             return invalid("too many questions");
         }
-        let caller = Arc::clone(self.caller_of_rounds());
-        for question in questions.values() {
-            if !is_question(&question.method) || !question.params.is_object() {
-                return invalid("not a question");
-            }
+        let Some(client) = self.as_client() else {
+            return invalid("only clients are asked in rounds");
+        };
+        for Question { method, params } in questions.values() {
             // REQ-MRTR-04: what was not declared is not asked for.
-            let me = Caller {
-                capabilities: self.own_capabilities().clone(),
-                ..(*caller).clone()
-            };
-            if may_ask(&me, &question.method, &question.params).is_err() {
+            if missing_capability(&client.config.capabilities, method, params).is_some() {
                 return invalid("it asks for an undeclared capability");
             }
         }
+        if !questions.values().all(Question::is_one) {
+            return invalid(NO_QUESTION);
+        }
+        let caller = Arc::clone(&client.server);
         let open = questions
             .into_iter()
-            .map(|(name, question)| {
-                let caller = Arc::clone(&caller);
-                self.ask_program(key, name, question.method, Some(question.params), caller)
-            })
+            .map(|(name, question)| self.ask_program(key, name, question, &caller))
             .collect::<Vec<_>>();
         let complete = open.is_empty();
         let answers = BTreeMap::new();
@@ -194,7 +198,8 @@ impl Session {
         let Some(mut params) = call.params.take().and_then(ObjectBuf::from_raw) else {
             return;
         };
-        for stale in ["_meta", "inputResponses", "requestState"] {
+        // What of `_meta` is the engine's is replaced when the request goes out.
+        for stale in ["inputResponses", "requestState"] {
             params.take(stale);
         }
         if !answers.is_empty() {
@@ -207,16 +212,11 @@ impl Session {
     }
 
     /// Questions of a call that has ended have nobody to answer to.
-    pub(crate) fn drop_inputs_of(&mut self, call: CallKey) {
-        for question in self.incoming.questions_of(call) {
-            self.drop_question(question);
-        }
-    }
-
-    fn own_capabilities(&self) -> &mcp_types::ClientCapabilities {
-        match &self.side {
-            Side::Client(client) => &client.config.capabilities,
-            Side::Server(_) => unreachable!("only clients are asked in rounds"),
+    pub(crate) fn drop_questions_of(&mut self, ended: &Call) {
+        if let CallState::Gathering(gathering) = &ended.state {
+            for question in &gathering.open {
+                self.drop_question(*question);
+            }
         }
     }
 }

@@ -2,20 +2,20 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mcp_types::{
-    CancelledParams, ClientCapabilities, ErrorObject, Inbound, LogLevel, Malformed, MalformedKind,
-    Message, MethodName, NotificationMessage, ObjectBuf, Outbound, ProtocolVersion, RawJson,
-    RequestId, ResponseMessage,
+    CancelledParams, ClientCapabilities, ErrorObject, Inbound, LogLevel, Message, MethodName,
+    NotificationMessage, ObjectBuf, Outbound, RawJson,
 };
 
+use crate::admission::ServerSide;
 use crate::config::{ClientConfig, Limits, ServerConfig};
-use crate::error::{ApiMisuse, NotSent, PeerMisbehaved, RequestError};
+use crate::error::{ApiMisuse, NotSent, RequestError};
 use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey};
+use crate::handshake::ClientSide;
 use crate::incoming::IncomingTable;
-use crate::lifecycle::{ClientSide, ServerSide};
-use crate::outgoing::{CallOptions, Outgoing};
+use crate::outgoing::{Call, CallOptions, Outgoing};
 use crate::rounds::InputRequired;
 use crate::text;
 
@@ -94,7 +94,6 @@ pub struct Counters {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one a session, and never moved")]
 pub(crate) enum Side {
     Client(ClientSide),
     Server(ServerSide),
@@ -131,90 +130,11 @@ impl Session {
     // ---- inputs ----
 
     /// Takes what the transport yielded.
+    ///
+    /// Nothing that comes in ends a session: a broken message is counted, answered where an answer is owed, and reported
+    /// as an [`Event`].
     pub fn handle_inbound(&mut self, now: Instant, inbound: Inbound) {
-        match inbound {
-            Inbound::Message(message) => self.handle_message(now, message),
-            Inbound::Malformed(malformed) => self.handle_malformed(now, malformed),
-            Inbound::Batch(members) => self.handle_batch(now, members),
-        }
-    }
-
-    fn handle_message(&mut self, now: Instant, message: Message) {
-        match message {
-            Message::Request(request) => self.handle_request(request),
-            Message::Notification(notification) => self.handle_notification(now, notification),
-            Message::Response(response) => self.handle_response(now, response),
-        }
-    }
-
-    fn handle_notification(&mut self, now: Instant, notification: NotificationMessage) {
-        match notification.method.as_str() {
-            "notifications/cancelled" => self.handle_cancelled(notification.params.as_ref()),
-            "notifications/progress" => self.handle_progress(now, notification.params.as_ref()),
-            "notifications/initialized" => {}
-            _ => self.emit(Event::Notification(notification)),
-        }
-    }
-
-    fn handle_response(&mut self, now: Instant, response: ResponseMessage) {
-        match (response.id, response.outcome) {
-            (Some(id), outcome) => {
-                if let Some(outcome) = self.handle_handshake_response(now, &id, outcome) {
-                    self.handle_call_response(now, &id, outcome);
-                }
-            }
-            (None, Err(error)) => self.emit(Event::PeerError(error)),
-            (None, Ok(_)) => self.unknown_response(),
-        }
-    }
-
-    pub(crate) fn unknown_response(&mut self) {
-        self.counters.unknown_responses += 1;
-        self.emit(Event::Misbehaved(PeerMisbehaved::UnknownResponse));
-    }
-
-    fn handle_malformed(&mut self, now: Instant, malformed: Malformed) {
-        self.counters.malformed += 1;
-        let may_answer = match &self.side {
-            Side::Server(_) => true,
-            // A modern client never sends a response (REQ-JRPC-12), and what a legacy server prints by mistake is no request.
-            Side::Client(_) => {
-                malformed.id.is_some()
-                    && matches!(malformed.kind, MalformedKind::Request(_))
-                    && self.legacy_version().is_some()
-            }
-        };
-        if may_answer && let Some(reply) = malformed.reply() {
-            self.transmit(reply.into());
-        }
-        // Whoever waits for this answer must hear that it was none.
-        if let (MalformedKind::Response(fault), Some(id)) = (malformed.kind, &malformed.id) {
-            self.handle_broken_response(now, id, PeerMisbehaved::MalformedResponse(fault));
-        }
-        self.emit(Event::Malformed(malformed));
-    }
-
-    fn handle_batch(&mut self, now: Instant, members: Vec<Result<Message, Malformed>>) {
-        if self.legacy_version() != Some(ProtocolVersion::V2025_03_26) {
-            // REQ-BATCH-06: refused as a whole, without an id; a client has nobody to refuse it to.
-            if matches!(self.side, Side::Server(_)) {
-                let error =
-                    ErrorObject::invalid_request("batches exist in 2025-03-26 sessions only");
-                self.transmit(Message::error(None, error).into());
-            }
-            return self.emit(Event::Misbehaved(PeerMisbehaved::Batch));
-        }
-        for member in members {
-            match member {
-                // REQ-BATCH-03
-                Ok(Message::Request(r)) if r.method == "initialize" => {
-                    let error = ErrorObject::invalid_request("`initialize` must not be in a batch");
-                    self.transmit(Message::error(Some(r.id), error).into());
-                }
-                Ok(message) => self.handle_message(now, message),
-                Err(malformed) => self.handle_malformed(now, malformed),
-            }
-        }
+        self.route(now, inbound);
     }
 
     /// Does what has become due.
@@ -232,8 +152,8 @@ impl Session {
             return;
         }
         self.fail_handshake_on_disconnect(reason);
-        for call in self.outgoing.drain() {
-            self.drop_inputs_of(call);
+        for (call, entry) in self.outgoing.drain() {
+            self.drop_questions_of(&entry);
             let outcome = Err(RequestError::ConnectionLost(reason.to_owned()));
             self.emit(Event::Response { call, outcome });
         }
@@ -246,7 +166,13 @@ impl Session {
     /// The answer comes as [`Event::Response`], exactly once, unless [`cancel`](Self::cancel) comes first.
     ///
     /// # Errors
-    /// [`ApiMisuse`]: nothing was sent and no event will come.
+    /// Nothing was sent and no event will come:
+    /// [`ApiMisuse::NotOpen`] before the handshake is done and after the connection is gone;
+    /// [`ApiMisuse::KeyInUse`] if the key is not new; [`ApiMisuse::TooManyRequests`] at the limit;
+    /// [`ApiMisuse::NotInVersion`] if the version in force does not have the method;
+    /// as a server, [`ApiMisuse::MissingCapability`] if the client cannot be asked for this,
+    /// [`ApiMisuse::ModernClient`] if it takes no requests at all, and
+    /// [`ApiMisuse::Ended`] if the request in [`CallOptions::related`] has ended.
     pub fn call(
         &mut self,
         now: Instant,
@@ -261,15 +187,15 @@ impl Session {
         self.start_call(now, key, method, params, options)
     }
 
-    /// Gives up a request of ours: the peer is told, and no event will come for it.
+    /// Gives up a request of ours: the peer is told, and no event will come for it any more.
     ///
-    /// A key that is not in flight is ignored: the answer was faster.
+    /// A key that is not in flight is ignored: the answer was faster, and its event stands in the queue or has been seen.
     pub fn cancel(&mut self, call: CallKey, reason: Option<&str>) {
-        if let Some(wire) = self.outgoing.remove(call) {
-            self.drop_inputs_of(call);
-            if let Some(id) = wire {
-                self.transmit_cancelled(id, reason);
-            }
+        if let Some(entry) = self.outgoing.remove(call) {
+            self.events
+                .retain(|event| !matches!(event, Event::Progress { call: of, .. } if *of == call));
+            self.drop_questions_of(&entry);
+            self.transmit_cancelled(&entry, reason);
         }
     }
 
@@ -289,7 +215,11 @@ impl Session {
     /// Answers a modern request with questions: it ends, and a new one will bring the answers, perhaps.
     ///
     /// # Errors
-    /// [`ApiMisuse`] by the rule that would be broken: the request is still to be answered then.
+    /// The request is still to be answered then:
+    /// [`ApiMisuse::NoInputHere`] if it is a legacy one or its method takes no input;
+    /// [`ApiMisuse::MissingCapability`] if the client cannot be asked for this;
+    /// [`ApiMisuse::InputRound`] if there is neither a question nor a state, or a question is none.
+    /// [`ApiMisuse::Ended`] if there is nothing to answer any more.
     pub fn require_input(
         &mut self,
         key: IncomingKey,
@@ -301,7 +231,10 @@ impl Session {
     /// Sends a notification, on behalf of a request of the peer's or on its own.
     ///
     /// # Errors
-    /// [`NotSent`] says which rule or state is in the way.
+    /// [`NotSent::Forbidden`] if the protocol has a verb or a stream of its own for it, does not let this side send it, or
+    /// lets it only after a capability that was not declared (REQ-CAP-06); [`NotSent::NotNegotiated`] if a modern peer
+    /// did not agree to a program's own notifications; [`NotSent::NoSession`] if there is nobody to send it to;
+    /// [`NotSent::Ended`] if the request has ended.
     pub fn notify(
         &mut self,
         related: Option<IncomingKey>,
@@ -322,7 +255,9 @@ impl Session {
     /// `params` is a `LogMessageParams`.
     ///
     /// # Errors
-    /// [`NotSent`] says which rule or state is in the way.
+    /// [`NotSent::Unwanted`] below the level, or if the server does not declare that it logs;
+    /// [`NotSent::NoSession`] outside of a request and of a legacy session; [`NotSent::Ended`] if the request has ended;
+    /// [`NotSent::Forbidden`] as a client.
     pub fn log(
         &mut self,
         related: Option<IncomingKey>,
@@ -343,7 +278,8 @@ impl Session {
     /// Reports progress of a request of the peer's (REQ-PROG-02, REQ-PROG-03).
     ///
     /// # Errors
-    /// [`NotSent`]: no token was given, the value does not increase, or the request has ended.
+    /// [`NotSent::Unwanted`] if no token was given; [`NotSent::NotIncreasing`] if the value does not increase or is not
+    /// finite; [`NotSent::Ended`] if the request has ended.
     pub fn progress(
         &mut self,
         key: IncomingKey,
@@ -432,20 +368,23 @@ impl Session {
         self.transmits.push_back(outbound);
     }
 
-    pub(crate) fn transmit_cancelled(&mut self, id: RequestId, reason: Option<&str>) {
-        let mut params = CancelledParams::default();
-        params.request_id = Some(id);
+    /// Tells the peer that a request of ours is no longer wanted, on the stream on which it went out.
+    pub(crate) fn transmit_cancelled(&mut self, call: &Call, reason: Option<&str>) {
+        let Some(id) = call.wire_id() else {
+            // Between two rounds there is nothing to cancel (inventory 3.6).
+            return;
+        };
+        let mut params = CancelledParams::new(id);
         params.reason = reason.map(str::to_owned);
-        let params = Some(text::raw(&params));
-        self.transmit(Message::notification("notifications/cancelled", params).into());
+        let message = Message::notification("notifications/cancelled", Some(text::raw(&params)));
+        let related_to = call.related.and_then(|key| self.incoming.id_of(key));
+        self.transmit(Outbound {
+            message,
+            related_to,
+        });
     }
 
     pub(crate) fn cancelled(&mut self, key: IncomingKey, why: Cancellation) {
         self.emit(Event::Cancelled(key, why));
-    }
-
-    /// The default time a request may wait.
-    pub(crate) fn default_timeout(&self) -> Duration {
-        self.limits.request_timeout
     }
 }

@@ -1,5 +1,7 @@
 //! The few JSON texts that the engine writes itself.
 
+use std::collections::BTreeMap;
+
 use mcp_types::meta::key;
 use mcp_types::{
     ClientCapabilities, Implementation, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion,
@@ -44,7 +46,8 @@ const OWN_KEYS: [&str; 5] = [
     key::LOG_LEVEL,
 ];
 
-/// Puts `_meta` into a request's parameters: what the engine says, then what the program says besides.
+/// Puts `_meta` into a request's parameters: what the engine says, then what the program says besides, in its options
+/// and in the parameters themselves, untouched (REQ-META-09).
 pub(crate) fn insert_meta(
     params: &mut ObjectBuf,
     mut meta: ObjectBuf,
@@ -58,18 +61,19 @@ pub(crate) fn insert_meta(
     if let Some(level) = log_level {
         insert(&mut meta, key::LOG_LEVEL, &level);
     }
-    let mut more = program.cloned().unwrap_or_default();
-    if let Some(inner) = params
+    let inner = params
         .take("_meta")
-        .and_then(|raw| raw.decode::<Meta>().ok())
-    {
-        for (name, value) in inner.0 {
-            more.0.entry(name).or_insert(value);
-        }
-    }
-    for (name, value) in &more.0 {
+        .and_then(|raw| raw.decode::<BTreeMap<String, RawJson>>().ok())
+        .unwrap_or_default();
+    let more = program.map(|meta| &meta.0);
+    for (name, value) in more.into_iter().flatten() {
         if !OWN_KEYS.contains(&name.as_str()) {
             insert(&mut meta, name, value);
+        }
+    }
+    for (name, value) in &inner {
+        if !OWN_KEYS.contains(&name.as_str()) && more.is_none_or(|more| !more.contains_key(name)) {
+            meta.insert_raw(name, value);
         }
     }
     if !meta.is_empty() {

@@ -23,6 +23,7 @@ pub mod progress;
 pub mod prompts;
 pub mod raw;
 pub mod resources;
+pub mod revision;
 pub mod roots;
 pub mod rounds;
 pub mod sampling;
@@ -83,12 +84,13 @@ pub use prompts::{
 };
 pub use raw::RawJson;
 pub use resources::{
-    BlobResourceContents, ListResourceTemplates, ListResourceTemplatesResult, ListResources,
-    ListResourcesResult, ReadResource, ReadResourceParams, ReadResourceResult, Resource,
-    ResourceContents, ResourceLink, ResourceListChanged, ResourceTemplate, ResourceUpdated,
-    ResourceUpdatedParams, Subscribe, SubscribeParams, TextResourceContents, Unsubscribe,
-    UnsubscribeParams,
+    BlobResourceContents, ListResourceTemplates, ListResourceTemplatesParams,
+    ListResourceTemplatesResult, ListResources, ListResourcesParams, ListResourcesResult,
+    ReadResource, ReadResourceParams, ReadResourceResult, Resource, ResourceContents, ResourceLink,
+    ResourceListChanged, ResourceTemplate, ResourceUpdated, ResourceUpdatedParams, Subscribe,
+    SubscribeParams, TextResourceContents, Unsubscribe, UnsubscribeParams,
 };
+pub use revision::ForRevision;
 pub use roots::{ListRoots, ListRootsParams, ListRootsResult, Root, RootsListChanged};
 pub use rounds::{InputRequest, InputRequests, InputRequiredResult, InputResponses, ResultType};
 pub use sampling::{

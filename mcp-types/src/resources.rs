@@ -308,6 +308,11 @@ impl TryFrom<AnyContents> for ResourceContents {
     }
 }
 
+/// The parameters of `resources/list`.
+pub type ListResourcesParams = PaginatedParams;
+/// The parameters of `resources/templates/list`.
+pub type ListResourceTemplatesParams = PaginatedParams;
+
 /// The result of `resources/list`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -524,9 +529,9 @@ impl ResourceUpdatedParams {
 
 methods! {
     /// every revision; one page of resources.
-    request ListResources("resources/list"): PaginatedParams => ListResourcesResult;
+    request ListResources("resources/list"): ListResourcesParams => ListResourcesResult;
     /// every revision; one page of resource templates.
-    request ListResourceTemplates("resources/templates/list"): PaginatedParams => ListResourceTemplatesResult;
+    request ListResourceTemplates("resources/templates/list"): ListResourceTemplatesParams => ListResourceTemplatesResult;
     /// every revision; what a resource contains.
     request ReadResource("resources/read"): ReadResourceParams => ReadResourceResult;
     /// legacy; asks for `notifications/resources/updated` about a resource.

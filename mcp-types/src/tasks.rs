@@ -169,7 +169,8 @@ impl Task {
         meta: Meta;
     }
 
-    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+    /// The members; `meta` goes before the task's own.
+    fn write<M: SerializeMap>(&self, map: &mut M, meta: Option<&Meta>) -> Result<(), M::Error> {
         let (ttl, poll) = match self.design {
             TaskDesign::Core => ("ttl", "pollInterval"),
             TaskDesign::Extension => ("ttlMs", "pollIntervalMs"),
@@ -184,7 +185,7 @@ impl Task {
         entry(map, "inputRequests", self.input_requests.as_ref())?;
         entry(map, "result", self.result.as_ref())?;
         entry(map, "error", self.error.as_ref())?;
-        entry(map, "_meta", self.meta.as_ref())
+        entry(map, "_meta", meta.or(self.meta.as_ref()))
     }
 }
 
@@ -202,7 +203,7 @@ fn entry<M: SerializeMap, T: Serialize>(
 impl Serialize for Task {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        self.write(&mut map)?;
+        self.write(&mut map, None)?;
         map.end()
     }
 }
@@ -334,13 +335,15 @@ impl Serialize for CreateTaskResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         match self.task.design {
-            TaskDesign::Core => map.serialize_entry("task", &self.task)?,
+            TaskDesign::Core => {
+                map.serialize_entry("task", &self.task)?;
+                entry(&mut map, "_meta", self.meta.as_ref())?;
+            }
             TaskDesign::Extension => {
                 map.serialize_entry("resultType", &ResultType::Task)?;
-                self.task.write(&mut map)?;
+                self.task.write(&mut map, self.meta.as_ref())?;
             }
         }
-        entry(&mut map, "_meta", self.meta.as_ref())?;
         map.end()
     }
 }

@@ -1,0 +1,434 @@
+//! Under which terms a request of the peer's is taken: the routing table of inventory 3.4.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mcp_types::meta::key;
+use mcp_types::{
+    CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, Implementation, InitializeParams,
+    InitializeResult, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion, RawJson,
+    RequestMessage, SetLevelParams,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::config::ServerConfig;
+use crate::event::{Caller, Retry};
+use crate::handshake::{ClientSide, Phase};
+use crate::methods::{is_in, takes_input};
+use crate::permission::missing_capability;
+use crate::text;
+
+/// What becomes of a request.
+pub(crate) enum Admission {
+    /// The program is to answer it.
+    Accepted(Terms),
+    /// The engine has.
+    Answered {
+        result: ObjectBuf,
+        /// The legacy log level, if the request has set it.
+        level: Option<LogLevel>,
+    },
+    /// Nobody may.
+    Dropped,
+}
+
+/// Under which terms a request is taken.
+pub(crate) struct Terms {
+    pub(crate) caller: Arc<Caller>,
+    pub(crate) progress_token: Option<ProgressToken>,
+    /// The level of this request alone; a legacy session's level is looked up when it is needed.
+    pub(crate) log_level: Option<LogLevel>,
+    pub(crate) retry: Option<Retry>,
+}
+
+impl Terms {
+    /// Nothing but who asks.
+    pub(crate) fn plain(caller: Arc<Caller>) -> Self {
+        Self {
+            caller,
+            progress_token: None,
+            log_level: None,
+            retry: None,
+        }
+    }
+}
+
+fn answered(result: ObjectBuf) -> Admission {
+    let level = None;
+    Admission::Answered { result, level }
+}
+
+// ---- the server's side ----
+
+#[derive(Debug)]
+pub(crate) struct ServerSide {
+    pub(crate) config: ServerConfig,
+    legacy: Option<LegacySession>,
+    /// The `_meta` of every modern result.
+    result_meta: RawJson,
+    /// Most requests describe their caller to the byte as the one before did.
+    last_caller: Option<Described>,
+}
+
+#[derive(Debug)]
+struct LegacySession {
+    caller: Arc<Caller>,
+    log_level: LogLevel,
+}
+
+/// A modern caller, and the text in which it described itself.
+#[derive(Debug)]
+struct Described {
+    capabilities: RawJson,
+    info: Option<RawJson>,
+    caller: Arc<Caller>,
+}
+
+/// What the engine reads of a modern request's `_meta`, besides the version that marks it.
+struct ModernMeta {
+    capabilities: Option<RawJson>,
+    info: Option<RawJson>,
+    log_level: Option<RawJson>,
+    progress_token: Option<RawJson>,
+}
+
+impl ServerSide {
+    pub(crate) fn new(config: ServerConfig) -> Self {
+        let mut meta = Meta::new();
+        meta.set(key::SERVER_INFO, &config.info);
+        Self {
+            legacy: None,
+            result_meta: text::raw(&meta),
+            last_caller: None,
+            config,
+        }
+    }
+
+    /// The other end of the legacy session, if there is one.
+    pub(crate) fn legacy_caller(&self) -> Option<&Arc<Caller>> {
+        self.legacy.as_ref().map(|legacy| &legacy.caller)
+    }
+
+    pub(crate) fn legacy_log_level(&self) -> Option<LogLevel> {
+        self.legacy.as_ref().map(|legacy| legacy.log_level)
+    }
+
+    /// Each request by itself: the marker decides, whatever the method (TRAP-23).
+    pub(crate) fn admit(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
+        let fields = meta_of(request).map(|meta| {
+            meta.members([
+                key::PROTOCOL_VERSION,
+                key::CLIENT_CAPABILITIES,
+                key::CLIENT_INFO,
+                key::LOG_LEVEL,
+                key::PROGRESS_TOKEN,
+            ])
+        });
+        match fields {
+            Some([Some(version), capabilities, info, log_level, progress_token]) => {
+                let meta = ModernMeta {
+                    capabilities,
+                    info,
+                    log_level,
+                    progress_token,
+                };
+                self.admit_modern(request, &version, meta)
+            }
+            fields => self.admit_legacy(request, fields.and_then(|[.., token]| token)),
+        }
+    }
+
+    /// The order of the checks is that of REQ-STATE-07.
+    fn admit_modern(
+        &mut self,
+        request: &RequestMessage,
+        version: &RawJson,
+        meta: ModernMeta,
+    ) -> Result<Admission, ErrorObject> {
+        let malformed =
+            |key: &str, what: &str| ErrorObject::invalid_params(format!("`_meta.{key}` {what}"));
+        let version: String = version
+            .decode()
+            .map_err(|_| malformed(key::PROTOCOL_VERSION, "must be a string"))?;
+        let capabilities = meta
+            .capabilities
+            .ok_or_else(|| malformed(key::CLIENT_CAPABILITIES, "is missing"))?;
+        if !capabilities.is_object() {
+            return Err(malformed(key::CLIENT_CAPABILITIES, "must be an object"));
+        }
+        if version != ProtocolVersion::LATEST_MODERN.as_str() {
+            let data = json!({ "supported": modern_versions(), "requested": version });
+            let message = format!("protocol version {version:?} is not supported here");
+            return Err(
+                ErrorObject::new(ErrorCode::UNSUPPORTED_PROTOCOL_VERSION, message).with_data(&data),
+            );
+        }
+        if !is_in(&request.method, ProtocolVersion::LATEST_MODERN) {
+            return Err(ErrorObject::method_not_found(&request.method));
+        }
+        // REQ-LOG-06
+        let log_level = meta
+            .log_level
+            .map(|level| level.decode::<LogLevel>())
+            .transpose()
+            .map_err(|_| malformed(key::LOG_LEVEL, "is not a log level"))?;
+        let progress_token = progress_token(meta.progress_token)?;
+        let caller = self.modern_caller(capabilities, meta.info)?;
+        if request.method == "server/discover" {
+            let mut result = text::object(&self.discovered());
+            self.mark_complete(&mut result);
+            return Ok(answered(result));
+        }
+        let retry = retry(request)?;
+        Ok(Admission::Accepted(Terms {
+            caller,
+            progress_token,
+            log_level,
+            retry,
+        }))
+    }
+
+    /// The caller that a modern request describes; what an earlier request said does not count (REQ-CAP-04, TRAP-29).
+    fn modern_caller(
+        &mut self,
+        capabilities: RawJson,
+        info: Option<RawJson>,
+    ) -> Result<Arc<Caller>, ErrorObject> {
+        if let Some(last) = &self.last_caller
+            && last.capabilities == capabilities
+            && last.info == info
+        {
+            return Ok(Arc::clone(&last.caller));
+        }
+        let caller = Arc::new(Caller {
+            version: ProtocolVersion::LATEST_MODERN,
+            // Tolerated if it is malformed: nothing may depend on it (REQ-META-03, REQ-META-05).
+            info: info
+                .as_ref()
+                .and_then(|raw| raw.decode::<Implementation>().ok()),
+            capabilities: capabilities.decode().map_err(|e| {
+                ErrorObject::invalid_params(format!("`_meta.{}`: {e}", key::CLIENT_CAPABILITIES))
+            })?,
+        });
+        self.last_caller = Some(Described {
+            capabilities: capabilities.compact(),
+            info: info.map(|info| info.compact()),
+            caller: Arc::clone(&caller),
+        });
+        Ok(caller)
+    }
+
+    fn discovered(&self) -> DiscoverResult {
+        let mut result = DiscoverResult::new(modern_versions(), self.config.capabilities.clone());
+        result.instructions = self.config.instructions.clone();
+        // What is offered may change while the server runs, and it may depend on who asks.
+        result.ttl_ms = Some(0);
+        result.cache_scope = Some(CacheScope::Private);
+        result
+    }
+
+    fn admit_legacy(
+        &mut self,
+        request: &RequestMessage,
+        token: Option<RawJson>,
+    ) -> Result<Admission, ErrorObject> {
+        match (request.method.as_str(), &mut self.legacy) {
+            ("ping", _) => Ok(answered(ObjectBuf::new())),
+            // REQ-LIFE-13
+            ("initialize", Some(_)) => Err(ErrorObject::invalid_request(
+                "the session is initialized already",
+            )),
+            ("initialize", None) => self.initialize(request),
+            (_, None) => {
+                let keys = [key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES];
+                let message = format!(
+                    "no session: send `initialize` first, or set {} in `_meta`",
+                    keys.map(|k| format!("`{k}`")).join(" and ")
+                );
+                let data = json!({ "supported": all_versions() });
+                Err(ErrorObject::invalid_params(message).with_data(&data))
+            }
+            (method, Some(legacy)) => {
+                if !is_in(method, legacy.caller.version) {
+                    return Err(ErrorObject::method_not_found(method));
+                }
+                if method == "logging/setLevel" && self.config.capabilities.logging.is_some() {
+                    let params: SetLevelParams = decode_params(request)?;
+                    legacy.log_level = params.level;
+                    return Ok(Admission::Answered {
+                        result: ObjectBuf::new(),
+                        level: Some(params.level),
+                    });
+                }
+                let progress_token = progress_token(token)?;
+                Ok(Admission::Accepted(Terms {
+                    caller: Arc::clone(&legacy.caller),
+                    progress_token,
+                    log_level: Some(legacy.log_level),
+                    retry: None,
+                }))
+            }
+        }
+    }
+
+    fn initialize(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
+        let params: InitializeParams = decode_params(request)?;
+        // REQ-LIFE-03, and never a modern version (REQ-LIFE-12).
+        let version = ProtocolVersion::from_name(&params.protocol_version)
+            .filter(|v| v.era() == Era::Legacy)
+            .unwrap_or(ProtocolVersion::LATEST_LEGACY);
+        let config = &self.config;
+        let mut capabilities = config.capabilities.clone();
+        if version < ProtocolVersion::V2025_03_26 {
+            capabilities.completions = None;
+        }
+        let mut result = InitializeResult::new(version, capabilities, config.info.clone());
+        result.instructions = config.instructions.clone();
+        let log_level = config.log_level;
+        self.legacy = Some(LegacySession {
+            caller: Arc::new(Caller {
+                version,
+                info: Some(params.client_info),
+                capabilities: params.capabilities,
+            }),
+            log_level,
+        });
+        Ok(Admission::Answered {
+            result: text::object(&result),
+            level: Some(log_level),
+        })
+    }
+
+    /// Adds what every modern result carries (REQ-JRPC-09, REQ-META-04); a type of result that the program has set stays.
+    pub(crate) fn mark_complete(&self, result: &mut ObjectBuf) {
+        match result.take("resultType") {
+            Some(own) if own.as_bytes().first() == Some(&b'"') => {
+                result.insert_raw("resultType", &own);
+            }
+            _ => text::insert(result, "resultType", "complete"),
+        }
+        self.mark_server(result);
+    }
+
+    /// Adds what every result that ends an input round carries.
+    pub(crate) fn mark_input_required(&self, result: &mut ObjectBuf) {
+        text::insert(result, "resultType", "input_required");
+        self.mark_server(result);
+    }
+
+    fn mark_server(&self, result: &mut ObjectBuf) {
+        let meta = match result.take("_meta").and_then(ObjectBuf::from_raw) {
+            None => self.result_meta.clone(),
+            Some(mut meta) => {
+                meta.take(key::SERVER_INFO);
+                text::insert(&mut meta, key::SERVER_INFO, &self.config.info);
+                meta.finish()
+            }
+        };
+        result.insert_raw("_meta", &meta);
+    }
+}
+
+/// All versions, newest first, for an error that helps clients of either era.
+fn all_versions() -> Vec<ProtocolVersion> {
+    ProtocolVersion::ALL.into_iter().rev().collect()
+}
+
+/// The versions that may stand in a modern request, newest first.
+fn modern_versions() -> Vec<ProtocolVersion> {
+    all_versions()
+        .into_iter()
+        .filter(|v| v.era() == Era::Modern)
+        .collect()
+}
+
+// ---- the client's side ----
+
+impl ClientSide {
+    /// A legacy server may ask for what was declared; a modern one may not ask at all (REQ-JRPC-12).
+    pub(crate) fn admit(&self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
+        let version = match &self.phase {
+            Phase::Open(established) if established.version.era() == Era::Legacy => {
+                established.version
+            }
+            // A ping may come at any time before (REQ-LIFE-07); a modern client answers nothing at all (REQ-JRPC-14).
+            Phase::Initializing { .. } if request.method == "ping" => {
+                ProtocolVersion::LATEST_LEGACY
+            }
+            _ => return Ok(Admission::Dropped),
+        };
+        if request.method == "ping" {
+            return Ok(answered(ObjectBuf::new()));
+        }
+        if !is_in(&request.method, version) {
+            return Err(ErrorObject::method_not_found(&request.method));
+        }
+        let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
+        let declared = &self.config.capabilities;
+        if let Some(capability) = missing_capability(declared, &request.method, &params) {
+            // An undeclared method does not exist here (REQ-CAP-07); an undeclared mode of one is a wrong parameter
+            // (REQ-CAP-08, REQ-CAP-09).
+            return Err(if capability.contains('.') {
+                let message = format!("`{}` is not declared", capability);
+                ErrorObject::invalid_params(message)
+            } else {
+                ErrorObject::method_not_found(&request.method)
+            });
+        }
+        let token = meta_of(request).and_then(|meta| meta.member(key::PROGRESS_TOKEN));
+        Ok(Admission::Accepted(Terms {
+            progress_token: progress_token(token)?,
+            ..Terms::plain(Arc::clone(&self.server))
+        }))
+    }
+}
+
+// ---- what stands in a request ----
+
+fn meta_of(request: &RequestMessage) -> Option<RawJson> {
+    request.params.as_ref()?.member("_meta")
+}
+
+fn decode_params<T: for<'de> Deserialize<'de>>(request: &RequestMessage) -> Result<T, ErrorObject> {
+    let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
+    params
+        .decode()
+        .map_err(|e| ErrorObject::invalid_params(format!("{}: {e}", request.method)))
+}
+
+fn progress_token(raw: Option<RawJson>) -> Result<Option<ProgressToken>, ErrorObject> {
+    raw.map(|raw| raw.decode()).transpose().map_err(|_| {
+        ErrorObject::invalid_params("`_meta.progressToken` must be a string or an integer")
+    })
+}
+
+/// The answers of an input round that a request brings, if it is the next one of an earlier request.
+fn retry(request: &RequestMessage) -> Result<Option<Retry>, ErrorObject> {
+    let Some(params) = request
+        .params
+        .as_ref()
+        .filter(|_| takes_input(&request.method))
+    else {
+        return Ok(None);
+    };
+    let [responses, state] = params.members(["inputResponses", "requestState"]);
+    if responses.is_none() && state.is_none() {
+        return Ok(None);
+    }
+    let state = state
+        .map(|raw| raw.decode::<String>())
+        .transpose()
+        .map_err(|_| ErrorObject::invalid_params("`requestState` must be a string"))?;
+    let responses = responses.unwrap_or(RawJson::EMPTY_OBJECT);
+    // REQ-MRTR-13: each answer is an object, whatever was asked.
+    let well_formed = responses
+        .decode::<BTreeMap<String, RawJson>>()
+        .is_ok_and(|answers| answers.values().all(RawJson::is_object));
+    if !well_formed {
+        return Err(ErrorObject::invalid_params(
+            "`inputResponses` must be an object of objects",
+        ));
+    }
+    Ok(Some(Retry { state, responses }))
+}
