@@ -14,6 +14,6 @@ pub use mcp_peer::types::Sampling;
 pub use mcp_peer::{Delivery, Transport};
 pub use result::{IntoToolResult, Json, ToolError};
 pub use rounds::ParkLimits;
-pub use schemars::JsonSchema;
+pub use schemars::{self, JsonSchema};
 pub use server::{ServeError, Server, ServerConnection};
 pub use tool::{ToolDef, ToolHandler, tool};

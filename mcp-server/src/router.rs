@@ -1,5 +1,6 @@
 //! From a method to a handler.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,7 +9,6 @@ use mcp_peer::types::{
     ProtocolVersion, RawJson, Tool,
 };
 use mcp_peer::{Answer, Handler, HandlerFuture, Request};
-use serde::Deserialize;
 
 use crate::context::Cx;
 use crate::result::ToolError;
@@ -24,11 +24,12 @@ pub(crate) struct Router {
     lot: Arc<Lot>,
 }
 
-/// The parameters of a call as far as the router needs them; nothing is copied.
-#[derive(Deserialize)]
-struct Call<'a> {
-    #[serde(borrow)]
-    name: std::borrow::Cow<'a, str>,
+/// The string that a raw value is; borrowed, but for escapes.
+fn text(raw: &RawJson) -> Option<Cow<'_, str>> {
+    let borrowed = raw.decode::<&str>().map(Cow::Borrowed);
+    borrowed
+        .or_else(|_| raw.decode::<String>().map(Cow::Owned))
+        .ok()
 }
 
 impl Router {
@@ -82,17 +83,17 @@ impl Router {
             return next_round(&self.lot, &request, retry, state);
         }
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
-        let call: Call<'_> = params.decode().map_err(|e| {
-            ErrorObject::invalid_params(format!("invalid params of `tools/call`: {e}"))
+        let [name, arguments] = params.members(["name", "arguments"]);
+        let name = name.as_ref().and_then(text).ok_or_else(|| {
+            ErrorObject::invalid_params("invalid params of `tools/call`: `name` must be a string")
         })?;
-        let Some(&index) = self.by_name.get(&*call.name) else {
+        let Some(&index) = self.by_name.get(&*name) else {
             // REQ-TOOL-03: not -32601, for the method is known.
             return Err(ErrorObject::invalid_params(format!(
-                "unknown tool {:?}",
-                call.name
+                "unknown tool {name:?}"
             )));
         };
-        let arguments = match params.member("arguments") {
+        let arguments = match arguments {
             Some(arguments) if arguments.is_object() => arguments,
             None => RawJson::EMPTY_OBJECT,
             Some(_) => return Err(ErrorObject::invalid_params("`arguments` must be an object")),

@@ -97,7 +97,8 @@ impl fmt::Debug for ToolDef {
 /// A function that can be a tool; `M` is which of its parameters it has, and never written out.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a tool",
-    note = "a tool is an async function of a `Cx`, of arguments that derive `Deserialize` and `JsonSchema`, of both in this order, or of nothing; it returns something that is `IntoToolResult`, or a `Result` of that and an error"
+    note = "a tool is an async function of a `Cx`, of arguments that derive `Deserialize` and `JsonSchema`, of both in this order, or of nothing; it returns something that is `IntoToolResult`, or a `Result` of that and an error",
+    note = "its future must be `Send`: nothing that is not `Send` may live across an `.await`"
 )]
 pub trait ToolHandler<M>: Send + Sync + 'static {
     /// The JSON Schema of the arguments.

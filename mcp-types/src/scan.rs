@@ -129,32 +129,60 @@ fn key(text: &[u8], pos: usize) -> Result<(Range<usize>, usize), ScanError> {
 /// The position behind the string that opens at `pos`.
 fn string(text: &[u8], pos: usize) -> Result<usize, ScanError> {
     let mut pos = pos + 1;
-    // Most strings are short, and a byte loop beats a call; the long ones are left to memchr.
-    let near = (pos + 24).min(text.len());
     loop {
-        while pos < near {
-            match text[pos] {
-                b'"' => return Ok(pos + 1),
-                b'\\' => pos = escape(text, pos)?,
-                0..=0x1f => return fail(pos, text),
-                _ => pos += 1,
-            }
-        }
-        let Some(rest) = text.get(pos..) else {
-            return fail(text.len(), text);
-        };
-        let run = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        if rest[..run].iter().fold(false, |bad, &b| bad | (b < 0x20)) {
-            let at = rest[..run].iter().position(|&b| b < 0x20);
-            return fail(pos + at.unwrap_or(0), text);
-        }
-        pos += run;
+        pos = plain(text, pos);
         match text.get(pos) {
             Some(b'"') => return Ok(pos + 1),
-            Some(_) => pos = escape(text, pos)?,
-            None => return fail(pos, text),
+            Some(b'\\') => pos = escape(text, pos)?,
+            _ => return fail(pos, text),
         }
     }
+}
+
+/// The position of the first byte from `pos` on that does not stand for itself in a string: a quote, a backslash, a
+/// control character, or the end.
+fn plain(text: &[u8], mut pos: usize) -> usize {
+    // Most strings are short: they are read eight bytes at a time, and the long ones are left to memchr.
+    let near = pos + 64;
+    while let Some(word) = text.get(pos..).and_then(<[u8]>::first_chunk) {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return pos + special.trailing_zeros() as usize / 8;
+        }
+        pos += 8;
+        if pos >= near {
+            return plain_long(text, pos);
+        }
+    }
+    let is_special = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1f);
+    let rest = text.get(pos..).unwrap_or_default();
+    pos + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
+fn plain_long(text: &[u8], pos: usize) -> usize {
+    let rest = &text[pos..];
+    let run = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    // Without an early exit this loop is vectorised; only if it finds one is it worth asking where.
+    let control = rest[..run]
+        .iter()
+        .fold(false, |found, &b| found | (b < 0x20));
+    let first = |b: &u8| *b < 0x20;
+    pos + if control {
+        rest.iter().position(first).unwrap_or(run)
+    } else {
+        run
+    }
+}
+
+/// The high bit of each byte that is a quote, a backslash or a control character. Above the lowest of them there may be
+/// false ones, by the borrow of the subtractions.
+fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let below = |word: u64, n: u8| word.wrapping_sub(ONES * u64::from(n)) & !word & HIGHS;
+    let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+    let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+    quote | backslash | below(word, 0x20)
 }
 
 /// The position behind the escape that starts with the backslash at `pos`.
@@ -367,6 +395,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_end_of_plain_text_is_where_a_byte_loop_finds_it(
+            text in proptest::collection::vec(prop_oneof![20 => 0x20u8..=0xff, 1 => any::<u8>()], 0..200),
+            start in 0usize..8,
+        ) {
+            let special = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1f);
+            let start = start.min(text.len());
+            let slow = text[start..].iter().position(special).map_or(text.len(), |n| start + n);
+            prop_assert_eq!(plain(&text, start), slow);
+        }
+
         #[test]
         fn agrees_with_serde_json_on_near_json(text in "[\\[\\]{}:,\"\\\\u0-9a-e.\\-+ tfn]{0,40}") {
             let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
