@@ -39,13 +39,19 @@ pub enum Role {
 /// 3. [`poll_timeout`](Self::poll_timeout) says when [`handle_timeout`](Self::handle_timeout) is due.
 ///
 /// ```text
-///  client   ── server/discover ──▶ Probing ──(a modern answer)────────────────▶ Open (modern)
-///                                     │ (any other answer, or none in time)
-///                                     ▼
-///                                Initializing ──(a result of a known version)──▶ Open (legacy)
-///                                     │ (refused, unknown version, no answer)
-///                                     ▼
-///                                   Failed
+///  client   ── server/discover ──▶ Probing ──(an answer that names the modern version)──▶ Open (modern)
+///                                   │   │
+///                                   │   └──(a modern refusal, and no version in common)──▶ Failed
+///                                   │ (any other answer, or none in time)
+///                                   ▼
+///                              Initializing ──(a result of a known legacy version)──────▶ Open (legacy)
+///                                   │   ▲
+///                                   │   └──(refused with a list of versions, once)
+///                                   │ (refused, unknown version, no answer in time)
+///                                   ▼
+///                                 Failed
+///
+///           `EraChoice::Legacy` starts at Initializing; with `EraChoice::Modern` every way out of Probing but the first fails.
 ///
 ///  server   each request by itself: marked in `_meta` → modern;
 ///           else `initialize` opens the one legacy session, in which all other unmarked requests are served.

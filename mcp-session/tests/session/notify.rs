@@ -153,7 +153,7 @@ fn the_protocols_own_need_a_direction_a_version_and_a_capability() {
         Err(other) => panic!("{method}: {other}"),
     };
     for (method, expected) in cases {
-        let servers = [all_of_server, none_of_server].map(|capabilities| {
+        let servers = [all_of_server, none_of_server, "{}"].map(|capabilities| {
             LEGACY
                 .iter()
                 .map(|version| {
@@ -165,7 +165,7 @@ fn the_protocols_own_need_a_direction_a_version_and_a_capability() {
                 .collect::<String>()
         });
         let clients =
-            [r#"{"roots":{"listChanged":true}}"#, r#"{"roots":{}}"#].map(|capabilities| {
+            [r#"{"roots":{"listChanged":true}}"#, r#"{"roots":{}}"#, "{}"].map(|capabilities| {
                 LEGACY
                     .iter()
                     .map(|version| {
@@ -178,6 +178,7 @@ fn the_protocols_own_need_a_direction_a_version_and_a_capability() {
             });
         let found = [&servers[0], &servers[1], &clients[0], &clients[1]];
         assert_eq!(found, expected.each_ref(), "{method}");
+        assert_eq!([&servers[2], &clients[2]], [found[1], found[3]], "{method}");
         // On behalf of a modern request never: list changes go to listen streams (REQ-SUB-04).
         let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
             config.capabilities = decode(all_of_server);
