@@ -88,6 +88,7 @@ fn connection<T: Transport>(
         shared,
         options,
         commands: VecDeque::new(),
+        done: 0,
         calls: HashMap::new(),
         running: HashMap::new(),
         reading: Reading::Open,
@@ -123,6 +124,8 @@ pub struct Driver<T> {
     options: Options,
     /// Taken from the outbox, not done yet.
     commands: VecDeque<(Command, u32)>,
+    /// What the commands did cost that are done and not given back for yet.
+    done: u32,
     calls: HashMap<mcp_session::CallKey, Arc<PendingCall>>,
     running: HashMap<IncomingKey, Running>,
     reading: Reading,
@@ -196,10 +199,14 @@ impl<T: Transport> Driver<T> {
         while self.session.transmit_len() < SEND_AHEAD
             && let Some((command, cost)) = self.commands.pop_front()
         {
-            self.shared.outbox.release(cost);
+            self.done += cost;
             self.execute(command);
             self.events(cx);
             turn = Turn::Progressed;
+        }
+        // Room is given back in larger pieces: a handler that waits for it is woken for many messages and not for each.
+        if self.commands.is_empty() || self.done >= self.options.outbox_bytes / 4 {
+            self.shared.outbox.release(std::mem::take(&mut self.done));
         }
         turn
     }
