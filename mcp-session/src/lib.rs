@@ -4,6 +4,9 @@ mod admission;
 mod config;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod inbound;
 mod incoming;

@@ -1,0 +1,219 @@
+//! What must hold whatever both programs do, whatever is on the wire and whenever it arrives: the body of a fuzz target,
+//! which a property test runs too.
+//!
+//! The bytes a fuzzer has made up are a short program: two bytes of setup, then three bytes an operation. It is run on a
+//! [`Pair`], whose referees panic if a promise is broken.
+
+mod pair;
+mod referee;
+
+use std::time::Duration;
+
+use mcp_types::{ErrorObject, LogLevel, ObjectBuf, ProtocolVersion, RawJson};
+
+use crate::config::EraChoice;
+use crate::event::IncomingKey;
+use crate::outgoing::CallOptions;
+use crate::rounds::{InputRequired, Question};
+
+pub use pair::{Pair, Setup, Side};
+
+/// Runs the program that `data` is, brings everything to its end, and checks that nothing is left.
+pub fn operations(data: &[u8]) {
+    let [setup, version, operations @ ..] = data else {
+        return;
+    };
+    let mut pair = Pair::new(&Setup {
+        era: match setup % 3 {
+            0 => EraChoice::Auto,
+            1 => EraChoice::Legacy,
+            _ => EraChoice::Modern,
+        },
+        version: ProtocolVersion::ALL[usize::from(version % 4)],
+        loses_probe: setup & 0x40 != 0,
+        able: setup & 0x80 == 0,
+    });
+    // Most programs are about what comes after the handshake; the others find the connection half open.
+    if setup & 0x20 == 0 {
+        pair.drive();
+    }
+    for operation in operations.chunks_exact(3) {
+        apply(&mut pair, operation[0], operation[1], operation[2]);
+    }
+    pair.finish();
+}
+
+const METHODS: [&str; 12] = [
+    "tools/call",
+    "tools/list",
+    "prompts/get",
+    "resources/read",
+    "com.example/own",
+    "ping",
+    "sampling/createMessage",
+    "elicitation/create",
+    "roots/list",
+    "subscriptions/listen",
+    "initialize",
+    "logging/setLevel",
+];
+
+const NOTIFICATIONS: [&str; 4] = [
+    "com.example/happened",
+    "notifications/tools/list_changed",
+    "notifications/roots/list_changed",
+    "notifications/cancelled",
+];
+
+/// Messages that no program of ours would send; `$` stands for a small number, the id of something as likely as not.
+const GARBAGE: [&str; 34] = [
+    r#"{"jsonrpc":"2.0","id":$,"result":{}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"result":{"resultType":"input_required","requestState":"s"}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"result":{"resultType":"input_required","inputRequests":{"a":{"method":"roots/list"},"b":{"method":"elicitation/create","params":{}}}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"result":{"resultType":"unheard of"}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"result":{"protocolVersion":"2025-03-26","capabilities":{"logging":{}},"serverInfo":{"name":"x","version":"1"}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"error":{"code":-32022,"message":"m","data":{"supported":["2024-11-05"]}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"error":{"code":-32602,"message":"m","data":{"supported":["2025-06-18"]}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"error":{"code":1,"message":"m"}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"result":[]}"#,
+    r#"{"jsonrpc":"2.0","id":$,"error":7}"#,
+    r#"{"jsonrpc":"2.0","id":$}"#,
+    r#"{"jsonrpc":"2.0","id":$,"result":{"#,
+    r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"m"}}"#,
+    r#"{"jsonrpc":"2.0","id":"$","result":{}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"method":"tools/call","params":{"_meta":{"progressToken":"x"}}}"#,
+    r#"{"jsonrpc":"2.0","id":"$","method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"roots":{}},"io.modelcontextprotocol/logLevel":"debug","progressToken":"y"}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"method":"tools/call","params":{"requestState":"s","inputResponses":{"a":{}},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"method":"tools/call","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2099-01-01","io.modelcontextprotocol/clientCapabilities":{}}}}"#,
+    r#"{"jsonrpc":"2.0","id":"$","method":"initialize","params":{"protocolVersion":"2025-03-26","capabilities":{"roots":{}},"clientInfo":{"name":"x","version":"1"}}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"method":"ping"}"#,
+    r#"{"jsonrpc":"2.0","id":$,"method":"roots/list"}"#,
+    r#"{"jsonrpc":"2.0","id":"$","method":"logging/setLevel","params":{"level":"debug"}}"#,
+    r#"{"jsonrpc":"2.0","id":$,"method":"m","params":[]}"#,
+    r#"{"jsonrpc":"2.0","id":$,"method":"m","params":{"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":$}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"$","reason":"r"}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":$,"progress":$}}"#,
+    r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#,
+    r#"{"jsonrpc":"2.0","method":"m","params":7}"#,
+    r#"[{"jsonrpc":"2.0","id":$,"method":"tools/list"},{"jsonrpc":"2.0","id":$,"result":{}},1,{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":$}},{"jsonrpc":"2.0","id":"$","method":"initialize"}]"#,
+    "[]",
+    "Listening on stdio",
+];
+
+fn apply(pair: &mut Pair, operation: u8, a: u8, b: u8) {
+    let side = if operation & 0x80 == 0 {
+        Side::Client
+    } else {
+        Side::Server
+    };
+    match operation % 16 {
+        0..=2 => call(pair, side, a, b),
+        3 => pair.cancel(side, a),
+        4..=6 => answer(pair, side, a, b),
+        7 => pair.progress(side, a, f64::from(b) / 2.0),
+        8 => {
+            let level = LogLevel::ALL[usize::from(b) % LogLevel::ALL.len()];
+            let related = request(pair, side, a);
+            pair.log(side, related, level);
+        }
+        9 => {
+            let related = request(pair, side, a);
+            let method = NOTIFICATIONS[usize::from(b) % NOTIFICATIONS.len()];
+            pair.notify(side, related, method);
+        }
+        10 => pair.advance(Duration::from_millis(u64::from(a) * u64::from(b) * 20)),
+        11 => pair.latency(side, Duration::from_millis(u64::from(a) * 10)),
+        12 | 13 => {
+            let text = GARBAGE[usize::from(a) % GARBAGE.len()];
+            pair.inject(side, &text.replace('$', &(b % 16).to_string()));
+        }
+        14 => pair.drive(),
+        _ if a < 8 => pair.cut(b & 1 == 0),
+        _ => pair.step(),
+    }
+}
+
+/// One of the side's open requests, or none.
+fn request(pair: &Pair, side: Side, choice: u8) -> Option<IncomingKey> {
+    pair.open(side, choice).filter(|_| choice & 0x80 == 0)
+}
+
+fn call(pair: &mut Pair, side: Side, a: u8, b: u8) {
+    let mut options = CallOptions {
+        progress: b & 1 != 0,
+        reset_on_progress: b & 2 != 0,
+        related: request(pair, side, b),
+        ..CallOptions::default()
+    };
+    if b & 4 != 0 {
+        options.timeout = Some(Duration::from_millis(u64::from(b) * 10));
+    }
+    if b & 8 != 0 {
+        options.total = Some(Duration::from_secs(2));
+    }
+    if b & 16 != 0 {
+        options.log_level = Some(LogLevel::Debug);
+    }
+    pair.call(side, METHODS[usize::from(a) % METHODS.len()], options);
+}
+
+fn answer(pair: &mut Pair, side: Side, a: u8, b: u8) {
+    let Some(key) = pair.open(side, a) else {
+        return;
+    };
+    match b % 8 {
+        0..=3 => pair.respond(side, key, Ok(ObjectBuf::new())),
+        4 => pair.respond(side, key, Err(ErrorObject::internal("no"))),
+        kind => {
+            let methods = ["roots/list", "sampling/createMessage", "tools/list"];
+            let questions = methods.into_iter().take(usize::from(kind) - 4);
+            let questions = questions.map(|method| {
+                let question = Question {
+                    method: method.into(),
+                    params: RawJson::EMPTY_OBJECT,
+                };
+                (method.to_owned(), question)
+            });
+            let questions = if b & 0x40 == 0 {
+                questions.collect()
+            } else {
+                Default::default()
+            };
+            let state = (b & 0x80 != 0).then(|| "state".to_owned());
+            pair.require_input(side, key, InputRequired { questions, state });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// Any program, biased by nothing.
+    fn program() -> impl Strategy<Value = Vec<u8>> {
+        let operation = any::<[u8; 3]>();
+        (any::<[u8; 2]>(), prop::collection::vec(operation, 0..120))
+            .prop_map(|(setup, operations)| [setup.to_vec(), operations.concat()].concat())
+    }
+
+    /// `PROPTEST_CASES` makes it longer: 100,000 cases are some six million operations.
+    fn config() -> ProptestConfig {
+        let mut config = ProptestConfig::default();
+        if std::env::var_os("PROPTEST_CASES").is_none() {
+            config.cases = 1500;
+        }
+        config
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn whatever_is_done_each_request_ends_once_and_ours_stays_legal(data in program()) {
+            super::operations(&data);
+        }
+    }
+}
