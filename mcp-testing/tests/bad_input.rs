@@ -228,6 +228,20 @@ async fn requests_that_cannot_be_served() {
     }
 }
 
+#[tokio::test]
+async fn params_with_bad_metadata_in_a_legacy_session() {
+    let mut by_hand = ByHand::connect(server().0, Era::Legacy, 64 * 1024).await;
+    for method in ["tools/call", "tools/list"] {
+        for meta in [json!(5), json!([]), json!("a")] {
+            let params = json!({"name": "echo", "arguments": {"text": "a"}, "_meta": meta});
+            let answer = by_hand.ask(7, method, params).await;
+            assert_error(&answer, -32602, Some("7"));
+            by_hand.lives().await;
+        }
+    }
+    by_hand.close().await;
+}
+
 /// Before any era is settled.
 #[tokio::test]
 async fn requests_of_no_era() {
