@@ -27,7 +27,9 @@ pub struct ClientBuilder {
 
 /// Callbacks that are there before the first message is.
 #[derive(Default)]
-struct Subscriptions(Vec<Box<dyn FnOnce(&Peer) + Send>>);
+struct Subscriptions(Vec<Subscribe>);
+
+type Subscribe = Box<dyn FnOnce(&Peer) + Send>;
 
 impl std::fmt::Debug for Subscriptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

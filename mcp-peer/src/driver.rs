@@ -157,6 +157,9 @@ const REPLY_AHEAD: usize = 4096;
 /// Turns before other tasks get theirs.
 const TURNS: usize = 256;
 
+/// Why calls fail when the peer has closed its end.
+const CLOSED_BY_PEER: &str = "the peer closed the connection";
+
 /// Now, by the runtime's clock, which tests can stop.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -213,6 +216,10 @@ impl<T: Transport> Driver<T> {
 
     fn execute(&mut self, command: Command) {
         match command {
+            // A handler may still be at work; that is no reason to send anything, nor is it the caller's mistake.
+            Command::Call { pending, .. } if self.reading == Reading::Ended => {
+                pending.finish(Err(RequestError::ConnectionLost(CLOSED_BY_PEER.to_owned())));
+            }
             Command::Call {
                 pending,
                 method,
@@ -378,8 +385,7 @@ impl<T: Transport> Driver<T> {
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
                 self.drain_by = Some(self.now + self.options.drain);
-                self.session
-                    .handle_disconnected("the peer closed the connection");
+                self.session.handle_disconnected(CLOSED_BY_PEER);
                 self.events(cx);
                 Ok(Turn::Progressed)
             }
@@ -456,8 +462,8 @@ impl<T: Transport> Driver<T> {
                 if flushed && self.is_finished() {
                     return self.transport.as_mut().poll_close(cx);
                 }
-            } else {
-                self.shared.outbox.sleep_regardless(cx);
+            } else if !self.shared.outbox.sleep_regardless(cx) {
+                continue;
             }
             return Poll::Pending;
         }
@@ -513,7 +519,7 @@ impl<T: Transport> Future for Driver<T> {
                 this.shut_down(if this.closing {
                     "closed"
                 } else {
-                    "the peer closed the connection"
+                    CLOSED_BY_PEER
                 });
                 Poll::Ready(Ok(()))
             }
