@@ -116,7 +116,11 @@ impl ServerSide {
 
     /// Each request by itself: the marker decides, whatever the method (TRAP-23).
     pub(crate) fn admit(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
-        let fields = meta_of(request).map(|meta| {
+        let meta = meta_of(request).filter(|meta| !meta.is_null());
+        if meta.as_ref().is_some_and(|meta| !meta.is_object()) {
+            return Err(ErrorObject::invalid_params("`_meta` must be an object"));
+        }
+        let fields = meta.map(|meta| {
             meta.members([
                 key::PROTOCOL_VERSION,
                 key::CLIENT_CAPABILITIES,

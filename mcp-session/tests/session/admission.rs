@@ -229,7 +229,7 @@ fn unmarked_requests_need_a_legacy_session() {
         ),
         (
             r#""method":"tools/list","params":{"_meta":7}"#,
-            ["-32602", "legacy", "legacy", "legacy", "legacy"],
+            ["-32602"; 5],
         ),
         (
             r#""method":"tools/list","params":{"_meta":{"progressToken":{}}}"#,
