@@ -7,6 +7,7 @@
 mod pair;
 mod referee;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mcp_types::{ErrorObject, LogLevel, ObjectBuf, ProtocolVersion, RawJson};
@@ -17,11 +18,12 @@ use crate::outgoing::CallOptions;
 use crate::rounds::{InputRequired, Question};
 
 pub use pair::{Pair, Setup, Side};
+pub use referee::Tally;
 
 /// Runs the program that `data` is, brings everything to its end, and checks that nothing is left.
-pub fn operations(data: &[u8]) {
+pub fn operations(data: &[u8]) -> Tally {
     let [setup, version, operations @ ..] = data else {
-        return;
+        return Tally::default();
     };
     let mut pair = Pair::new(&Setup {
         era: match setup % 3 {
@@ -30,20 +32,25 @@ pub fn operations(data: &[u8]) {
             _ => EraChoice::Modern,
         },
         version: ProtocolVersion::ALL[usize::from(version % 4)],
-        loses_probe: setup & 0x40 != 0,
-        able: setup & 0x80 == 0,
+        loses_probe: setup & 0xc0 == 0xc0,
+        able: version & 0x70 != 0,
     });
     // Most programs are about what comes after the handshake; the others find the connection half open.
-    if setup & 0x20 == 0 {
+    if setup & 0x30 != 0x30 {
         pair.drive();
     }
     for operation in operations.chunks_exact(3) {
         apply(&mut pair, operation[0], operation[1], operation[2]);
     }
     pair.finish();
+    pair.tally()
 }
 
-const METHODS: [&str; 12] = [
+const METHODS: [&str; 16] = [
+    "tools/call",
+    "tools/call",
+    "tools/call",
+    "tools/call",
     "tools/call",
     "tools/list",
     "prompts/get",
@@ -124,15 +131,19 @@ fn apply(pair: &mut Pair, operation: u8, a: u8, b: u8) {
             let method = NOTIFICATIONS[usize::from(b) % NOTIFICATIONS.len()];
             pair.notify(side, related, method);
         }
-        10 => pair.advance(Duration::from_millis(u64::from(a) * u64::from(b) * 20)),
-        11 => pair.latency(side, Duration::from_millis(u64::from(a) * 10)),
-        12 | 13 => {
+        10 => {
+            // Now and then for longer than any request waits.
+            let unit = if a < 8 { 1000 } else { 4 };
+            pair.advance(Duration::from_millis(u64::from(b) * unit));
+        }
+        11 => pair.latency(side, Duration::from_millis(u64::from(a))),
+        12 => {
             let text = GARBAGE[usize::from(a) % GARBAGE.len()];
             pair.inject(side, &text.replace('$', &(b % 16).to_string()));
         }
-        14 => pair.drive(),
-        _ if a < 8 => pair.cut(b & 1 == 0),
-        _ => pair.step(),
+        13 if a < 4 => pair.cut(b & 1 == 0),
+        13 => pair.step(),
+        _ => pair.drive(),
     }
 }
 
@@ -148,10 +159,10 @@ fn call(pair: &mut Pair, side: Side, a: u8, b: u8) {
         related: request(pair, side, b),
         ..CallOptions::default()
     };
-    if b & 4 != 0 {
-        options.timeout = Some(Duration::from_millis(u64::from(b) * 10));
+    if b & 0x0c == 0x0c {
+        options.timeout = Some(Duration::from_millis(u64::from(b) * 4));
     }
-    if b & 8 != 0 {
+    if b & 0x28 == 0x28 {
         options.total = Some(Duration::from_secs(2));
     }
     if b & 16 != 0 {
@@ -165,11 +176,11 @@ fn answer(pair: &mut Pair, side: Side, a: u8, b: u8) {
         return;
     };
     match b % 8 {
-        0..=3 => pair.respond(side, key, Ok(ObjectBuf::new())),
-        4 => pair.respond(side, key, Err(ErrorObject::internal("no"))),
+        0..=2 => pair.respond(side, key, Ok(ObjectBuf::new())),
+        3 => pair.respond(side, key, Err(ErrorObject::internal("no"))),
         kind => {
             let methods = ["roots/list", "sampling/createMessage", "tools/list"];
-            let questions = methods.into_iter().take(usize::from(kind) - 4);
+            let questions = methods.into_iter().take(usize::from(kind % 4));
             let questions = questions.map(|method| {
                 let question = Question {
                     method: method.into(),
@@ -177,10 +188,9 @@ fn answer(pair: &mut Pair, side: Side, a: u8, b: u8) {
                 };
                 (method.to_owned(), question)
             });
-            let questions = if b & 0x40 == 0 {
-                questions.collect()
-            } else {
-                Default::default()
+            let questions = match b & 0x70 {
+                0x70 => BTreeMap::new(),
+                _ => questions.collect(),
             };
             let state = (b & 0x80 != 0).then(|| "state".to_owned());
             pair.require_input(side, key, InputRequired { questions, state });
@@ -191,6 +201,8 @@ fn answer(pair: &mut Pair, side: Side, a: u8, b: u8) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
 
     /// Any program, biased by nothing.
     fn program() -> impl Strategy<Value = Vec<u8>> {
@@ -203,7 +215,7 @@ mod tests {
     fn config() -> ProptestConfig {
         let mut config = ProptestConfig::default();
         if std::env::var_os("PROPTEST_CASES").is_none() {
-            config.cases = 1500;
+            config.cases = 1000;
         }
         config
     }
@@ -215,5 +227,32 @@ mod tests {
         fn whatever_is_done_each_request_ends_once_and_ours_stays_legal(data in program()) {
             super::operations(&data);
         }
+    }
+
+    #[test]
+    fn the_programs_reach_what_they_are_to_try() {
+        let mut runner = TestRunner::deterministic();
+        let mut tally = super::Tally::default();
+        for _ in 0..500 {
+            let data = program().new_tree(&mut runner).unwrap().current();
+            tally += super::operations(&data);
+        }
+        let rare = [
+            tally.opened,
+            tally.failed,
+            tally.requests,
+            tally.questions,
+            tally.retries,
+            tally.cancelled,
+            tally.answers,
+            tally.refusals,
+            tally.timeouts,
+            tally.losses,
+            tally.broken,
+            tally.progress,
+            tally.notifications,
+            tally.malformed,
+        ];
+        assert!(rare.iter().all(|n| *n >= 10), "{tally:?}");
     }
 }

@@ -8,7 +8,7 @@ use mcp_types::{
     ProtocolVersion, RawJson, ServerCapabilities,
 };
 
-use super::referee::Referee;
+use super::referee::{Referee, Tally};
 use crate::config::{ClientConfig, EraChoice, ServerConfig};
 use crate::event::{CallKey, IncomingKey};
 use crate::outgoing::CallOptions;
@@ -130,6 +130,13 @@ impl Pair {
         let open = &self.end(side).referee.open;
         let at = usize::from(choice).checked_rem(open.len())?;
         Some(open[at].key)
+    }
+
+    /// What both programs have been told so far.
+    pub fn tally(&self) -> Tally {
+        let mut tally = self.client.referee.tally;
+        tally += self.server.referee.tally;
+        tally
     }
 
     // ---- what the programs do ----

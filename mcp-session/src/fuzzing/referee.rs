@@ -8,6 +8,7 @@ use mcp_types::{
     ProgressParams, ProgressToken, ProtocolVersion, RequestId, RequestMessage, ResponseMessage,
 };
 
+use crate::error::RequestError;
 use crate::event::{CallKey, Cancellation, Event, IncomingKey};
 use crate::session::{Role, Session};
 
@@ -24,6 +25,46 @@ pub(super) struct Referee {
     owed: HashMap<RequestId, usize>,
     /// As a client: an `initialize` went out. As a server: one was accepted.
     initialized: bool,
+    pub(super) tally: Tally,
+}
+
+/// How often each kind of thing was told to a program: what a run has reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of the events")]
+pub struct Tally {
+    pub opened: u32,
+    pub failed: u32,
+    pub requests: u32,
+    pub questions: u32,
+    pub retries: u32,
+    pub cancelled: u32,
+    pub answers: u32,
+    pub refusals: u32,
+    pub timeouts: u32,
+    pub losses: u32,
+    pub broken: u32,
+    pub progress: u32,
+    pub notifications: u32,
+    pub malformed: u32,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.opened += other.opened;
+        self.failed += other.failed;
+        self.requests += other.requests;
+        self.questions += other.questions;
+        self.retries += other.retries;
+        self.cancelled += other.cancelled;
+        self.answers += other.answers;
+        self.refusals += other.refusals;
+        self.timeouts += other.timeouts;
+        self.losses += other.losses;
+        self.broken += other.broken;
+        self.progress += other.progress;
+        self.notifications += other.notifications;
+        self.malformed += other.malformed;
+    }
 }
 
 /// A request that the program has been asked.
@@ -193,6 +234,7 @@ impl Referee {
 
     /// Judges what the program is told.
     pub(super) fn tells(&mut self, event: Event) {
+        self.count(&event);
         match event {
             Event::Request(incoming) => self.open.push(Open {
                 key: incoming.key,
@@ -223,6 +265,30 @@ impl Referee {
             }
             _ => {}
         }
+    }
+
+    fn count(&mut self, event: &Event) {
+        let tally = &mut self.tally;
+        let kind = match event {
+            Event::Opened(_) => &mut tally.opened,
+            Event::Failed(_) => &mut tally.failed,
+            Event::Request(incoming) if incoming.id.is_none() => &mut tally.questions,
+            Event::Request(incoming) if incoming.retry.is_some() => &mut tally.retries,
+            Event::Request(_) => &mut tally.requests,
+            Event::Cancelled(..) => &mut tally.cancelled,
+            Event::Response { outcome, .. } => match outcome {
+                Ok(_) => &mut tally.answers,
+                Err(RequestError::Refused(_)) => &mut tally.refusals,
+                Err(RequestError::TimedOut(_)) => &mut tally.timeouts,
+                Err(RequestError::ConnectionLost(_)) => &mut tally.losses,
+                Err(_) => &mut tally.broken,
+            },
+            Event::Progress { .. } => &mut tally.progress,
+            Event::Notification(_) => &mut tally.notifications,
+            Event::Malformed(_) => &mut tally.malformed,
+            _ => return,
+        };
+        *kind += 1;
     }
 
     /// The program has answered it.
