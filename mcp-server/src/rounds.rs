@@ -187,12 +187,6 @@ impl Lot {
         })
     }
 
-    /// How many handlers wait.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.lock().parked.len()
-    }
-
     fn park(self: &Arc<Self>, mut work: Work) -> Result<String, ErrorObject> {
         let state = unguessable().map_err(|e| {
             tracing::error!(error = %e, "no randomness");
