@@ -384,6 +384,31 @@ async fn a_handler_that_panics_is_an_internal_error() {
     }
 }
 
+/// The handler is that of the round before, and its answer is that of this one.
+#[tokio::test]
+async fn a_handler_that_panics_after_an_input_round_is_an_internal_error() {
+    let mut by_hand = ByHand::connect(server().0, Era::Modern, 64 * 1024).await;
+    let capabilities = json!({"io.modelcontextprotocol/clientCapabilities": {"sampling": {}}});
+    let mut params = json!({"name": "panic_after_asking", "_meta": capabilities});
+    let asked = by_hand.ask(7, "tools/call", params.clone()).await;
+    let asked = &asked["result"];
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    params["requestState"] = asked["requestState"].clone();
+    for key in asked["inputRequests"].as_object().into_iter().flatten() {
+        let content = json!({"type": "text", "text": "yes"});
+        params["inputResponses"][key.0] =
+            json!({"model": "stub", "role": "assistant", "content": content});
+    }
+    let answer = by_hand.ask(8, "tools/call", params.clone()).await;
+    assert_error(&answer, -32603, Some("8"));
+    by_hand.lives().await;
+    // It is gone: nothing waits under that state any more.
+    let answer = by_hand.ask(9, "tools/call", params).await;
+    assert_error(&answer, -32602, Some("9"));
+    by_hand.lives().await;
+    by_hand.close().await;
+}
+
 #[tokio::test]
 async fn a_handlers_error_is_told_if_it_is_meant_to_be() {
     for era in ERAS {

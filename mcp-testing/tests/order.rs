@@ -72,9 +72,7 @@ async fn all_in_order(count: u64, capacity: usize, slow: bool) {
         let response = by_hand.next().await;
         assert_eq!(response["id"], 7, "{response}");
         assert_eq!(text(&response), "0 lost");
-        // Whatever came behind the response would come before this answer.
-        let listed = by_hand.ask(8, "tools/list", json!({})).await;
-        assert!(listed["result"]["tools"].is_array(), "{listed}");
+        by_hand.lives_by_listing().await;
         by_hand.close().await;
     }
 }
@@ -138,10 +136,12 @@ async fn each_of_many_handlers_in_its_own_order() {
         }
         assert_eq!(logged, COUNT * HANDLERS as u64);
         by_hand.lives_by_listing().await;
+        by_hand.close().await;
     }
 }
 
 impl ByHand {
+    /// Whatever came behind the response would come before this answer.
     async fn lives_by_listing(&mut self) {
         let listed = self.ask("listed", "tools/list", json!({})).await;
         assert!(listed["result"]["tools"].is_array(), "{listed}");
@@ -226,6 +226,68 @@ async fn a_task_left_behind_sends_nothing() {
 async fn a_task_left_behind_sends_nothing_on_threads() {
     nothing_comes_behind_the_response(64 * 1024).await;
     nothing_comes_behind_the_response(256).await;
+}
+
+/// A message that waits for room when the response is queued would get behind it: it is not sent, and its sender is told.
+#[tokio::test]
+async fn a_message_that_waits_for_room_does_not_get_behind_the_response() {
+    for era in ERAS {
+        let (returned, kept) = (Journal::new(), Journal::new());
+        let (returns, keeps) = (returned.clone(), kept.clone());
+        let leave = move |cx: Cx| {
+            let (returns, keeps) = (returns.clone(), keeps.clone());
+            async move {
+                let stuck = Arc::new(Semaphore::new(0));
+                tokio::spawn(log_until_told(cx, Arc::clone(&stuck), keeps));
+                let _permit = stuck.acquire().await;
+                returns.push(());
+                "left"
+            }
+        };
+        let server = Server::new("leaving", "1").tool(tool("leave", leave));
+        let mut by_hand = ByHand::connect(server, era, 64).await;
+        let params = json!({"name": "leave", "_meta": {LEVEL: "debug"}});
+        let call = by_hand.request(7, "tools/call", params);
+        by_hand.send(&call).await;
+        // Nothing is read before the handler has returned.
+        soon(returned.find(|()| true)).await;
+        let mut logged = 0;
+        let response = loop {
+            let message = by_hand.next().await;
+            if message["id"] == 7 {
+                break message;
+            }
+            logged += 1;
+            assert_eq!(message["params"]["data"], logged);
+        };
+        assert_eq!(text(&response), "left");
+        let ended = Delivery::NotSent(NotSent::Ended);
+        assert_eq!(soon(kept.find(|_| true)).await, (logged, ended));
+        by_hand.lives_by_listing().await;
+        by_hand.close().await;
+    }
+}
+
+/// Logs until the connection takes no more, says so, and keeps how much was sent and what became of the next message.
+async fn log_until_told(cx: Cx, stuck: Arc<Semaphore>, kept: Journal<(u64, Delivery)>) {
+    for n in 1u64.. {
+        let log = cx.log().info(n);
+        tokio::pin!(log);
+        let mut delivery = futures::poll!(&mut log);
+        // Whoever could make room gets the chance.
+        for _ in 0..1_000 {
+            if delivery.is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+            delivery = futures::poll!(&mut log);
+        }
+        if delivery.is_pending() {
+            stuck.add_permits(1);
+            kept.push((n - 1, log.await));
+            return;
+        }
+    }
 }
 
 /// A client of ours, connected to a server that is played by hand.

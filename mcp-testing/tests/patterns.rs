@@ -1,5 +1,7 @@
 //! The four patterns, with one handler, in both eras, over memory and over bytes.
 
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
+
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
 

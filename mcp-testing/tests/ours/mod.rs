@@ -128,6 +128,7 @@ pub(crate) struct Watch {
 /// * `say` sends a notification of the program's own;
 /// * `hold` never returns, and notes when it starts and when it is dropped;
 /// * `panic_at_once` and `panic_later` panic, before and after their first await; `panic_before` does not even make a future;
+/// * `panic_after_asking` panics when its question is answered;
 /// * `private` fails with an error whose text is nobody's business.
 pub(crate) fn server() -> (Server, Watch) {
     let watch = Watch::default();
@@ -158,6 +159,7 @@ pub(crate) fn server() -> (Server, Watch) {
             tokio::task::yield_now().await;
             panic!("the tool `panic_later` panics, as it is meant to")
         }))
+        .tool(tool("panic_after_asking", panic_after_asking))
         .tool(tool("private", async || -> Result<String, io::Error> {
             Err(io::Error::other(SECRET))
         }));
@@ -166,6 +168,11 @@ pub(crate) fn server() -> (Server, Watch) {
 
 /// What must not reach the other side.
 pub(crate) const SECRET: &str = "password of the database";
+
+async fn panic_after_asking(cx: Cx) -> Result<String, ToolError> {
+    let answer = cx.sample(Sampling::user("?")).await?;
+    panic!("the tool panics at {answer:?}, as it is meant to")
+}
 
 fn panic_before() -> std::future::Ready<String> {
     panic!("the tool `panic_before` panics, as it is meant to")
