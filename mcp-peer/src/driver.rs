@@ -324,6 +324,9 @@ impl<T: Transport> Driver<T> {
             }
             Event::Progress { call, progress } => {
                 if let Some(pending) = self.calls.get(&call) {
+                    self.shared
+                        .subscribers()
+                        .progress(&progress, &self.shared.paused);
                     pending.progress(progress);
                 }
             }
