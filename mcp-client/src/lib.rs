@@ -12,4 +12,7 @@ pub use mcp_peer::session::{
     CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, RequestError,
 };
 pub use mcp_peer::types;
-pub use mcp_peer::{Missed, Overflow, ProgressUpdate, Receiver, RequestContext, Transport};
+pub use mcp_peer::types::{CreateMessageResult, Notification};
+pub use mcp_peer::{
+    Missed, Options, Overflow, ProgressUpdate, Receiver, RequestContext, Transport,
+};
