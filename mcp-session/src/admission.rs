@@ -6,8 +6,8 @@ use std::sync::Arc;
 use mcp_types::meta::key;
 use mcp_types::{
     CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, Implementation, InitializeParams,
-    InitializeResult, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion, RawJson,
-    RequestMessage, SetLevelParams,
+    InitializeResult, ListenParams, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion,
+    RawJson, RequestMessage, SetLevelParams,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -17,12 +17,15 @@ use crate::event::{Caller, Retry};
 use crate::handshake::{ClientSide, Phase};
 use crate::methods::{is_in, takes_input};
 use crate::permission::missing_capability;
+use crate::subscriptions::{Subscriptions, offers_streams};
 use crate::text;
 
 /// What becomes of a request.
 pub(crate) enum Admission {
     /// The program is to answer it.
     Accepted(Terms),
+    /// The client wants to hear of changes; the engine tells it.
+    Listening(Terms, ListenParams),
     /// The engine has.
     Answered {
         result: ObjectBuf,
@@ -65,6 +68,7 @@ fn answered(result: ObjectBuf) -> Admission {
 pub(crate) struct ServerSide {
     pub(crate) config: ServerConfig,
     legacy: Option<LegacySession>,
+    pub(crate) subscriptions: Subscriptions,
     /// The `_meta` of every modern result.
     result_meta: RawJson,
     /// Most requests describe their caller to the byte as the one before did.
@@ -99,6 +103,7 @@ impl ServerSide {
         meta.set(key::SERVER_INFO, &config.info);
         Self {
             legacy: None,
+            subscriptions: Subscriptions::default(),
             result_meta: text::raw(&meta),
             last_caller: None,
             config,
@@ -185,12 +190,19 @@ impl ServerSide {
             return Ok(answered(result));
         }
         let retry = retry(request)?;
-        Ok(Admission::Accepted(Terms {
+        let terms = Terms {
             caller,
             progress_token,
             log_level,
             retry,
-        }))
+        };
+        if request.method == "subscriptions/listen" {
+            if !offers_streams(&self.config.capabilities) {
+                return Err(ErrorObject::method_not_found(&request.method));
+            }
+            return Ok(Admission::Listening(terms, decode_params(request)?));
+        }
+        Ok(Admission::Accepted(terms))
     }
 
     /// The caller that a modern request describes; what an earlier request said does not count (REQ-CAP-04, TRAP-29).
@@ -265,9 +277,25 @@ impl ServerSide {
                         level: Some(params.level),
                     });
                 }
+                let caller = Arc::clone(&legacy.caller);
+                let subscribes = (self.config.capabilities.resources.as_ref())
+                    .is_some_and(|resources| resources.subscribe);
+                match method {
+                    "resources/subscribe" if subscribes => {
+                        let limit = self.config.limits.subscriptions;
+                        self.subscriptions
+                            .subscribe(decode_params(request)?, limit)?;
+                        return Ok(answered(ObjectBuf::new()));
+                    }
+                    "resources/unsubscribe" if subscribes => {
+                        self.subscriptions.unsubscribe(&decode_params(request)?);
+                        return Ok(answered(ObjectBuf::new()));
+                    }
+                    _ => {}
+                }
                 let progress_token = progress_token(token)?;
                 Ok(Admission::Accepted(Terms {
-                    caller: Arc::clone(&legacy.caller),
+                    caller,
                     progress_token,
                     log_level: Some(legacy.log_level),
                     retry: None,

@@ -160,8 +160,9 @@ const MARKED: &[(&str, &str)] = &[
         "modern",
     ),
     (
+        // Nothing here can be listened to (REQ-SUB-12).
         r#""method":"subscriptions/listen","params":{"_meta":{$M}}"#,
-        "modern",
+        "-32601",
     ),
     // REQ-VER-03
     (

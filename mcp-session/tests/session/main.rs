@@ -12,5 +12,6 @@ mod notify;
 mod progress;
 mod rounds_client;
 mod rounds_server;
+mod subscriptions;
 mod support;
 mod timeouts;

@@ -147,7 +147,9 @@ fn the_protocols_own_need_a_direction_a_version_and_a_capability() {
         ),
         ("notifications/tasks", ["----", "----", "----", "----"]),
     ];
+    // Without the URI that a resource's update is about, nobody can have subscribed to it.
     let sent = |side: &mut Side, method: &str| match notify(side, None, method) {
+        Err(NotSent::Params) if method == "notifications/resources/updated" => 'x',
         Ok(()) => 'x',
         Err(NotSent::Forbidden) => '-',
         Err(other) => panic!("{method}: {other}"),

@@ -327,6 +327,13 @@ impl Side {
                 Some(params) => format!("notified {} {params}", n.method),
                 None => format!("notified {}", n.method),
             },
+            Event::Listening { call, filter } => {
+                format!(
+                    "listening {} {}",
+                    call.0,
+                    serde_json::to_string(&filter).unwrap()
+                )
+            }
             Event::LogLevel(level) => format!("level {level}"),
             Event::Malformed(malformed) => format!("malformed: {}", malformed.kind),
             Event::Misbehaved(what) => format!("misbehaved: {what}"),
