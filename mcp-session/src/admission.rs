@@ -89,12 +89,14 @@ struct Described {
     caller: Arc<Caller>,
 }
 
-/// What the engine reads of a modern request's `_meta`, besides the version that marks it.
+/// What the engine reads of a modern request, besides the version that marks it.
 struct ModernMeta {
     capabilities: Option<RawJson>,
     info: Option<RawJson>,
     log_level: Option<RawJson>,
     progress_token: Option<RawJson>,
+    responses: Option<RawJson>,
+    state: Option<RawJson>,
 }
 
 impl ServerSide {
@@ -121,7 +123,11 @@ impl ServerSide {
 
     /// Each request by itself: the marker decides, whatever the method (TRAP-23).
     pub(crate) fn admit(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
-        let meta = meta_of(request).filter(|meta| !meta.is_null());
+        // One look at the parameters for everything that is the engine's.
+        let [meta, responses, state] = (request.params.as_ref())
+            .map(|params| params.members(["_meta", "inputResponses", "requestState"]))
+            .unwrap_or_default();
+        let meta = meta.filter(|meta| !meta.is_null());
         if meta.as_ref().is_some_and(|meta| !meta.is_object()) {
             return Err(ErrorObject::invalid_params("`_meta` must be an object"));
         }
@@ -141,6 +147,8 @@ impl ServerSide {
                     info,
                     log_level,
                     progress_token,
+                    responses,
+                    state,
                 };
                 self.admit_modern(request, &version, meta)
             }
@@ -189,7 +197,10 @@ impl ServerSide {
             self.mark_complete(&mut result);
             return Ok(answered(result));
         }
-        let retry = retry(request)?;
+        let retry = match takes_input(&request.method) {
+            true => retry(meta.responses, meta.state)?,
+            false => None,
+        };
         let terms = Terms {
             caller,
             progress_token,
@@ -436,15 +447,7 @@ fn progress_token(raw: Option<RawJson>) -> Result<Option<ProgressToken>, ErrorOb
 }
 
 /// The answers of an input round that a request brings, if it is the next one of an earlier request.
-fn retry(request: &RequestMessage) -> Result<Option<Retry>, ErrorObject> {
-    let Some(params) = request
-        .params
-        .as_ref()
-        .filter(|_| takes_input(&request.method))
-    else {
-        return Ok(None);
-    };
-    let [responses, state] = params.members(["inputResponses", "requestState"]);
+fn retry(responses: Option<RawJson>, state: Option<RawJson>) -> Result<Option<Retry>, ErrorObject> {
     if responses.is_none() && state.is_none() {
         return Ok(None);
     }
