@@ -56,11 +56,12 @@ async fn with_nothing_to_do_it_ends_at_once() {
 async fn what_is_queued_is_sent() {
     const CALLS: i64 = 500;
     for era in ERAS {
-        // Far less room than the answers take: they wait in the server when the end comes.
+        // Far less room than the answers take, in the pipe and in the transport: they wait in the server when the end comes.
+        let long = "x".repeat(1_000);
         let mut by_hand = ByHand::connect(server().0, era, 64).await;
         let start = Instant::now();
         for id in 0..CALLS {
-            let params = json!({"name": "echo", "arguments": {"text": format!("text {id}")}});
+            let params = json!({"name": "echo", "arguments": {"text": format!("{id} {long}")}});
             let call = by_hand.request(id, "tools/call", params);
             by_hand.send(&call).await;
         }
@@ -68,7 +69,7 @@ async fn what_is_queued_is_sent() {
         assert_eq!(answers.len(), 500);
         for (id, answer) in (0..CALLS).zip(&answers) {
             assert_eq!(answer["id"], id);
-            assert_eq!(text(answer), format!("text {id}"));
+            assert_eq!(text(answer), format!("{id} {long}"));
         }
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
