@@ -4,10 +4,12 @@ mod builder;
 mod call;
 mod client;
 mod handlers;
+mod list;
 
 pub use builder::ClientBuilder;
-pub use call::CallTool;
+pub use call::Call;
 pub use client::Client;
+pub use list::{List, Paged};
 pub use mcp_peer::session::{
     CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, RequestError,
 };

@@ -46,6 +46,36 @@ pub fn operations(data: &[u8]) -> Tally {
     pair.tally()
 }
 
+/// One connection for a long time: random operations from a seed, without the loss of the connection, and checks that
+/// nothing is left at the end. Gives back the simulated time.
+pub fn soak(seed: u64, operations: usize) -> (Tally, Duration) {
+    let mut random = seed | 1;
+    let mut pair = Pair::new(&Setup {
+        era: match seed % 2 {
+            0 => EraChoice::Legacy,
+            _ => EraChoice::Modern,
+        },
+        version: ProtocolVersion::LATEST_LEGACY,
+        loses_probe: false,
+        able: true,
+    });
+    pair.drive();
+    let start = pair.now();
+    for _ in 0..operations {
+        // xorshift64*: what matters is that a seed gives the same day again.
+        random ^= random >> 12;
+        random ^= random << 25;
+        random ^= random >> 27;
+        let [operation, a, b, ..] = random.wrapping_mul(0x2545_f491_4f6c_dd1d).to_be_bytes();
+        if operation % 16 != 13 {
+            apply(&mut pair, operation, a, b);
+        }
+    }
+    let passed = pair.now() - start;
+    pair.finish();
+    (pair.tally(), passed)
+}
+
 const METHODS: [&str; 16] = [
     "tools/call",
     "tools/call",
@@ -227,6 +257,33 @@ mod tests {
         fn whatever_is_done_each_request_ends_once_and_ours_stays_legal(data in program()) {
             super::operations(&data);
         }
+    }
+
+    /// `MCP_SOAK_OPERATIONS=10000000` makes two long days of it.
+    #[test]
+    fn a_long_connection_leaves_nothing_behind() {
+        let operations = std::env::var("MCP_SOAK_OPERATIONS");
+        let operations = operations.map_or(100_000, |n| n.parse().unwrap());
+        for seed in [2, 3] {
+            let (tally, passed) = super::soak(seed, operations / 2);
+            println!("seed {seed}: {passed:?} simulated, {tally:?}");
+            assert!(tally.answers > 0 && tally.timeouts > 0, "{tally:?}");
+        }
+    }
+
+    #[test]
+    fn the_committed_seeds_hold() {
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/session");
+        let Ok(seeds) = std::fs::read_dir(seeds) else {
+            // A crate that was taken out of its workspace has none.
+            return println!("skipped: no seeds");
+        };
+        let mut count = 0;
+        for seed in seeds {
+            super::operations(&std::fs::read(seed.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 0);
     }
 
     #[test]

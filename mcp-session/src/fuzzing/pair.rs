@@ -121,6 +121,10 @@ impl Pair {
     }
 
     /// The session of a side, to look at.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
     pub fn session(&self, side: Side) -> &Session {
         &self.end(side).session
     }
