@@ -59,7 +59,7 @@ pub use elicitation::{
     EnumSchema, EnumStyle, NumberSchema, PrimitiveSchema, StringFormat, StringSchema,
     UrlElicitationRequired,
 };
-pub use error::{ErrorCode, ErrorObject};
+pub use error::{ErrorCode, ErrorObject, MissingClientCapability, UnsupportedProtocolVersion};
 pub use icons::{Icon, IconTheme};
 pub use id::{ProgressToken, RequestId};
 pub use lifecycle::{
