@@ -691,7 +691,15 @@ impl ForRevision for Task {
 impl ForRevision for CreateTaskResult {
     fn for_revision(self, version: ProtocolVersion) -> Self {
         let mut result = Self::new(self.task.for_revision(version));
-        result.meta = self.meta;
+        match result.task.design {
+            TaskDesign::Core => result.meta = self.meta,
+            // The result is the task, and has one `_meta`.
+            TaskDesign::Extension => {
+                if let Some(meta) = self.meta {
+                    result.task.meta.get_or_insert_default().0.extend(meta.0);
+                }
+            }
+        }
         result
     }
 
