@@ -8,6 +8,9 @@ pub mod completion;
 pub mod content;
 pub mod elicitation;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod icons;
 pub mod id;
 pub mod lifecycle;
