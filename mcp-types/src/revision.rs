@@ -691,14 +691,12 @@ impl ForRevision for Task {
 impl ForRevision for CreateTaskResult {
     fn for_revision(self, version: ProtocolVersion) -> Self {
         let mut result = Self::new(self.task.for_revision(version));
-        match result.task.design {
-            TaskDesign::Core => result.meta = self.meta,
+        result.meta = self.meta;
+        if result.task.design == TaskDesign::Extension
+            && let Some(meta) = result.task.meta.take()
+        {
             // The result is the task, and has one `_meta`.
-            TaskDesign::Extension => {
-                if let Some(meta) = self.meta {
-                    result.task.meta.get_or_insert_default().0.extend(meta.0);
-                }
-            }
+            result.meta.get_or_insert_default().0.extend(meta.0);
         }
         result
     }

@@ -1100,9 +1100,10 @@ pub fn subscription_acknowledged_params() -> impl Strategy<Value = SubscriptionA
 pub fn create_task_result() -> impl Strategy<Value = CreateTaskResult> {
     (task(), of(meta())).prop_map(|(task, meta)| {
         let mut it = CreateTaskResult::new(task);
-        // Of the extension's design the result is the task, and has its `_meta`.
-        if it.task.design == TaskDesign::Core {
-            it.meta = meta;
+        it.meta = meta;
+        // Of the extension's design the result is the task, and has one `_meta`.
+        if it.task.design == TaskDesign::Extension {
+            it.task.meta = None;
         }
         it
     })
