@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::capabilities::ClientCapabilities;
 use crate::raw::{RawJson, present};
 
 /// The code of a JSON-RPC error; codes without a name here survive unchanged.
@@ -131,6 +133,95 @@ impl ErrorObject {
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::INTERNAL_ERROR, message)
     }
+
+    /// -32021 with what the request needs and the client did not declare, as [`ClientCapabilities::missing`] finds it.
+    ///
+    /// ```
+    /// use mcp_types::{ClientCapabilities, ElicitationCapability, ErrorObject, MissingClientCapability};
+    ///
+    /// let needed = ClientCapabilities::new().elicitation(ElicitationCapability::new().url());
+    /// let error = ErrorObject::missing_client_capability(needed.clone());
+    /// assert_eq!(MissingClientCapability::of(&error), Some(MissingClientCapability::new(needed)));
+    /// ```
+    pub fn missing_client_capability(required: ClientCapabilities) -> Self {
+        let data = RawJson::encode(&required).map_or_else(|_| String::new(), |r| format!(": {r}"));
+        Self::new(
+            ErrorCode::MISSING_CLIENT_CAPABILITY,
+            format!("the client did not declare what this request needs{data}"),
+        )
+        .with_data(&MissingClientCapability::new(required))
+    }
+
+    /// -32022 with the version that was asked for, and those that can be had instead.
+    pub fn unsupported_protocol_version(
+        requested: impl Into<String>,
+        supported: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let data = UnsupportedProtocolVersion::new(requested, supported);
+        Self::new(
+            ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
+            format!("protocol version {:?} is not supported", data.requested),
+        )
+        .with_data(&data)
+    }
+
+    /// The data of an error of that code, if it has the shape the code demands.
+    fn data_of<T: DeserializeOwned>(&self, code: ErrorCode) -> Option<T> {
+        let data = self.data.as_ref().filter(|_| self.code == code)?;
+        data.decode().ok()
+    }
+}
+
+/// The `data` of error -32021: what the request needs of the client (REQ-CAP-03).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct MissingClientCapability {
+    /// What is missing, and nothing else.
+    pub required_capabilities: ClientCapabilities,
+}
+
+impl MissingClientCapability {
+    /// These are missing.
+    pub fn new(required: ClientCapabilities) -> Self {
+        Self {
+            required_capabilities: required,
+        }
+    }
+
+    /// What is missing according to this error, if it is one of these.
+    pub fn of(error: &ErrorObject) -> Option<Self> {
+        error.data_of(ErrorCode::MISSING_CLIENT_CAPABILITY)
+    }
+}
+
+/// The `data` of error -32022: the version that was asked for, and those that can be had (REQ-VER-01).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UnsupportedProtocolVersion {
+    /// The versions the server speaks, the preferred first; not all of them need be known here.
+    pub supported: Vec<String>,
+    /// The version of the request; empty where the server did not repeat it.
+    #[serde(default)]
+    pub requested: String,
+}
+
+impl UnsupportedProtocolVersion {
+    /// That version is not supported, these are.
+    pub fn new(
+        requested: impl Into<String>,
+        supported: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
+            supported: supported.into_iter().map(Into::into).collect(),
+            requested: requested.into(),
+        }
+    }
+
+    /// What can be had according to this error, if it is one of these.
+    pub fn of(error: &ErrorObject) -> Option<Self> {
+        error.data_of(ErrorCode::UNSUPPORTED_PROTOCOL_VERSION)
+    }
 }
 
 #[cfg(test)]
@@ -147,5 +238,39 @@ mod tests {
             ErrorObject::internal("m").to_string(),
             "m [-32603 (internal error)]"
         );
+    }
+
+    #[test]
+    fn the_data_of_modern_errors_has_a_shape() {
+        // REQ-CAP-03, TRAP-18, REQ-VER-01: the shapes of the official examples.
+        let needed: ClientCapabilities = serde_json::from_str(r#"{"elicitation":{}}"#).unwrap();
+        let missing = ErrorObject::missing_client_capability(needed.clone());
+        assert_eq!(missing.code, ErrorCode(-32021));
+        let data = missing.data.as_ref().map(RawJson::as_str);
+        assert_eq!(data, Some(r#"{"requiredCapabilities":{"elicitation":{}}}"#));
+        let read = MissingClientCapability::of(&missing).unwrap();
+        assert_eq!(read.required_capabilities, needed);
+
+        let versions = ["2026-07-28", "2025-11-25"];
+        let unsupported = ErrorObject::unsupported_protocol_version("1900-01-01", versions);
+        assert_eq!(unsupported.code, ErrorCode(-32022));
+        let data = unsupported.data.as_ref().map(RawJson::as_str);
+        let expected = r#"{"supported":["2026-07-28","2025-11-25"],"requested":"1900-01-01"}"#;
+        assert_eq!(data, Some(expected));
+        let read = UnsupportedProtocolVersion::of(&unsupported).unwrap();
+        assert_eq!(
+            read,
+            UnsupportedProtocolVersion::new("1900-01-01", versions)
+        );
+
+        // One is not the other, and what has another shape is neither.
+        assert!(MissingClientCapability::of(&unsupported).is_none());
+        assert!(UnsupportedProtocolVersion::of(&missing).is_none());
+        let bare = ErrorObject::new(ErrorCode::UNSUPPORTED_PROTOCOL_VERSION, "no");
+        assert!(UnsupportedProtocolVersion::of(&bare).is_none());
+        let array = bare.clone().with_data(&["2026-07-28"]);
+        assert!(UnsupportedProtocolVersion::of(&array).is_none());
+        let short = bare.with_data(&serde_json::json!({ "supported": ["2026-07-28"] }));
+        assert!(UnsupportedProtocolVersion::of(&short).is_some());
     }
 }

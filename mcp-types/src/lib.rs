@@ -8,6 +8,9 @@ pub mod completion;
 pub mod content;
 pub mod elicitation;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod icons;
 pub mod id;
 pub mod lifecycle;
@@ -59,7 +62,7 @@ pub use elicitation::{
     EnumSchema, EnumStyle, NumberSchema, PrimitiveSchema, StringFormat, StringSchema,
     UrlElicitationRequired,
 };
-pub use error::{ErrorCode, ErrorObject};
+pub use error::{ErrorCode, ErrorObject, MissingClientCapability, UnsupportedProtocolVersion};
 pub use icons::{Icon, IconTheme};
 pub use id::{ProgressToken, RequestId};
 pub use lifecycle::{

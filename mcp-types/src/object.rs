@@ -1,11 +1,17 @@
 //! A JSON object under construction.
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use memchr::memmem::{self, Finder};
 use serde::Serialize;
 use serde::ser::Error as _;
 
 use crate::raw::RawJson;
+
+/// What the engine looks for in each message; to prepare a search costs more than the search.
+static META: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_meta"));
+static RESULT_TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("resultType"));
 
 /// A JSON object under construction: serialised once, then extended in place.
 ///
@@ -100,7 +106,11 @@ impl ObjectBuf {
     pub fn take(&mut self, key: &str) -> Option<RawJson> {
         // Nearly always it is not there, and a search for the bytes says so without a scan.
         // Keys that hide behind escapes are not ours: everything here was serialised by serde_json or checked by `members`.
-        memchr::memmem::find(&self.text, key.as_bytes())?;
+        match key {
+            "_meta" => META.find(&self.text)?,
+            "resultType" => RESULT_TYPE.find(&self.text)?,
+            _ => memmem::find(&self.text, key.as_bytes())?,
+        };
         let raw = RawJson::from_valid(std::mem::take(&mut self.text).into());
         let found = raw.member(key);
         if found.is_none() {
@@ -109,8 +119,7 @@ impl ObjectBuf {
         }
         let mut rest = Self::new();
         let text = raw.as_bytes();
-        let mut members = crate::scan::Members::new(text, 0, crate::scan::MAX_DEPTH);
-        while let Ok(Some(member)) = members.next() {
+        for member in crate::scan::known_members(text) {
             if !member.is(text, key) {
                 rest.separate();
                 rest.text.extend_from_slice(&text[member.key.clone()]);

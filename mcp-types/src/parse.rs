@@ -189,7 +189,7 @@ fn message(frame: &Bytes, start: usize, depth: usize) -> Result<(Message, usize)
             b"params" => &mut envelope.params,
             b"result" => &mut envelope.result,
             b"error" => &mut envelope.error,
-            key if key.contains(&b'\\') => {
+            key if scan::escaped(key) => {
                 match ["jsonrpc", "id", "method", "params", "result", "error"]
                     .iter()
                     .position(|name| member.is(frame, name))
@@ -301,7 +301,7 @@ fn string<'a>(frame: &'a [u8], range: &Range<usize>) -> Option<Cow<'a, str>> {
         return None;
     }
     let inner = &text[1..text.len() - 1];
-    if inner.contains(&b'\\') {
+    if scan::escaped(inner) {
         serde_json::from_slice::<String>(text).ok().map(Cow::Owned)
     } else {
         std::str::from_utf8(inner).ok().map(Cow::Borrowed)

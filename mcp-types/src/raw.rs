@@ -1,13 +1,14 @@
 //! JSON text that is known to be valid and is decoded only by whoever knows its type.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
-use serde::ser::{Error as _, Serialize, Serializer};
+use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
-use crate::scan::{self, Members, ScanError, ScanErrorKind};
+use crate::scan::{self, ScanError, ScanErrorKind};
 
 /// Valid JSON text, not decoded: `params`, `result`, schemas, and whatever else is passed on untouched.
 ///
@@ -108,8 +109,7 @@ impl RawJson {
         if !self.is_object() {
             return found;
         }
-        let mut members = Members::new(&self.0, 0, scan::MAX_DEPTH);
-        while let Ok(Some(member)) = members.next() {
+        for member in scan::known_members(&self.0) {
             for (name, found) in names.iter().zip(&mut found) {
                 if member.is(&self.0, name) {
                     *found = Some(Self(self.0.slice(member.value.clone())));
@@ -158,18 +158,42 @@ impl From<serde_json::Value> for RawJson {
 
 impl Serialize for RawJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *AS_IT_IS {
+            return AsItIs(self.as_str()).serialize(serializer);
+        }
         serde_json::from_slice::<&RawValue>(&self.0)
             .map_err(S::Error::custom)?
             .serialize(serializer)
     }
 }
 
+/// Text that `serde_json` is to write as it is.
+///
+/// It makes a `RawValue` of text after a check only, which would come to one check for each write of what was checked when it
+/// was read. What it recognises is a struct of this name with one member, of the same name.
+struct AsItIs<'a>(&'a str);
+
+impl Serialize for AsItIs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const NAME: &str = "$serde_json::private::RawValue";
+        let mut raw = serializer.serialize_struct(NAME, 1)?;
+        raw.serialize_field(NAME, self.0)?;
+        raw.end()
+    }
+}
+
+/// The name is no promise of `serde_json`: should it ever be another one, the way with the check remains.
+static AS_IT_IS: LazyLock<bool> =
+    LazyLock::new(|| serde_json::to_string(&AsItIs("[1]")).is_ok_and(|text| text == "[1]"));
+
 impl<'de> Deserialize<'de> for RawJson {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         // serde_json skips a raw value without a limit on its nesting; everything else here has one.
         let text = Bytes::from(Box::<str>::from(raw).into_string());
-        scan::value(&text, 0, scan::MAX_DEPTH).map_err(D::Error::custom)?;
+        if scan::too_deep(&text) {
+            return Err(D::Error::custom(ScanErrorKind::Depth));
+        }
         Ok(Self(text))
     }
 }
@@ -223,5 +247,26 @@ mod tests {
         let text = r#"{"big":123456789012345678901234567890,"z":1.0,"a":[]}"#;
         let raw: RawJson = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&raw).unwrap(), text);
+    }
+
+    #[test]
+    fn text_is_written_as_it_is_by_every_serializer() {
+        assert!(*AS_IT_IS, "serde_json names its raw values otherwise now");
+        let raw = RawJson::parse(r#"{"b": [1.50, "\u00e9"], "a": null}"#).unwrap();
+        let text = raw.as_str();
+        assert_eq!(serde_json::to_string(&raw).unwrap(), text);
+        assert_eq!(serde_json::to_string_pretty(&raw).unwrap(), text);
+        let value: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_value(&raw).unwrap(), value);
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_by_type_too() {
+        let nested = |n: usize| ["[".repeat(n), "]".repeat(n)].concat();
+        for (n, fits) in [(127, true), (128, false)] {
+            let text = nested(n);
+            assert_eq!(serde_json::from_str::<RawJson>(&text).is_ok(), fits, "{n}");
+            assert_eq!(RawJson::parse(text).is_ok(), fits, "{n}");
+        }
     }
 }

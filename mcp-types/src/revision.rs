@@ -692,6 +692,12 @@ impl ForRevision for CreateTaskResult {
     fn for_revision(self, version: ProtocolVersion) -> Self {
         let mut result = Self::new(self.task.for_revision(version));
         result.meta = self.meta;
+        if result.task.design == TaskDesign::Extension
+            && let Some(meta) = result.task.meta.take()
+        {
+            // The result is the task, and has one `_meta`.
+            result.meta.get_or_insert_default().0.extend(meta.0);
+        }
         result
     }
 

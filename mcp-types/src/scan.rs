@@ -177,12 +177,20 @@ fn plain_long(text: &[u8], pos: usize) -> usize {
 /// The high bit of each byte that is a quote, a backslash or a control character. Above the lowest of them there may be
 /// false ones, by the borrow of the subtractions.
 fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    let below = |word: u64, n: u8| word.wrapping_sub(ONES * u64::from(n)) & !word & HIGHS;
-    let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-    let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-    quote | backslash | below(word, 0x20)
+    quote_or_backslash(word) | below(word, 0x20)
+}
+
+/// The same for quotes and backslashes alone.
+fn quote_or_backslash(word: u64) -> u64 {
+    below(word ^ (ONES * u64::from(b'"')), 1) | below(word ^ (ONES * u64::from(b'\\')), 1)
+}
+
+const ONES: u64 = u64::from_le_bytes([1; 8]);
+const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// The high bit of each byte below `n`, up to 0x80.
+fn below(word: u64, n: u8) -> u64 {
+    word.wrapping_sub(ONES * u64::from(n)) & !word & HIGHS
 }
 
 /// The position behind the escape that starts with the backslash at `pos`.
@@ -254,11 +262,123 @@ impl Member {
     /// Whether the key is `name`, however it is escaped.
     pub(crate) fn is(&self, text: &[u8], name: &str) -> bool {
         let raw = &text[self.key.start + 1..self.key.end - 1];
-        raw == name.as_bytes()
-            || (raw.contains(&b'\\')
-                && serde_json::from_slice::<String>(&text[self.key.clone()])
-                    .is_ok_and(|key| key == name))
+        if raw.len() <= name.len() {
+            return raw == name.as_bytes();
+        }
+        // Whatever is escaped is longer for it.
+        escaped(raw)
+            && serde_json::from_slice::<String>(&text[self.key.clone()])
+                .is_ok_and(|key| key == name)
     }
+}
+
+/// Whether anything in a string is escaped; for keys and names, which are short.
+pub(crate) fn escaped(raw: &[u8]) -> bool {
+    raw.iter().any(|&b| b == b'\\')
+}
+
+/// The members of an object in text that is known to be JSON, which is several times faster than to check it again.
+///
+/// In other text it finds something else, or nothing, but it neither panics nor goes on for ever.
+pub(crate) fn known_members(text: &[u8]) -> impl Iterator<Item = Member> {
+    let mut pos = 1;
+    std::iter::from_fn(move || {
+        let mut start = space(text, pos);
+        if text.get(start) == Some(&b',') {
+            start = space(text, start + 1);
+        }
+        if text.get(start) != Some(&b'"') {
+            return None;
+        }
+        let end = skip_string(text, start);
+        let value = space(text, space(text, end) + 1);
+        pos = skip(text, value);
+        (value < pos).then(|| Member {
+            key: start..end,
+            value: value..pos,
+        })
+    })
+}
+
+/// The position behind the value at `start` of text that is known to be JSON.
+fn skip(text: &[u8], start: usize) -> usize {
+    let mut pos = start;
+    let mut depth = 0usize;
+    while let Some(&b) = text.get(pos) {
+        match b {
+            b'"' => {
+                pos = skip_string(text, pos);
+                if depth == 0 {
+                    return pos;
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth <= 1 => return pos + depth,
+            b'}' | b']' => depth -= 1,
+            b',' | b' ' | b'\n' | b'\r' | b'\t' if depth == 0 => return pos,
+            _ => {}
+        }
+        pos += 1;
+    }
+    pos
+}
+
+/// The position behind the string that opens at `pos` of text that is known to be JSON.
+fn skip_string(text: &[u8], pos: usize) -> usize {
+    let mut pos = pos + 1;
+    loop {
+        pos = ordinary(text, pos);
+        match text.get(pos) {
+            Some(b'"') => return pos + 1,
+            Some(_) => pos += 2,
+            None => return text.len(),
+        }
+    }
+}
+
+/// The position of the first quote or backslash from `pos` on, or the end.
+fn ordinary(text: &[u8], mut pos: usize) -> usize {
+    let near = pos + 64;
+    while let Some(word) = text.get(pos..).and_then(<[u8]>::first_chunk) {
+        let found = quote_or_backslash(u64::from_le_bytes(*word));
+        if found != 0 {
+            return pos + found.trailing_zeros() as usize / 8;
+        }
+        pos += 8;
+        if pos >= near {
+            let rest = &text[pos..];
+            return pos + memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        }
+    }
+    let rest = text.get(pos..).unwrap_or_default();
+    pos + rest
+        .iter()
+        .position(|b| matches!(b, b'"' | b'\\'))
+        .unwrap_or(rest.len())
+}
+
+/// Whether text that is known to be JSON is nested deeper than [`MAX_DEPTH`].
+pub(crate) fn too_deep(text: &[u8]) -> bool {
+    // Each level takes a bracket at either end.
+    if text.len() <= 2 * MAX_DEPTH {
+        return false;
+    }
+    let (mut pos, mut depth) = (0, 0usize);
+    while let Some(&b) = text.get(pos) {
+        match b {
+            b'"' => {
+                pos = skip_string(text, pos);
+                continue;
+            }
+            b'{' | b'[' if depth == MAX_DEPTH => return true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        pos += 1;
+    }
+    false
 }
 
 /// Walks the members of the object that opens at `start`, validating what it passes.
@@ -392,6 +512,10 @@ mod tests {
         assert_eq!(error.kind, ScanErrorKind::Depth);
         assert_eq!(error.offset, MAX_DEPTH);
         assert!(value("[".repeat(10_000_000).as_bytes(), 0, 10_000_000).is_err());
+        for (n, deep) in [(1, false), (MAX_DEPTH, false), (MAX_DEPTH + 1, true)] {
+            let text = format!("[{:?},{}]", "[".repeat(300), nested(n - 1));
+            assert_eq!(too_deep(text.as_bytes()), deep, "{n}");
+        }
     }
 
     proptest! {
@@ -404,6 +528,35 @@ mod tests {
             let start = start.min(text.len());
             let slow = text[start..].iter().position(special).map_or(text.len(), |n| start + n);
             prop_assert_eq!(plain(&text, start), slow);
+        }
+
+        #[test]
+        fn known_members_are_those_that_a_check_finds(value in crate::strategies::object(), pretty in any::<bool>()) {
+            let text = if pretty {
+                format!("{:#}", value.decode::<serde_json::Value>().unwrap())
+            } else {
+                value.to_string()
+            };
+            let text = text.as_bytes();
+            let mut checked = Members::new(text, 0, MAX_DEPTH);
+            let mut known = known_members(text);
+            while let Some(member) = checked.next().unwrap() {
+                let other = known.next().unwrap();
+                prop_assert_eq!((member.key, member.value), (other.key, other.value));
+            }
+            prop_assert!(known.next().is_none());
+        }
+
+        #[test]
+        fn what_is_taken_for_json_and_is_none_does_no_harm(text in "\\{[\\[\\]{}:,\"\\\\u0-9a-e.\\-+ tfn]{0,40}") {
+            let mut end = 1;
+            for member in known_members(text.as_bytes()) {
+                prop_assert!(end <= member.key.start && member.key.len() >= 1);
+                prop_assert!(member.key.end < member.value.start && member.value.start < member.value.end);
+                end = member.value.end;
+            }
+            prop_assert!(end <= text.len());
+            too_deep(text.as_bytes());
         }
 
         #[test]

@@ -1,5 +1,7 @@
 //! Random values of the types, for property tests (feature `proptest`).
 //!
+//! The larger strategies are boxed: nested by value, they and the values they simplify would not fit a thread's stack.
+//!
 //! Every value can be sent: what is written is read again as the same value. Texts contain what escapes go wrong with.
 
 use std::collections::BTreeMap;
@@ -28,6 +30,7 @@ pub fn json() -> impl Strategy<Value = Value> {
                 .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
+    .boxed()
 }
 
 /// A JSON object.
@@ -69,7 +72,9 @@ pub fn float() -> impl Strategy<Value = f64> {
 
 /// A `_meta`.
 pub fn meta() -> impl Strategy<Value = Meta> {
-    vec((text(), json()), 0..3).prop_map(|members| Meta(members.into_iter().collect::<Map<_, _>>()))
+    vec((text(), json()), 0..3)
+        .prop_map(|members| Meta(members.into_iter().collect::<Map<_, _>>()))
+        .boxed()
 }
 
 /// A request id.
@@ -154,35 +159,45 @@ pub fn log_level() -> impl Strategy<Value = LogLevel> {
 
 /// Annotations.
 pub fn annotations() -> impl Strategy<Value = Annotations> {
-    (of(vec(role(), 0..3)), of(float()), of(text())).prop_map(
-        |(audience, priority, last_modified)| Annotations {
+    (of(vec(role(), 0..3)), of(float()), of(text()))
+        .prop_map(|(audience, priority, last_modified)| Annotations {
             audience,
             priority,
             last_modified,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// An icon.
 pub fn icon() -> impl Strategy<Value = Icon> {
     let theme = prop_oneof![Just("light".to_owned()), Just("dark".to_owned()), text()];
-    (text(), of(text()), of(vec(text(), 0..3)), of(theme)).prop_map(
-        |(src, mime_type, sizes, theme)| Icon {
+    (text(), of(text()), of(vec(text(), 0..3)), of(theme))
+        .prop_map(|(src, mime_type, sizes, theme)| Icon {
             src,
             mime_type,
             sizes,
             theme: theme.map(IconTheme::from),
-        },
-    )
+        })
+        .boxed()
 }
 
 /// A program's name.
 pub fn implementation() -> impl Strategy<Value = Implementation> {
-    (text(), text(), of(text()), of(vec(icon(), 0..2))).prop_map(|(name, version, title, icons)| {
-        let mut it = Implementation::new(name, version);
-        (it.title, it.icons) = (title, icons);
-        it
-    })
+    (
+        text(),
+        text(),
+        of(text()),
+        of(text()),
+        of(vec(icon(), 0..2)),
+        of(text()),
+    )
+        .prop_map(|(name, version, title, description, icons, website_url)| {
+            let mut it = Implementation::new(name, version);
+            (it.title, it.description, it.icons, it.website_url) =
+                (title, description, icons, website_url);
+            it
+        })
+        .boxed()
 }
 
 /// Contents of a resource.
@@ -192,33 +207,60 @@ pub fn resource_contents() -> impl Strategy<Value = ResourceContents> {
         (text(), vec(any::<u8>(), 0..16))
             .prop_map(|(uri, bytes)| ResourceContents::from_bytes(uri, bytes)),
     ];
-    (contents, of(text()), of(meta())).prop_map(|(contents, mime_type, meta)| {
-        let contents = match mime_type {
-            Some(mime_type) => contents.mime_type(mime_type),
-            None => contents,
-        };
-        match meta {
-            Some(meta) => contents.meta(meta),
-            None => contents,
-        }
-    })
+    (contents, of(text()), of(meta()))
+        .prop_map(|(contents, mime_type, meta)| {
+            let contents = match mime_type {
+                Some(mime_type) => contents.mime_type(mime_type),
+                None => contents,
+            };
+            match meta {
+                Some(meta) => contents.meta(meta),
+                None => contents,
+            }
+        })
+        .boxed()
 }
 
 /// A resource, or a link to one.
 pub fn resource() -> impl Strategy<Value = Resource> {
-    (
-        text(),
-        text(),
-        of(text()),
-        of(any::<u64>()),
-        of(annotations()),
-        of(meta()),
-    )
-        .prop_map(|(uri, name, title, size, annotations, meta)| {
+    (text(), text(), of(any::<u64>()), described())
+        .prop_map(|(uri, name, size, described)| {
             let mut it = Resource::new(uri, name);
-            (it.title, it.size, it.annotations, it.meta) = (title, size, annotations, meta);
+            it.size = size;
+            (
+                (it.title, it.description, it.mime_type),
+                (it.annotations, it.icons, it.meta),
+            ) = described;
             it
         })
+        .boxed()
+}
+
+/// A template of resources.
+pub fn resource_template() -> impl Strategy<Value = ResourceTemplate> {
+    (text(), text(), described()).prop_map(|(uri_template, name, described)| {
+        let mut it = ResourceTemplate::new(uri_template, name);
+        (
+            (it.title, it.description, it.mime_type),
+            (it.annotations, it.icons, it.meta),
+        ) = described;
+        it
+    })
+}
+
+/// What resources and their templates have in common.
+#[expect(clippy::type_complexity, reason = "taken apart where it is used")]
+fn described() -> impl Strategy<
+    Value = (
+        (Option<String>, Option<String>, Option<String>),
+        (Option<Annotations>, Option<Vec<Icon>>, Option<Meta>),
+    ),
+> {
+    (
+        (of(text()), of(text()), of(text())),
+        (of(annotations()), of(vec(icon(), 0..2)), of(meta())),
+    )
+        .boxed()
 }
 
 /// A block of a type nobody knows.
@@ -242,14 +284,17 @@ fn unknown_block() -> impl Strategy<Value = RawJson> {
             }
             block.finish()
         })
+        .boxed()
 }
 
 fn text_content() -> impl Strategy<Value = TextContent> {
-    (text(), of(annotations()), of(meta())).prop_map(|(text, annotations, meta)| TextContent {
-        text,
-        annotations,
-        meta,
-    })
+    (text(), of(annotations()), of(meta()))
+        .prop_map(|(text, annotations, meta)| TextContent {
+            text,
+            annotations,
+            meta,
+        })
+        .boxed()
 }
 
 /// A block of content, of a known or unknown type.
@@ -272,6 +317,7 @@ pub fn content_block() -> impl Strategy<Value = ContentBlock> {
         ),
         unknown_block().prop_map(ContentBlock::Unknown),
     ]
+    .boxed()
 }
 
 /// A block of a conversation with a model.
@@ -306,21 +352,27 @@ pub fn sampling_content() -> impl Strategy<Value = SamplingContent> {
         ),
         unknown_block().prop_map(SamplingContent::Unknown),
     ]
+    .boxed()
 }
 
 /// A message of a conversation with a model.
 pub fn sampling_message() -> impl Strategy<Value = SamplingMessage> {
-    (role(), vec(sampling_content(), 0..3), of(meta())).prop_map(|(role, content, meta)| {
-        SamplingMessage {
+    (role(), vec(sampling_content(), 0..3), of(meta()))
+        .prop_map(|(role, content, meta)| SamplingMessage {
             role,
             content,
             meta,
-        }
-    })
+        })
+        .boxed()
 }
 
 /// Parameters of `sampling/createMessage`.
 pub fn create_message_params() -> impl Strategy<Value = CreateMessageParams> {
+    let context =
+        select(vec!["none", "thisServer", "allServers", "x"]).prop_map(IncludeContext::from);
+    let choice = of(select(vec!["auto", "required", "none", "x"])).prop_map(|mode| ToolChoice {
+        mode: mode.map(ToolChoiceMode::from),
+    });
     let options = (
         of(text()),
         of(float()),
@@ -328,13 +380,16 @@ pub fn create_message_params() -> impl Strategy<Value = CreateMessageParams> {
         of(object()),
         of(vec(tool(), 0..2)),
     );
+    let more = (of(model_preferences()), of(context), of(choice));
     (
         vec(sampling_message(), 0..3),
         any::<u64>(),
         options,
+        more,
+        of(task_metadata()),
         of(meta()),
     )
-        .prop_map(|(messages, max_tokens, options, meta)| {
+        .prop_map(|(messages, max_tokens, options, more, task, meta)| {
             let mut it = CreateMessageParams::new(messages).max_tokens(max_tokens);
             (
                 it.system_prompt,
@@ -343,9 +398,28 @@ pub fn create_message_params() -> impl Strategy<Value = CreateMessageParams> {
                 it.metadata,
                 it.tools,
             ) = options;
-            it.meta = meta;
+            (it.model_preferences, it.include_context, it.tool_choice) = more;
+            (it.task, it.meta) = (task, meta);
             it
         })
+        .boxed()
+}
+
+/// What is wanted of a model.
+pub fn model_preferences() -> impl Strategy<Value = ModelPreferences> {
+    let hint = of(text()).prop_map(|name| ModelHint { name });
+    (of(vec(hint, 0..3)), of(float()), of(float()), of(float()))
+        .prop_map(|(hints, cost, speed, intelligence)| {
+            let mut it = ModelPreferences::new();
+            it.hints = hints;
+            (
+                it.cost_priority,
+                it.speed_priority,
+                it.intelligence_priority,
+            ) = (cost, speed, intelligence);
+            it
+        })
+        .boxed()
 }
 
 /// Results of `sampling/createMessage`.
@@ -366,47 +440,78 @@ pub fn create_message_result() -> impl Strategy<Value = CreateMessageResult> {
 
 /// A tool.
 pub fn tool() -> impl Strategy<Value = Tool> {
-    let hints = (of(text()), of(any::<bool>()), of(any::<bool>())).prop_map(
-        |(title, read_only, destructive)| {
+    let hint = || of(any::<bool>());
+    let hints = (of(text()), hint(), hint(), hint(), hint()).prop_map(
+        |(title, read_only, destructive, idempotent, open_world)| {
             let mut it = ToolAnnotations::new();
-            (it.title, it.read_only_hint, it.destructive_hint) = (title, read_only, destructive);
+            it.title = title;
+            (it.read_only_hint, it.destructive_hint) = (read_only, destructive);
+            (it.idempotent_hint, it.open_world_hint) = (idempotent, open_world);
             it
         },
     );
+    let execution =
+        of(select(vec!["forbidden", "optional", "required", "x"])).prop_map(|task_support| {
+            let mut it = ToolExecution::new();
+            it.task_support = task_support.map(TaskSupport::from);
+            it
+        });
+    let words = (of(text()), of(text()));
     (
         text(),
         object(),
         of(object()),
-        of(text()),
+        words,
         of(hints),
         of(vec(icon(), 0..2)),
+        of(execution),
         of(meta()),
     )
-        .prop_map(|(name, input, output, title, annotations, icons, meta)| {
-            let mut it = Tool::new(name, input);
-            (
-                it.output_schema,
-                it.title,
-                it.annotations,
-                it.icons,
-                it.meta,
-            ) = (output, title, annotations, icons, meta);
-            it
-        })
+        .prop_map(
+            |(name, input, output, words, hints, icons, execution, meta)| {
+                let mut it = Tool::new(name, input);
+                (it.title, it.description) = words;
+                (it.output_schema, it.annotations, it.icons) = (output, hints, icons);
+                (it.execution, it.meta) = (execution, meta);
+                it
+            },
+        )
+        .boxed()
+}
+
+/// A task asked for with a request.
+pub fn task_metadata() -> impl Strategy<Value = TaskMetadata> {
+    of(any::<u64>()).prop_map(|ttl| {
+        let mut it = TaskMetadata::new();
+        it.ttl = ttl;
+        it
+    })
+}
+
+/// Answers to what a server has asked for in a round.
+pub fn input_responses() -> impl Strategy<Value = InputResponses> {
+    btree_map(text(), object(), 0..3).prop_map(InputResponses)
 }
 
 /// Parameters of `tools/call`.
 pub fn call_tool_params() -> impl Strategy<Value = CallToolParams> {
-    let responses = btree_map(text(), object(), 0..3).prop_map(InputResponses);
-    (text(), of(object()), of(responses), of(text()), of(meta())).prop_map(
-        |(name, arguments, input_responses, request_state, meta)| {
-            let mut it = CallToolParams::new(name);
-            (it.arguments, it.input_responses, it.request_state) =
-                (arguments, input_responses, request_state);
-            it.meta = meta;
-            it
-        },
+    (
+        text(),
+        of(object()),
+        of(input_responses()),
+        of(text()),
+        of(task_metadata()),
+        of(meta()),
     )
+        .prop_map(
+            |(name, arguments, input_responses, request_state, task, meta)| {
+                let mut it = CallToolParams::new(name);
+                (it.arguments, it.input_responses, it.request_state) =
+                    (arguments, input_responses, request_state);
+                (it.task, it.meta) = (task, meta);
+                it
+            },
+        )
 }
 
 /// Results of `tools/call`.
@@ -429,18 +534,28 @@ pub fn call_tool_result() -> impl Strategy<Value = CallToolResult> {
 
 /// A prompt.
 pub fn prompt() -> impl Strategy<Value = Prompt> {
-    let argument = (text(), of(text()), any::<bool>()).prop_map(|(name, title, required)| {
-        let mut it = PromptArgument::new(name).required(required);
-        it.title = title;
-        it
-    });
-    (text(), of(text()), of(vec(argument, 0..3)), of(meta())).prop_map(
-        |(name, description, arguments, meta)| {
-            let mut it = Prompt::new(name);
-            (it.description, it.arguments, it.meta) = (description, arguments, meta);
+    let argument = (text(), of(text()), of(text()), any::<bool>()).prop_map(
+        |(name, title, description, required)| {
+            let mut it = PromptArgument::new(name).required(required);
+            (it.title, it.description) = (title, description);
             it
         },
+    );
+    (
+        text(),
+        of(text()),
+        of(text()),
+        of(vec(argument, 0..3)),
+        of(vec(icon(), 0..2)),
+        of(meta()),
     )
+        .prop_map(|(name, title, description, arguments, icons, meta)| {
+            let mut it = Prompt::new(name);
+            (it.title, it.description, it.arguments) = (title, description, arguments);
+            (it.icons, it.meta) = (icons, meta);
+            it
+        })
+        .boxed()
 }
 
 /// Results of `prompts/get`.
@@ -453,6 +568,250 @@ pub fn get_prompt_result() -> impl Strategy<Value = GetPromptResult> {
             messages,
             meta,
         }
+    })
+}
+
+/// Parameters of `prompts/get`.
+pub fn get_prompt_params() -> impl Strategy<Value = GetPromptParams> {
+    (
+        text(),
+        of(btree_map(text(), text(), 0..3)),
+        of(input_responses()),
+        of(text()),
+        of(meta()),
+    )
+        .prop_map(|(name, arguments, input_responses, request_state, meta)| {
+            let mut it = GetPromptParams::new(name);
+            (it.arguments, it.input_responses) = (arguments, input_responses);
+            (it.request_state, it.meta) = (request_state, meta);
+            it
+        })
+}
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    text().prop_map(Cursor)
+}
+
+fn cache_scope() -> impl Strategy<Value = CacheScope> {
+    select(vec![CacheScope::Public, CacheScope::Private])
+}
+
+/// Strategies for pages of a list.
+macro_rules! pages {
+    ($($(#[$doc:meta])* $name:ident: $page:ident of $item:expr;)*) => {
+        $($(#[$doc])*
+        pub fn $name() -> impl Strategy<Value = $page> {
+            let cache = (of(any::<u64>()), of(cache_scope()));
+            (vec($item, 0..3), of(cursor()), cache, of(meta())).prop_map(
+                |(items, next_cursor, cache, meta)| {
+                    let mut it = $page::new(items);
+                    it.next_cursor = next_cursor;
+                    (it.ttl_ms, it.cache_scope) = cache;
+                    it.meta = meta;
+                    it
+                },
+            )
+        })*
+    };
+}
+
+pages! {
+    /// Results of `tools/list`.
+    list_tools_result: ListToolsResult of tool();
+    /// Results of `prompts/list`.
+    list_prompts_result: ListPromptsResult of prompt();
+    /// Results of `resources/list`.
+    list_resources_result: ListResourcesResult of resource();
+    /// Results of `resources/templates/list`.
+    list_resource_templates_result: ListResourceTemplatesResult of resource_template();
+}
+
+/// Parameters of the methods that list something.
+pub fn paginated_params() -> impl Strategy<Value = PaginatedParams> {
+    (of(cursor()), of(meta())).prop_map(|(cursor, meta)| {
+        let mut it = PaginatedParams::new();
+        (it.cursor, it.meta) = (cursor, meta);
+        it
+    })
+}
+
+/// Parameters of the methods that have none.
+pub fn empty_params() -> impl Strategy<Value = EmptyParams> {
+    of(meta()).prop_map(|meta| {
+        let mut it = EmptyParams::new();
+        it.meta = meta;
+        it
+    })
+}
+
+/// Results that say no more than that it is done.
+pub fn empty_result() -> impl Strategy<Value = EmptyResult> {
+    of(meta()).prop_map(|meta| {
+        let mut it = EmptyResult::new();
+        it.meta = meta;
+        it
+    })
+}
+
+/// Parameters of `resources/read`.
+pub fn read_resource_params() -> impl Strategy<Value = ReadResourceParams> {
+    (text(), of(input_responses()), of(text()), of(meta())).prop_map(
+        |(uri, input_responses, request_state, meta)| {
+            let mut it = ReadResourceParams::new(uri);
+            (it.input_responses, it.request_state, it.meta) =
+                (input_responses, request_state, meta);
+            it
+        },
+    )
+}
+
+/// Results of `resources/read`.
+pub fn read_resource_result() -> impl Strategy<Value = ReadResourceResult> {
+    let cache = (of(any::<u64>()), of(cache_scope()));
+    (vec(resource_contents(), 0..3), cache, of(meta())).prop_map(|(contents, cache, meta)| {
+        let mut it = ReadResourceResult::new(contents);
+        (it.ttl_ms, it.cache_scope) = cache;
+        it.meta = meta;
+        it
+    })
+}
+
+/// Parameters of `resources/subscribe` and `resources/unsubscribe`.
+pub fn subscribe_params() -> impl Strategy<Value = SubscribeParams> {
+    (text(), of(meta())).prop_map(|(uri, meta)| {
+        let mut it = SubscribeParams::new(uri);
+        it.meta = meta;
+        it
+    })
+}
+
+/// Parameters of `notifications/resources/updated`.
+pub fn resource_updated_params() -> impl Strategy<Value = ResourceUpdatedParams> {
+    (text(), of(meta())).prop_map(|(uri, meta)| {
+        let mut it = ResourceUpdatedParams::new(uri);
+        it.meta = meta;
+        it
+    })
+}
+
+/// Parameters of `completion/complete`.
+pub fn complete_params() -> impl Strategy<Value = CompleteParams> {
+    let reference = prop_oneof![
+        text().prop_map(CompletionRef::prompt),
+        text().prop_map(CompletionRef::resource),
+    ];
+    let context =
+        of(btree_map(text(), text(), 0..3)).prop_map(|arguments| CompletionContext { arguments });
+    (reference, text(), text(), of(context), of(meta())).prop_map(
+        |(reference, name, value, context, meta)| {
+            let mut it = CompleteParams::new(reference, name, value);
+            (it.context, it.meta) = (context, meta);
+            it
+        },
+    )
+}
+
+/// Results of `completion/complete`.
+pub fn complete_result() -> impl Strategy<Value = CompleteResult> {
+    (
+        vec(text(), 0..4),
+        of(any::<u64>()),
+        of(any::<bool>()),
+        of(meta()),
+    )
+        .prop_map(|(values, total, has_more, meta)| {
+            let mut it = CompleteResult::new(values);
+            (it.completion.total, it.completion.has_more) = (total, has_more);
+            it.meta = meta;
+            it
+        })
+}
+
+fn version_name() -> impl Strategy<Value = String> {
+    prop_oneof![4 => version().prop_map(|v| v.as_str().to_owned()), 1 => text()]
+}
+
+/// Parameters of `initialize`.
+pub fn initialize_params() -> impl Strategy<Value = InitializeParams> {
+    (
+        version_name(),
+        client_capabilities(),
+        implementation(),
+        of(meta()),
+    )
+        .prop_map(|(version, capabilities, info, meta)| {
+            let mut it = InitializeParams::new(ProtocolVersion::LATEST_LEGACY, capabilities, info);
+            (it.protocol_version, it.meta) = (version, meta);
+            it
+        })
+}
+
+/// Results of `initialize`.
+pub fn initialize_result() -> impl Strategy<Value = InitializeResult> {
+    (
+        version_name(),
+        server_capabilities(),
+        implementation(),
+        of(text()),
+        of(meta()),
+    )
+        .prop_map(|(version, capabilities, info, instructions, meta)| {
+            let mut it = InitializeResult::new(ProtocolVersion::LATEST_LEGACY, capabilities, info);
+            it.protocol_version = version;
+            (it.instructions, it.meta) = (instructions, meta);
+            it
+        })
+}
+
+/// Results of `server/discover`.
+pub fn discover_result() -> impl Strategy<Value = DiscoverResult> {
+    (
+        vec(version_name(), 0..3),
+        server_capabilities(),
+        of(text()),
+        of(any::<u64>()),
+        of(cache_scope()),
+        of(meta()),
+    )
+        .prop_map(
+            |(versions, capabilities, instructions, ttl_ms, scope, meta)| {
+                let mut it = DiscoverResult::new([], capabilities);
+                (it.supported_versions, it.instructions) = (versions, instructions);
+                (it.ttl_ms, it.cache_scope, it.meta) = (ttl_ms, scope, meta);
+                it
+            },
+        )
+}
+
+/// A root, or a few of them.
+pub fn list_roots_result() -> impl Strategy<Value = ListRootsResult> {
+    let root = (text(), of(text()), of(meta())).prop_map(|(uri, name, meta)| {
+        let mut it = Root::new(uri);
+        (it.name, it.meta) = (name, meta);
+        it
+    });
+    (vec(root, 0..3), of(meta())).prop_map(|(roots, meta)| {
+        let mut it = ListRootsResult::new(roots);
+        it.meta = meta;
+        it
+    })
+}
+
+/// Parameters of `logging/setLevel`.
+pub fn set_level_params() -> impl Strategy<Value = SetLevelParams> {
+    (log_level(), of(meta())).prop_map(|(level, meta)| {
+        let mut it = SetLevelParams::new(level);
+        it.meta = meta;
+        it
+    })
+}
+
+/// A cancellation.
+pub fn cancelled_params() -> impl Strategy<Value = CancelledParams> {
+    (request_id(), of(text()), of(meta())).prop_map(|(id, reason, meta)| {
+        let mut it = CancelledParams::new(id);
+        (it.reason, it.meta) = (reason, meta);
+        it
     })
 }
 
@@ -493,7 +852,7 @@ fn mark() -> impl Strategy<Value = Option<RawJson>> {
 }
 
 fn settings() -> impl Strategy<Value = BTreeMap<String, RawJson>> {
-    btree_map("x-[a-z]{1,6}", object(), 0..3)
+    btree_map("x-[a-z]{1,6}", object(), 0..3).boxed()
 }
 
 /// Capabilities of a client.
@@ -529,6 +888,7 @@ pub fn client_capabilities() -> impl Strategy<Value = ClientCapabilities> {
                 other,
             },
         )
+        .boxed()
 }
 
 /// Capabilities of a server.
@@ -564,6 +924,7 @@ pub fn server_capabilities() -> impl Strategy<Value = ServerCapabilities> {
                 ..ServerCapabilities::default()
             },
         )
+        .boxed()
 }
 
 /// A form of a few values.
@@ -603,13 +964,13 @@ pub fn elicit_schema() -> impl Strategy<Value = ElicitSchema> {
         },
     );
     let property = prop_oneof![string, number, boolean, choice];
-    (of(text()), vec((text(), property), 0..4), vec(text(), 0..2)).prop_map(
-        |(dialect, properties, required)| ElicitSchema {
+    (of(text()), vec((text(), property), 0..4), vec(text(), 0..2))
+        .prop_map(|(dialect, properties, required)| ElicitSchema {
             dialect,
             properties,
             required,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// Parameters of `elicitation/create`.
@@ -618,10 +979,12 @@ pub fn elicit_params() -> impl Strategy<Value = ElicitParams> {
         (text(), elicit_schema()).prop_map(|(message, schema)| ElicitParams::form(message, schema)),
         (text(), text()).prop_map(|(message, url)| ElicitParams::url(message, url)),
     ];
-    (params, of(meta())).prop_map(|(params, meta)| match meta {
-        Some(meta) => params.meta(meta),
-        None => params,
-    })
+    (params, of(meta()))
+        .prop_map(|(params, meta)| match meta {
+            Some(meta) => params.meta(meta),
+            None => params,
+        })
+        .boxed()
 }
 
 /// Results of `elicitation/create`.
@@ -640,7 +1003,18 @@ pub fn input_requests() -> impl Strategy<Value = InputRequests> {
         elicit_params().prop_map(InputRequest::Elicit),
         Just(InputRequest::ListRoots(EmptyParams::new())),
     ];
-    btree_map(text(), request, 0..3).prop_map(InputRequests)
+    btree_map(text(), request, 0..3)
+        .prop_map(InputRequests)
+        .boxed()
+}
+
+/// Results that ask for input first.
+pub fn input_required_result() -> impl Strategy<Value = InputRequiredResult> {
+    (of(input_requests()), of(text()), of(meta())).prop_map(|(requests, state, meta)| {
+        let mut it = InputRequiredResult::state("");
+        (it.input_requests, it.request_state, it.meta) = (requests, state, meta);
+        it
+    })
 }
 
 /// A subscription's filter.
@@ -704,6 +1078,71 @@ pub fn task() -> impl Strategy<Value = Task> {
             }
             it
         })
+        .boxed()
+}
+
+/// Parameters of `subscriptions/listen`.
+pub fn listen_params() -> impl Strategy<Value = ListenParams> {
+    (subscription_filter(), of(meta())).prop_map(|(filter, meta)| {
+        let mut it = ListenParams::new(filter);
+        it.meta = meta;
+        it
+    })
+}
+
+/// What of a subscription was granted.
+pub fn subscription_acknowledged_params() -> impl Strategy<Value = SubscriptionAcknowledgedParams> {
+    (request_id(), subscription_filter())
+        .prop_map(|(id, filter)| SubscriptionAcknowledgedParams::new(&id, filter))
+}
+
+/// Results that say that a task was created.
+pub fn create_task_result() -> impl Strategy<Value = CreateTaskResult> {
+    (task(), of(meta())).prop_map(|(task, meta)| {
+        let mut it = CreateTaskResult::new(task);
+        it.meta = meta;
+        // Of the extension's design the result is the task, and has one `_meta`.
+        if it.task.design == TaskDesign::Extension {
+            it.task.meta = None;
+        }
+        it
+    })
+}
+
+/// Parameters of `tasks/get`, `tasks/result` and `tasks/cancel`.
+pub fn get_task_params() -> impl Strategy<Value = GetTaskParams> {
+    (text(), of(meta())).prop_map(|(id, meta)| {
+        let mut it = GetTaskParams::new(id);
+        it.meta = meta;
+        it
+    })
+}
+
+/// Parameters of `tasks/update`.
+pub fn update_task_params() -> impl Strategy<Value = UpdateTaskParams> {
+    (text(), input_responses(), of(meta())).prop_map(|(id, responses, meta)| {
+        let mut it = UpdateTaskParams::new(id, responses);
+        it.meta = meta;
+        it
+    })
+}
+
+/// Results of `tasks/list`.
+pub fn list_tasks_result() -> impl Strategy<Value = ListTasksResult> {
+    (vec(task(), 0..3), of(cursor()), of(meta())).prop_map(|(tasks, next_cursor, meta)| {
+        let mut it = ListTasksResult::new(tasks);
+        (it.next_cursor, it.meta) = (next_cursor, meta);
+        it
+    })
+}
+
+/// The end of an elicitation by URL.
+pub fn elicitation_complete_params() -> impl Strategy<Value = ElicitationCompleteParams> {
+    (text(), of(meta())).prop_map(|(id, meta)| {
+        let mut it = ElicitationCompleteParams::new(id);
+        it.meta = meta;
+        it
+    })
 }
 
 #[cfg(test)]
@@ -779,5 +1218,36 @@ mod tests {
         any_input_requests: input_requests() => settles;
         any_subscription_filter: subscription_filter() => survives;
         any_task: task() => settles;
+        any_resource_template: resource_template() => settles;
+        any_model_preferences: model_preferences() => survives;
+        any_input_responses: input_responses() => survives;
+        any_get_prompt_params: get_prompt_params() => settles;
+        any_list_of_tools: list_tools_result() => settles;
+        any_list_of_prompts: list_prompts_result() => settles;
+        any_list_of_resources: list_resources_result() => settles;
+        any_list_of_templates: list_resource_templates_result() => settles;
+        any_paginated_params: paginated_params() => survives;
+        any_empty_params: empty_params() => survives;
+        any_empty_result: empty_result() => survives;
+        any_read_resource_params: read_resource_params() => settles;
+        any_read_resource_result: read_resource_result() => settles;
+        any_subscribe_params: subscribe_params() => survives;
+        any_resource_updated: resource_updated_params() => survives;
+        any_complete_params: complete_params() => settles;
+        any_complete_result: complete_result() => survives;
+        any_initialize_params: initialize_params() => settles;
+        any_initialize_result: initialize_result() => settles;
+        any_discover_result: discover_result() => settles;
+        any_list_of_roots: list_roots_result() => settles;
+        any_set_level: set_level_params() => survives;
+        any_cancellation: cancelled_params() => survives;
+        any_input_required: input_required_result() => settles;
+        any_listen_params: listen_params() => survives;
+        any_acknowledgement: subscription_acknowledged_params() => survives;
+        any_created_task: create_task_result() => settles;
+        any_task_params: get_task_params() => survives;
+        any_task_update: update_task_params() => survives;
+        any_list_of_tasks: list_tasks_result() => settles;
+        any_end_of_an_elicitation: elicitation_complete_params() => survives;
     }
 }
