@@ -217,8 +217,10 @@ mod tests {
 
     #[test]
     fn long_texts_are_bounded_by_bytes_and_the_last_one_is_never_lost() {
-        let mut options = Options::default();
-        options.progress_bytes = 1000;
+        let options = Options {
+            progress_bytes: 1000,
+            ..Options::default()
+        };
         let shared = Shared::new(options);
         let call = PendingCall::new(CallKey(1), COALESCE);
         // The last one is longer than all that may be queued.
@@ -235,8 +237,10 @@ mod tests {
 
     #[test]
     fn a_lossless_queue_stops_the_reading_until_it_is_read_or_given_up() {
-        let mut options = Options::default();
-        options.progress_updates = 3;
+        let options = Options {
+            progress_updates: 3,
+            ..Options::default()
+        };
         let shared = Shared::new(options);
         for give_up in [false, true] {
             let call = PendingCall::new(CallKey(1), ProgressPolicy::Lossless);

@@ -3,6 +3,10 @@
 //! Each flood has a process of its own, for its memory is measured: the test starts its own binary again with nothing
 //! but itself to run. The peak is what the operating system says was resident, so this is for Linux.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails fails the test"
+)]
 #![cfg(target_os = "linux")]
 
 mod stage;

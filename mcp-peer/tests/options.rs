@@ -1,5 +1,10 @@
 //! What the options promise: where handlers start, how long things may take, how much is kept, and what is counted.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails fails the test"
+)]
+
 mod stage;
 
 use std::pin::Pin;
