@@ -5,6 +5,7 @@ mod call;
 mod client;
 mod handlers;
 mod list;
+mod subscription;
 
 pub use builder::ClientBuilder;
 pub use call::Call;
@@ -18,3 +19,4 @@ pub use mcp_peer::types::{CreateMessageResult, Notification};
 pub use mcp_peer::{
     Missed, Options, Overflow, ProgressUpdate, Receiver, RequestContext, Transport,
 };
+pub use subscription::Subscription;

@@ -459,9 +459,8 @@ impl Rounds {
     pub fn poll_questions(&self, cx: &Context<'_>) -> Vec<Question> {
         let mut questions = lock(&self.context.exchange.questions);
         questions.open.retain(|question| !question.is_withdrawn());
-        if questions.open.is_empty() {
-            questions.taker = Some(cx.waker().clone());
-        }
+        // Registered whatever there is: what is taken now may be withdrawn before anybody looks at it.
+        questions.taker = Some(cx.waker().clone());
         std::mem::take(&mut questions.open)
     }
 

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
+use crate::inbox::{deliver, deliver_progress};
 use crate::limits::{Dispatch, KeepAlive, Options};
 use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
@@ -324,7 +325,10 @@ impl<T: Transport> Driver<T> {
                     .progress(key, progress, total, message.as_deref());
             }
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
-            Command::Close => self.closing = true,
+            Command::Close => {
+                self.session.end_subscriptions();
+                self.closing = true;
+            }
         }
     }
 
@@ -386,14 +390,17 @@ impl<T: Transport> Driver<T> {
             }
             Event::Progress { call, progress } => {
                 if let Some(pending) = self.calls.get(&call) {
-                    self.shared.subscribers().progress(&progress, &self.shared);
+                    deliver_progress(&self.shared, &progress);
                     pending.progress(progress, &self.shared);
                 }
             }
             Event::Notification(notification) => {
-                self.shared
-                    .subscribers()
-                    .deliver(&notification, &self.shared);
+                deliver(&self.shared, &notification);
+            }
+            Event::Listening { call, filter } => {
+                if let Some(pending) = self.calls.get(&call) {
+                    pending.acknowledge(filter);
+                }
             }
             Event::LogLevel(level) => self.shared.set_legacy_log_level(level),
             Event::Opened(established) => {

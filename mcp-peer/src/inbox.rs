@@ -241,6 +241,47 @@ enum Sink {
     Callback(Callback<Option<RawJson>>),
 }
 
+impl Sink {
+    fn end(&self) {
+        if let Self::Queue(inbox) = self {
+            inbox.end();
+        }
+    }
+}
+
+/// Hands a notification to everyone who asked for its type; nothing is kept for a type nobody asked for.
+///
+/// Only the driver does this, so that two deliveries never meet.
+pub(crate) fn deliver(shared: &Shared, notification: &NotificationMessage) {
+    let method = &notification.method;
+    let (mut sinks, mut other) = shared.subscribers().take(method);
+    if let Some(other) = &mut other {
+        guarded(method, || other(notification));
+    }
+    sinks.retain_mut(|sink| match sink {
+        Sink::Queue(inbox) => inbox.push(notification.params.as_ref(), shared),
+        Sink::Callback(callback) => {
+            guarded(method, || callback(&notification.params));
+            true
+        }
+    });
+    if !sinks.is_empty() || other.is_some() {
+        shared.subscribers().put_back(method, sinks, other);
+    }
+}
+
+/// Hands over the progress of a call of ours, in its place among the notifications.
+pub(crate) fn deliver_progress(shared: &Shared, progress: &ProgressParams) {
+    if !shared.subscribers().progress {
+        return;
+    }
+    if let Ok(params) = RawJson::encode(progress) {
+        let method = Progress::METHOD.into();
+        let params = Some(params);
+        deliver(shared, &NotificationMessage { method, params });
+    }
+}
+
 impl Subscribers {
     pub(crate) fn queue<N: Notification>(
         &mut self,
@@ -304,47 +345,36 @@ impl Subscribers {
             .push(sink);
     }
 
-    /// Hands a notification to everyone who asked for its type; nothing is kept for a type nobody asked for.
-    pub(crate) fn deliver(&mut self, notification: &NotificationMessage, shared: &Shared) {
-        let Some(sinks) = self.by_method.get_mut(&*notification.method) else {
-            if let Some(other) = &mut self.other {
-                guarded(&notification.method, || other(notification));
-            }
-            return;
-        };
-        sinks.retain_mut(|sink| match sink {
-            Sink::Queue(inbox) => inbox.push(notification.params.as_ref(), shared),
-            Sink::Callback(callback) => {
-                guarded(&notification.method, || callback(&notification.params));
-                true
-            }
-        });
+    /// Takes out who asked for a type, to call them without the lock: they may ask for more.
+    fn take(&mut self, method: &str) -> (Vec<Sink>, Option<Callback<NotificationMessage>>) {
+        match self.by_method.get_mut(method) {
+            Some(sinks) => (std::mem::take(sinks), None),
+            None => (Vec::new(), self.other.take()),
+        }
     }
 
-    /// Hands over the progress of a call of ours, in its place among the notifications.
-    pub(crate) fn progress(&mut self, progress: &ProgressParams, shared: &Shared) {
-        if !self.progress {
-            return;
+    /// Puts them back, before those who have come meanwhile.
+    fn put_back(
+        &mut self,
+        method: &MethodName,
+        mut sinks: Vec<Sink>,
+        other: Option<Callback<NotificationMessage>>,
+    ) {
+        if let Some(other) = other {
+            self.other.get_or_insert(other);
         }
-        let Ok(params) = RawJson::encode(progress) else {
-            return;
-        };
-        self.deliver(
-            &NotificationMessage {
-                method: Progress::METHOD.into(),
-                params: Some(params),
-            },
-            shared,
-        );
+        if self.ended {
+            sinks.iter().for_each(Sink::end);
+        } else if let Some(newer) = self.by_method.get_mut(&**method) {
+            sinks.append(newer);
+            *newer = sinks;
+        }
     }
 
     pub(crate) fn end(&mut self) {
         self.ended = true;
-        for sink in std::mem::take(&mut self.by_method).into_values().flatten() {
-            if let Sink::Queue(inbox) = sink {
-                inbox.end();
-            }
-        }
+        let sinks = std::mem::take(&mut self.by_method);
+        sinks.into_values().flatten().for_each(|sink| sink.end());
     }
 }
 

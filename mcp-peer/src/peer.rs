@@ -111,6 +111,31 @@ impl Shared {
         established.map_or(Era::Legacy, |established| established.version.era())
     }
 
+    /// Queues a request.
+    pub(crate) async fn start(
+        &self,
+        method: MethodName,
+        params: ObjectBuf,
+        options: CallOptions,
+        policy: ProgressPolicy,
+    ) -> Result<Arc<PendingCall>, RequestError> {
+        let room = self
+            .outbox
+            .room(params.text_len())
+            .await
+            .map_err(|_| self.lost())?;
+        let key = CallKey(self.next_call.fetch_add(1, Ordering::Relaxed));
+        let pending = Arc::new(PendingCall::new(key, policy));
+        let command = Command::Call {
+            pending: Arc::clone(&pending),
+            method,
+            params,
+            options: Box::new(options),
+        };
+        room.push(command).map_err(|_| self.lost())?;
+        Ok(pending)
+    }
+
     /// Sends a request and waits for its answer; every progress update before it is handed over first.
     pub(crate) async fn call(
         &self,
@@ -120,21 +145,9 @@ impl Shared {
         policy: ProgressPolicy,
         on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
     ) -> Result<RawJson, RequestError> {
-        let room = self
-            .outbox
-            .room(params.text_len())
-            .await
-            .map_err(|_| self.lost())?;
-        let key = CallKey(self.next_call.fetch_add(1, Ordering::Relaxed));
-        let mut trace = Trace::call(key, &method, || self.era());
-        let pending = Arc::new(PendingCall::new(key, policy));
-        let command = Command::Call {
-            pending: Arc::clone(&pending),
-            method,
-            params,
-            options: Box::new(options),
-        };
-        room.push(command).map_err(|_| self.lost())?;
+        let name = method.clone();
+        let pending = self.start(method, params, options, policy).await?;
+        let mut trace = Trace::call(pending.key, &name, || self.era());
         let mut guard = CancelOnDrop {
             shared: self,
             pending: Some(&pending),

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use mcp_session::{CallKey, Progress, RequestError};
-use mcp_types::RawJson;
+use mcp_types::{RawJson, SubscriptionFilter};
 
 use crate::counters::add;
 use crate::limits::ProgressPolicy;
@@ -55,6 +55,8 @@ struct State {
     pauses: bool,
     /// Nobody will poll any more.
     abandoned: bool,
+    /// What a server that was asked to tell of changes has agreed to tell.
+    acknowledged: Option<SubscriptionFilter>,
     outcome: Option<Result<RawJson, RequestError>>,
     caller: Option<Waker>,
 }
@@ -108,6 +110,33 @@ impl PendingCall {
         }
         state.progress.push_back(update);
         Self::wake(state);
+    }
+
+    /// Notes what a listen request was acknowledged with.
+    pub(crate) fn acknowledge(&self, filter: SubscriptionFilter) {
+        let mut state = self.lock();
+        state.acknowledged = Some(filter);
+        Self::wake(state);
+    }
+
+    /// What a listen request was acknowledged with, or how it ended without.
+    pub(crate) fn poll_acknowledged(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<SubscriptionFilter, RequestError>> {
+        let mut state = self.lock();
+        if let Some(filter) = state.acknowledged.take() {
+            return Poll::Ready(Ok(filter));
+        }
+        match state.outcome.take() {
+            Some(Err(error)) => Poll::Ready(Err(error)),
+            // Answered, but never acknowledged: nothing will be told.
+            Some(Ok(_)) => Poll::Ready(Ok(SubscriptionFilter::new())),
+            None => {
+                state.caller = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
     }
 
     /// Ends the call; the first outcome counts.

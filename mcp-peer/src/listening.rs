@@ -1,0 +1,112 @@
+//! A stream on which a modern server tells of changes.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mcp_session::{CallKey, CallOptions, RequestError};
+use mcp_types::{Listen, ListenParams, Request, SubscriptionFilter};
+
+use crate::limits::ProgressPolicy;
+use crate::outbox::Command;
+use crate::peer::{Peer, Shared, encode_params};
+use crate::pending::PendingCall;
+
+/// A stream on which a modern server tells of changes, as long as this value lives; made by [`Peer::listen`].
+///
+/// What is told reaches whoever receives notifications of its type. Dropping it ends the stream on the wire.
+#[must_use = "a stream that is dropped has ended"]
+pub struct Listening {
+    shared: Arc<Shared>,
+    pending: Arc<PendingCall>,
+    filter: SubscriptionFilter,
+    ended: bool,
+}
+
+impl Peer {
+    /// Asks a modern server to tell of changes, and waits for its acknowledgement.
+    ///
+    /// What is fetched after this is at least as new as what the stream does not tell of (REQ-SUB-14).
+    ///
+    /// # Errors
+    /// [`RequestError::Misuse`] in the legacy era, which has no streams; [`RequestError::Refused`] if the server has
+    /// nothing to tell; the other variants as for any request.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the stream on the wire.
+    pub async fn listen(&self, filter: SubscriptionFilter) -> Result<Listening, RequestError> {
+        let params = encode_params(Listen::METHOD, &ListenParams::new(filter))?;
+        let options = CallOptions::default();
+        let pending = self
+            .shared
+            .start(
+                Listen::METHOD.into(),
+                params,
+                options,
+                ProgressPolicy::default(),
+            )
+            .await?;
+        let mut listening = Listening {
+            shared: Arc::clone(&self.shared),
+            pending,
+            filter: SubscriptionFilter::new(),
+            ended: false,
+        };
+        match std::future::poll_fn(|cx| listening.pending.poll_acknowledged(cx)).await {
+            Ok(filter) => {
+                listening.filter = filter;
+                Ok(listening)
+            }
+            Err(error) => {
+                listening.ended = true;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// What the server has agreed to tell: what was asked for, without what it does not offer (REQ-SUB-09).
+    pub fn filter(&self) -> &SubscriptionFilter {
+        &self.filter
+    }
+
+    /// Which stream it is, as the engine names it.
+    pub fn key(&self) -> CallKey {
+        self.pending.key
+    }
+
+    /// Waits until the server ends the stream, or the connection is lost: then it may be asked for again (REQ-SUB-08).
+    ///
+    /// # Errors
+    /// [`RequestError`]: the stream did not end in good order.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn ended(&mut self) -> Result<(), RequestError> {
+        if self.ended {
+            return Ok(());
+        }
+        let outcome =
+            std::future::poll_fn(|cx| self.pending.poll(cx, &self.shared, &mut |_| ())).await;
+        self.ended = true;
+        outcome.map(drop)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.pending.abandon(&self.shared);
+            // If the driver is gone, so is the stream.
+            let _ = self.shared.outbox.push(Command::Cancel(self.pending.key));
+        }
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening")
+            .field("filter", &self.filter)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! Streams of modern servers, and callbacks that ask for more, between two real ends in memory.
+
+use std::sync::{Arc, Mutex};
+
+use mcp_peer::session::{ApiMisuse, ClientConfig, EraChoice, NotSent, RequestError, ServerConfig};
+use mcp_peer::types::{
+    Implementation, ResourceUpdated, ResourceUpdatedParams, ResourcesCapability,
+    ServerCapabilities, SubscriptionFilter, ToolListChanged, ToolsCapability,
+};
+use mcp_peer::{Connection, NoHandler, Options, Peer, duplex};
+
+/// A client and a server that tells of tools and resources, connected.
+async fn pair(era: EraChoice) -> (Peer, Peer) {
+    let (left, right) = duplex(16);
+    let mut config = ServerConfig::new(Implementation::new("server", "1"));
+    config.capabilities = ServerCapabilities::new()
+        .tools(ToolsCapability::new().list_changed(true))
+        .resources(ResourcesCapability::new().subscribe(true));
+    let handler = Arc::new(NoHandler);
+    let Connection {
+        peer: server,
+        driver,
+    } = mcp_peer::server(right, config, handler, Options::default());
+    tokio::spawn(driver);
+    let mut config = ClientConfig::new(Implementation::new("client", "1"));
+    config.era = era;
+    let Connection {
+        peer: client,
+        driver,
+    } = mcp_peer::client(left, config, Arc::new(NoHandler), Options::default());
+    tokio::spawn(driver);
+    client.opened().await.unwrap();
+    (client, server)
+}
+
+fn tools() -> SubscriptionFilter {
+    let mut filter = SubscriptionFilter::new();
+    filter.tools_list_changed = true;
+    filter.prompts_list_changed = true;
+    filter
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_are_told_while_the_stream_lives() {
+    // REQ-SUB-01, REQ-SUB-03, REQ-SUB-09
+    let (client, server) = pair(EraChoice::Modern).await;
+    let mut changes = client.notifications::<ToolListChanged>();
+    assert_eq!(
+        server.notify::<ToolListChanged>(&Default::default()).await,
+        Err(NotSent::NoSession)
+    );
+    let stream = client.listen(tools()).await.unwrap();
+    assert!(stream.filter().tools_list_changed && !stream.filter().prompts_list_changed);
+    // However long nothing happens (REQ-TMO-04).
+    tokio::time::sleep(std::time::Duration::from_secs(100_000)).await;
+    server
+        .notify::<ToolListChanged>(&Default::default())
+        .await
+        .unwrap();
+    changes.recv().await.unwrap().unwrap();
+    let update = ResourceUpdatedParams::new("file:///a");
+    assert_eq!(
+        server.notify::<ResourceUpdated>(&update).await,
+        Err(NotSent::Unwanted)
+    );
+    drop(stream);
+    // The cancellation is on its way, and this comes behind it.
+    let _ = client.listen(SubscriptionFilter::new()).await.unwrap();
+    assert_eq!(
+        server.notify::<ToolListChanged>(&Default::default()).await,
+        Err(NotSent::Unwanted)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_ends_its_streams_in_good_order() {
+    // REQ-SUB-07
+    let (client, server) = pair(EraChoice::Modern).await;
+    let mut stream = client.listen(tools()).await.unwrap();
+    server.close();
+    stream.ended().await.unwrap();
+    client.closed().await;
+    assert!(matches!(
+        client.listen(tools()).await,
+        Err(RequestError::ConnectionLost(_))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_lost_ends_a_stream_too() {
+    let (client, server) = pair(EraChoice::Modern).await;
+    let mut stream = client.listen(tools()).await.unwrap();
+    client.close();
+    assert!(matches!(
+        stream.ended().await,
+        Err(RequestError::ConnectionLost(_))
+    ));
+    stream.ended().await.unwrap();
+    drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_legacy_era_has_no_streams() {
+    let (client, server) = pair(EraChoice::Legacy).await;
+    let refused = client.listen(tools()).await;
+    assert!(
+        matches!(
+            refused,
+            Err(RequestError::Misuse(ApiMisuse::NotInVersion { .. }))
+        ),
+        "{refused:?}"
+    );
+    // Lists are told of unasked (REQ-SUB-13).
+    let mut changes = client.notifications::<ToolListChanged>();
+    server
+        .notify::<ToolListChanged>(&Default::default())
+        .await
+        .unwrap();
+    changes.recv().await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_may_ask_for_more() {
+    let (client, server) = pair(EraChoice::Legacy).await;
+    let late = Arc::new(Mutex::new(None));
+    let (slot, peer) = (Arc::clone(&late), client.clone());
+    client.on_notification::<ToolListChanged>(move |_| {
+        let mut slot = slot.lock().unwrap();
+        if slot.is_none() {
+            *slot = Some(peer.notifications::<ToolListChanged>());
+        }
+    });
+    let mut all = client.notifications::<ToolListChanged>();
+    for _ in 0..3 {
+        server
+            .notify::<ToolListChanged>(&Default::default())
+            .await
+            .unwrap();
+    }
+    for _ in 0..3 {
+        all.recv().await.unwrap().unwrap();
+    }
+    // It gets what comes after the one it was asked for in.
+    let mut late = late.lock().unwrap().take().unwrap();
+    late.recv().await.unwrap().unwrap();
+    late.recv().await.unwrap().unwrap();
+    assert!(late.try_recv().is_none());
+}
