@@ -27,7 +27,9 @@ pub struct ClientBuilder {
 
 /// Callbacks that are there before the first message is.
 #[derive(Default)]
-struct Subscriptions(Vec<Box<dyn FnOnce(&Peer) + Send>>);
+struct Subscriptions(Vec<Subscribe>);
+
+type Subscribe = Box<dyn FnOnce(&Peer) + Send>;
 
 impl std::fmt::Debug for Subscriptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -81,6 +83,7 @@ impl ClientBuilder {
 
     /// Calls back for each notification of a type, in the order of the wire.
     ///
+    /// [`Progress`](mcp_peer::types::Progress) is one, too, of calls that have [`on_progress`](crate::CallTool::on_progress).
     /// For a program's own type this declares the extension that modern servers need to send it. The callback runs within the
     /// connection's task and should return quickly; [`Client::notifications`] is a stream instead.
     pub fn on_notification<N: Notification>(

@@ -1,38 +1,40 @@
-//! A call of a tool.
+//! A request that is about to be made.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
 use mcp_peer::session::{CallOptions, RequestError};
-use mcp_peer::types::{self, CallToolResult, LogLevel, Meta, ObjectBuf, Request};
+use mcp_peer::types::{LogLevel, Meta, ObjectBuf, Request};
 use mcp_peer::{Peer, ProgressUpdate};
 use serde::Serialize;
 
-/// A call of a tool, sent when it is awaited; see [`Client::call_tool`](crate::Client::call_tool).
+/// A request that is sent when it is awaited; every method of [`Client`](crate::Client) that makes one returns this.
 ///
-/// Dropping the future cancels the call on the wire.
-#[must_use = "a call is sent when it is awaited"]
-pub struct CallTool<'a> {
+/// Dropping the future cancels the request on the wire. Questions that the server asks on the way go to the handlers of
+/// the builder, however many rounds that takes.
+///
+/// Awaiting it fails with a [`RequestError`], by whose fault it is.
+#[must_use = "a request is sent when it is awaited"]
+pub struct Call<'a, M> {
     peer: &'a Peer,
     params: Result<ObjectBuf, RequestError>,
     options: CallOptions,
     on_progress: Option<Box<dyn FnMut(ProgressUpdate) + Send + 'a>>,
+    method: PhantomData<fn() -> M>,
 }
 
-impl<'a> CallTool<'a> {
-    pub(crate) fn new<A: Serialize>(peer: &'a Peer, name: &str, arguments: &A) -> Self {
-        #[derive(Serialize)]
-        struct Params<'a, A> {
-            name: &'a str,
-            arguments: &'a A,
-        }
+impl<'a, M: Request> Call<'a, M> {
+    /// `params` serialises as the method's parameters.
+    pub(crate) fn new<P: Serialize + ?Sized>(peer: &'a Peer, params: &P) -> Self {
         Self {
             peer,
-            params: mcp_peer::encode_params(types::CallTool::METHOD, &Params { name, arguments }),
+            params: mcp_peer::encode_params(M::METHOD, params),
             options: CallOptions::default(),
             on_progress: None,
+            method: PhantomData,
         }
     }
 
@@ -76,30 +78,36 @@ impl<'a> CallTool<'a> {
     }
 }
 
-impl<'a> IntoFuture for CallTool<'a> {
-    type Output = Result<CallToolResult, RequestError>;
+impl<'a, M: Request> IntoFuture for Call<'a, M> {
+    type Output = Result<M::Result, RequestError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
+        let Self {
+            peer,
+            params,
+            options,
+            mut on_progress,
+            ..
+        } = self;
         Box::pin(async move {
-            let method = types::CallTool::METHOD;
-            let mut on_progress = self.on_progress;
-            let result = self
-                .peer
-                .request_raw(method.into(), self.params?, self.options, |update| {
-                    if let Some(callback) = &mut on_progress {
-                        callback(update);
-                    }
-                })
+            let see = |update| {
+                if let Some(callback) = &mut on_progress {
+                    callback(update);
+                }
+            };
+            let result = peer
+                .request_raw(M::METHOD.into(), params?, options, see)
                 .await?;
-            mcp_peer::decode_result(method, &result)
+            mcp_peer::decode_result(M::METHOD, &result)
         })
     }
 }
 
-impl fmt::Debug for CallTool<'_> {
+impl<M: Request> fmt::Debug for Call<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallTool")
+        f.debug_struct("Call")
+            .field("method", &M::METHOD)
             .field("params", &self.params)
             .field("options", &self.options)
             .finish_non_exhaustive()

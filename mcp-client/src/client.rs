@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use mcp_peer::session::{CallOptions, Established, NotSent, RequestError};
+use mcp_peer::session::{Established, NotSent};
 use mcp_peer::types::{
-    Era, Implementation, ListTools, ListToolsParams, LogMessage, Notification, Ping, Request,
-    ServerCapabilities, Tool,
+    CallTool, Complete, CompleteParams, Era, GetPrompt, Implementation, ListPrompts,
+    ListResourceTemplates, ListResources, ListTools, LogMessage, Notification, Ping, ReadResource,
+    ReadResourceParams, Request, ServerCapabilities,
 };
 use mcp_peer::{Overflow, Peer, Receiver};
 use serde::Serialize;
 
 use crate::builder::ClientBuilder;
-use crate::call::CallTool;
+use crate::call::Call;
+use crate::list::List;
 
 /// A client's connection to a server; clones share it, and it closes when the last one is dropped.
 ///
@@ -29,9 +31,6 @@ pub struct Client {
     peer: Peer,
     server: Arc<Established>,
 }
-
-/// Pages that a list may have, against a server that never ends it (REQ-PAG-05).
-const MAX_PAGES: usize = 10_000;
 
 impl Client {
     /// Starts to make a client of that name and version.
@@ -63,53 +62,59 @@ impl Client {
         &self.peer
     }
 
-    /// Calls a tool; `arguments` serialises as an object. Nothing is sent before the call is awaited.
-    ///
-    /// Questions that the server asks on the way go to the handlers of the builder, however many rounds that takes.
-    pub fn call_tool<A: Serialize>(&self, name: &str, arguments: A) -> CallTool<'_> {
-        CallTool::new(&self.peer, name, &arguments)
+    /// Calls a tool; `arguments` serialises as an object.
+    pub fn call_tool<A: Serialize>(&self, name: &str, arguments: A) -> Call<'_, CallTool> {
+        #[derive(Serialize)]
+        struct Params<'a, A> {
+            name: &'a str,
+            arguments: A,
+        }
+        Call::new(&self.peer, &Params { name, arguments })
     }
 
-    /// Lists all tools, page by page.
-    ///
-    /// # Errors
-    /// [`RequestError`], by whose fault it is; a server that repeats a cursor or never ends its list misbehaves.
-    ///
-    /// # Cancel safety
-    /// Dropping the future cancels the request that is under way.
-    pub async fn list_tools(&self) -> Result<Vec<Tool>, RequestError> {
-        let mut tools = Vec::new();
-        let mut params = ListToolsParams::default();
-        let mut seen = std::collections::HashSet::new();
-        for _ in 0..MAX_PAGES {
-            let page = self.request::<ListTools>(&params).await?;
-            tools.extend(page.tools);
-            // An empty cursor is a cursor (REQ-PAG-03).
-            let Some(cursor) = page.next_cursor else {
-                return Ok(tools);
-            };
-            if !seen.insert(cursor.as_str().to_owned()) {
-                break;
-            }
-            params.cursor = Some(cursor);
+    /// Reads a resource.
+    pub fn read_resource(&self, uri: impl Into<String>) -> Call<'_, ReadResource> {
+        Call::new(&self.peer, &ReadResourceParams::new(uri))
+    }
+
+    /// Gets a prompt; `arguments` serialises as an object of strings.
+    pub fn get_prompt<A: Serialize>(&self, name: &str, arguments: A) -> Call<'_, GetPrompt> {
+        #[derive(Serialize)]
+        struct Params<'a, A> {
+            name: &'a str,
+            arguments: A,
         }
-        Err(RequestError::Misbehaved(
-            mcp_peer::session::PeerMisbehaved::ResultShape {
-                method: ListTools::METHOD.into(),
-                reason: "the list does not end".to_owned(),
-            },
-        ))
+        Call::new(&self.peer, &Params { name, arguments })
+    }
+
+    /// Asks how an argument of a prompt or of a resource template could go on.
+    pub fn complete(&self, params: &CompleteParams) -> Call<'_, Complete> {
+        Call::new(&self.peer, params)
+    }
+
+    /// Lists the tools.
+    pub fn list_tools(&self) -> List<'_, ListTools> {
+        List::new(self)
+    }
+
+    /// Lists the resources.
+    pub fn list_resources(&self) -> List<'_, ListResources> {
+        List::new(self)
+    }
+
+    /// Lists the templates of resources.
+    pub fn list_resource_templates(&self) -> List<'_, ListResourceTemplates> {
+        List::new(self)
+    }
+
+    /// Lists the prompts.
+    pub fn list_prompts(&self) -> List<'_, ListPrompts> {
+        List::new(self)
     }
 
     /// Makes a request of any type, the protocol's or the program's own.
-    ///
-    /// # Errors
-    /// [`RequestError`], by whose fault it is.
-    ///
-    /// # Cancel safety
-    /// Dropping the future cancels the request on the wire.
-    pub async fn request<M: Request>(&self, params: &M::Params) -> Result<M::Result, RequestError> {
-        self.peer.request::<M>(params, CallOptions::default()).await
+    pub fn request<M: Request>(&self, params: &M::Params) -> Call<'_, M> {
+        Call::new(&self.peer, params)
     }
 
     /// Sends a notification of the program's own.
@@ -124,14 +129,8 @@ impl Client {
     }
 
     /// Asks whether the server is there, which only a legacy one answers.
-    ///
-    /// # Errors
-    /// [`RequestError`], by whose fault it is.
-    ///
-    /// # Cancel safety
-    /// Dropping the future cancels the request on the wire.
-    pub async fn ping(&self) -> Result<(), RequestError> {
-        self.request::<Ping>(&Default::default()).await.map(drop)
+    pub fn ping(&self) -> Call<'_, Ping> {
+        self.request::<Ping>(&Default::default())
     }
 
     /// Log messages from now on, in the order of the wire; which levels come is [`ClientBuilder::log_level`]'s matter.

@@ -88,6 +88,7 @@ fn connection<T: Transport>(
         shared,
         options,
         commands: VecDeque::new(),
+        done: 0,
         calls: HashMap::new(),
         running: HashMap::new(),
         reading: Reading::Open,
@@ -123,6 +124,8 @@ pub struct Driver<T> {
     options: Options,
     /// Taken from the outbox, not done yet.
     commands: VecDeque<(Command, u32)>,
+    /// What the commands did cost that are done and not given back for yet.
+    done: u32,
     calls: HashMap<mcp_session::CallKey, Arc<PendingCall>>,
     running: HashMap<IncomingKey, Running>,
     reading: Reading,
@@ -153,6 +156,9 @@ const SEND_AHEAD: usize = 128;
 const REPLY_AHEAD: usize = 4096;
 /// Turns before other tasks get theirs.
 const TURNS: usize = 256;
+
+/// Why calls fail when the peer has closed its end.
+const CLOSED_BY_PEER: &str = "the peer closed the connection";
 
 /// Now, by the runtime's clock, which tests can stop.
 fn now() -> Instant {
@@ -196,16 +202,24 @@ impl<T: Transport> Driver<T> {
         while self.session.transmit_len() < SEND_AHEAD
             && let Some((command, cost)) = self.commands.pop_front()
         {
-            self.shared.outbox.release(cost);
+            self.done += cost;
             self.execute(command);
             self.events(cx);
             turn = Turn::Progressed;
+        }
+        // Room is given back in larger pieces: a handler that waits for it is woken for many messages and not for each.
+        if self.commands.is_empty() || self.done >= self.options.outbox_bytes / 4 {
+            self.shared.outbox.release(std::mem::take(&mut self.done));
         }
         turn
     }
 
     fn execute(&mut self, command: Command) {
         match command {
+            // A handler may still be at work; that is no reason to send anything, nor is it the caller's mistake.
+            Command::Call { pending, .. } if self.reading == Reading::Ended => {
+                pending.finish(Err(RequestError::ConnectionLost(CLOSED_BY_PEER.to_owned())));
+            }
             Command::Call {
                 pending,
                 method,
@@ -327,6 +341,9 @@ impl<T: Transport> Driver<T> {
             }
             Event::Progress { call, progress } => {
                 if let Some(pending) = self.calls.get(&call) {
+                    self.shared
+                        .subscribers()
+                        .progress(&progress, &self.shared.paused);
                     pending.progress(progress);
                 }
             }
@@ -371,8 +388,7 @@ impl<T: Transport> Driver<T> {
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
                 self.drain_by = Some(self.now + self.options.drain);
-                self.session
-                    .handle_disconnected("the peer closed the connection");
+                self.session.handle_disconnected(CLOSED_BY_PEER);
                 self.events(cx);
                 Ok(Turn::Progressed)
             }
@@ -449,8 +465,8 @@ impl<T: Transport> Driver<T> {
                 if flushed && self.is_finished() {
                     return self.transport.as_mut().poll_close(cx);
                 }
-            } else {
-                self.shared.outbox.sleep_regardless(cx);
+            } else if !self.shared.outbox.sleep_regardless(cx) {
+                continue;
             }
             return Poll::Pending;
         }
@@ -506,7 +522,7 @@ impl<T: Transport> Future for Driver<T> {
                 this.shut_down(if this.closing {
                     "closed"
                 } else {
-                    "the peer closed the connection"
+                    CLOSED_BY_PEER
                 });
                 Poll::Ready(Ok(()))
             }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
-use mcp_types::{MethodName, Notification, NotificationMessage, RawJson};
+use mcp_types::{MethodName, Notification, NotificationMessage, Progress, ProgressParams, RawJson};
 
 use crate::peer::Shared;
 
@@ -227,6 +227,8 @@ impl<N: Notification> fmt::Debug for Receiver<N> {
 pub(crate) struct Subscribers {
     by_method: HashMap<MethodName, Vec<Sink>>,
     other: Option<Callback<NotificationMessage>>,
+    /// Whether anybody asked for progress, which comes often and is otherwise its call's own business.
+    progress: bool,
     ended: bool,
 }
 
@@ -278,6 +280,7 @@ impl Subscribers {
     }
 
     fn add(&mut self, method: &'static str, sink: Sink) {
+        self.progress |= method == Progress::METHOD;
         self.by_method
             .entry(MethodName::from_static(method))
             .or_default()
@@ -299,6 +302,23 @@ impl Subscribers {
                 true
             }
         });
+    }
+
+    /// Hands over the progress of a call of ours, in its place among the notifications.
+    pub(crate) fn progress(&mut self, progress: &ProgressParams, paused: &AtomicUsize) {
+        if !self.progress {
+            return;
+        }
+        let Ok(params) = RawJson::encode(progress) else {
+            return;
+        };
+        self.deliver(
+            &NotificationMessage {
+                method: Progress::METHOD.into(),
+                params: Some(params),
+            },
+            paused,
+        );
     }
 
     pub(crate) fn end(&mut self) {

@@ -63,6 +63,8 @@ struct Queue {
     commands: VecDeque<(Command, u32)>,
     /// The driver, when it sleeps.
     sleeper: Option<Waker>,
+    /// It was to be woken and was awake: what it was to see may have come behind its look at it.
+    woken: bool,
     closed: bool,
 }
 
@@ -86,6 +88,7 @@ impl Outbox {
             queue: Mutex::new(Queue {
                 commands: VecDeque::new(),
                 sleeper: None,
+                woken: false,
                 closed: false,
             }),
             room: Semaphore::new(capacity as usize),
@@ -142,24 +145,34 @@ impl Outbox {
         }
     }
 
-    /// For the driver: asks to be woken at the next command; false if there is one already.
+    /// For the driver: asks to be woken at the next command; false if there is one already, or something else to see.
     pub(crate) fn sleep(&self, cx: &Context<'_>) -> bool {
         let mut queue = self.lock();
-        if !queue.commands.is_empty() {
+        if std::mem::take(&mut queue.woken) || !queue.commands.is_empty() {
             return false;
         }
         queue.sleeper = Some(cx.waker().clone());
         true
     }
 
-    /// For the driver: asks to be woken, whatever is queued.
-    pub(crate) fn sleep_regardless(&self, cx: &Context<'_>) {
-        self.lock().sleeper = Some(cx.waker().clone());
+    /// For the driver: asks to be woken, whatever is queued; false if there is something else to see.
+    pub(crate) fn sleep_regardless(&self, cx: &Context<'_>) -> bool {
+        let mut queue = self.lock();
+        if std::mem::take(&mut queue.woken) {
+            return false;
+        }
+        queue.sleeper = Some(cx.waker().clone());
+        true
     }
 
     /// Wakes the driver for something that is not in the queue.
     pub(crate) fn wake(&self) {
-        let sleeper = self.lock().sleeper.take();
+        let sleeper = {
+            let mut queue = self.lock();
+            let sleeper = queue.sleeper.take();
+            queue.woken = sleeper.is_none();
+            sleeper
+        };
         if let Some(sleeper) = sleeper {
             sleeper.wake();
         }
@@ -205,5 +218,25 @@ impl fmt::Debug for Outbox {
         f.debug_struct("Outbox")
             .field("room", &self.room.available_permits())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_woken_before_sleeping_does_not_sleep() {
+        let outbox = Outbox::new(1024);
+        let cx = Context::from_waker(Waker::noop());
+        assert!(outbox.sleep(&cx));
+        // A driver that sleeps is woken at once; that is all there is to it.
+        outbox.wake();
+        assert!(outbox.sleep(&cx));
+        // One that is awake has taken its waker back: it must not sleep over what it was to be woken for.
+        outbox.take(&mut VecDeque::new());
+        outbox.wake();
+        assert!(!outbox.sleep(&cx));
+        assert!(outbox.sleep(&cx));
     }
 }

@@ -1,6 +1,7 @@
 //! A call that waits for its answer.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -19,6 +20,19 @@ pub struct ProgressUpdate {
     pub message: Option<String>,
     /// How many updates were left out right before this one, because nobody had read them in time.
     pub skipped: u64,
+}
+
+impl fmt::Display for ProgressUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.progress)?;
+        if let Some(total) = self.total {
+            write!(f, "/{total}")?;
+        }
+        if let Some(message) = &self.message {
+            write!(f, " {message}")?;
+        }
+        Ok(())
+    }
 }
 
 /// How many updates wait for a caller who does not poll; then the newest replaces the one before it.

@@ -170,12 +170,10 @@ impl Future for Round {
             return Poll::Pending;
         };
         Poll::Ready(match this.lot.park(work) {
-            Ok(state) => {
-                let mut input = InputRequired::default();
-                input.questions = questions;
-                input.state = Some(state);
-                Answer::InputRequired(input)
-            }
+            Ok(state) => Answer::InputRequired(InputRequired {
+                questions,
+                state: Some(state),
+            }),
             Err(error) => Answer::Error(error),
         })
     }
@@ -187,12 +185,6 @@ impl Lot {
             limits,
             places: Mutex::default(),
         })
-    }
-
-    /// How many handlers wait.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.lock().parked.len()
     }
 
     fn park(self: &Arc<Self>, mut work: Work) -> Result<String, ErrorObject> {

@@ -27,10 +27,11 @@ pub(crate) type Run = Arc<dyn Fn(Cx, RawJson) -> Running + Send + Sync>;
 /// Makes a tool of an async function.
 ///
 /// The function takes a [`Cx`], its arguments, both in this order, or nothing. The arguments are a struct that derives
-/// `Deserialize` and `JsonSchema`; its doc comments describe the fields. What may be returned is in [`IntoToolResult`].
+/// `Deserialize` and `JsonSchema`; its doc comments describe the fields. (What the latter derives needs `schemars` in scope: this
+/// crate's own will do.) What may be returned is in [`IntoToolResult`].
 ///
 /// ```
-/// use mcp_server::{Cx, Json, JsonSchema, ToolError, tool};
+/// use mcp_server::{Cx, Json, JsonSchema, ToolError, schemars, tool};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Deserialize, JsonSchema)]

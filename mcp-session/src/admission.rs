@@ -6,8 +6,8 @@ use std::sync::Arc;
 use mcp_types::meta::key;
 use mcp_types::{
     CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, Implementation, InitializeParams,
-    InitializeResult, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion, RawJson,
-    RequestMessage, SetLevelParams,
+    InitializeResult, ListenParams, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion,
+    RawJson, RequestMessage, SetLevelParams,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -17,12 +17,15 @@ use crate::event::{Caller, Retry};
 use crate::handshake::{ClientSide, Phase};
 use crate::methods::{is_in, takes_input};
 use crate::permission::missing_capability;
+use crate::subscriptions::{Subscriptions, offers_streams};
 use crate::text;
 
 /// What becomes of a request.
 pub(crate) enum Admission {
     /// The program is to answer it.
     Accepted(Terms),
+    /// The client wants to hear of changes; the engine tells it.
+    Listening(Terms, ListenParams),
     /// The engine has.
     Answered {
         result: ObjectBuf,
@@ -65,6 +68,7 @@ fn answered(result: ObjectBuf) -> Admission {
 pub(crate) struct ServerSide {
     pub(crate) config: ServerConfig,
     legacy: Option<LegacySession>,
+    pub(crate) subscriptions: Subscriptions,
     /// The `_meta` of every modern result.
     result_meta: RawJson,
     /// Most requests describe their caller to the byte as the one before did.
@@ -85,12 +89,14 @@ struct Described {
     caller: Arc<Caller>,
 }
 
-/// What the engine reads of a modern request's `_meta`, besides the version that marks it.
+/// What the engine reads of a modern request, besides the version that marks it.
 struct ModernMeta {
     capabilities: Option<RawJson>,
     info: Option<RawJson>,
     log_level: Option<RawJson>,
     progress_token: Option<RawJson>,
+    responses: Option<RawJson>,
+    state: Option<RawJson>,
 }
 
 impl ServerSide {
@@ -99,6 +105,7 @@ impl ServerSide {
         meta.set(key::SERVER_INFO, &config.info);
         Self {
             legacy: None,
+            subscriptions: Subscriptions::default(),
             result_meta: text::raw(&meta),
             last_caller: None,
             config,
@@ -116,7 +123,15 @@ impl ServerSide {
 
     /// Each request by itself: the marker decides, whatever the method (TRAP-23).
     pub(crate) fn admit(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
-        let fields = meta_of(request).map(|meta| {
+        // One look at the parameters for everything that is the engine's.
+        let [meta, responses, state] = (request.params.as_ref())
+            .map(|params| params.members(["_meta", "inputResponses", "requestState"]))
+            .unwrap_or_default();
+        let meta = meta.filter(|meta| !meta.is_null());
+        if meta.as_ref().is_some_and(|meta| !meta.is_object()) {
+            return Err(ErrorObject::invalid_params("`_meta` must be an object"));
+        }
+        let fields = meta.map(|meta| {
             meta.members([
                 key::PROTOCOL_VERSION,
                 key::CLIENT_CAPABILITIES,
@@ -132,6 +147,8 @@ impl ServerSide {
                     info,
                     log_level,
                     progress_token,
+                    responses,
+                    state,
                 };
                 self.admit_modern(request, &version, meta)
             }
@@ -180,13 +197,23 @@ impl ServerSide {
             self.mark_complete(&mut result);
             return Ok(answered(result));
         }
-        let retry = retry(request)?;
-        Ok(Admission::Accepted(Terms {
+        let retry = match takes_input(&request.method) {
+            true => retry(meta.responses, meta.state)?,
+            false => None,
+        };
+        let terms = Terms {
             caller,
             progress_token,
             log_level,
             retry,
-        }))
+        };
+        if request.method == "subscriptions/listen" {
+            if !offers_streams(&self.config.capabilities) {
+                return Err(ErrorObject::method_not_found(&request.method));
+            }
+            return Ok(Admission::Listening(terms, decode_params(request)?));
+        }
+        Ok(Admission::Accepted(terms))
     }
 
     /// The caller that a modern request describes; what an earlier request said does not count (REQ-CAP-04, TRAP-29).
@@ -261,9 +288,25 @@ impl ServerSide {
                         level: Some(params.level),
                     });
                 }
+                let caller = Arc::clone(&legacy.caller);
+                let subscribes = (self.config.capabilities.resources.as_ref())
+                    .is_some_and(|resources| resources.subscribe);
+                match method {
+                    "resources/subscribe" if subscribes => {
+                        let limit = self.config.limits.subscriptions;
+                        self.subscriptions
+                            .subscribe(decode_params(request)?, limit)?;
+                        return Ok(answered(ObjectBuf::new()));
+                    }
+                    "resources/unsubscribe" if subscribes => {
+                        self.subscriptions.unsubscribe(&decode_params(request)?);
+                        return Ok(answered(ObjectBuf::new()));
+                    }
+                    _ => {}
+                }
                 let progress_token = progress_token(token)?;
                 Ok(Admission::Accepted(Terms {
-                    caller: Arc::clone(&legacy.caller),
+                    caller,
                     progress_token,
                     log_level: Some(legacy.log_level),
                     retry: None,
@@ -404,15 +447,7 @@ fn progress_token(raw: Option<RawJson>) -> Result<Option<ProgressToken>, ErrorOb
 }
 
 /// The answers of an input round that a request brings, if it is the next one of an earlier request.
-fn retry(request: &RequestMessage) -> Result<Option<Retry>, ErrorObject> {
-    let Some(params) = request
-        .params
-        .as_ref()
-        .filter(|_| takes_input(&request.method))
-    else {
-        return Ok(None);
-    };
-    let [responses, state] = params.members(["inputResponses", "requestState"]);
+fn retry(responses: Option<RawJson>, state: Option<RawJson>) -> Result<Option<Retry>, ErrorObject> {
     if responses.is_none() && state.is_none() {
         return Ok(None);
     }

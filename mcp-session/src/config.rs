@@ -35,6 +35,10 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// Input rounds of one request, as a client. Default 10.
     pub rounds: u32,
+    /// Streams that a modern client may have open by `subscriptions/listen`. Default 64.
+    pub streams: usize,
+    /// Resources that a legacy client may subscribe to. Default 4,096.
+    pub subscriptions: usize,
     /// Questions in one input round. Default 64.
     pub round_inputs: usize,
 }
@@ -50,6 +54,8 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(30),
             rounds: 10,
             round_inputs: 64,
+            streams: 64,
+            subscriptions: 4096,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcp_types::{
     ClientCapabilities, ErrorObject, Implementation, LogLevel, Malformed, MethodName,
     NotificationMessage, ProgressParams, ProgressToken, ProtocolVersion, RawJson, RequestId,
-    ServerCapabilities,
+    ServerCapabilities, SubscriptionFilter,
 };
 
 use crate::error::{ConnectError, PeerMisbehaved, RequestError};
@@ -46,6 +46,14 @@ pub enum Event {
         call: CallKey,
         /// How far.
         progress: Progress,
+    },
+    /// The server has acknowledged a `subscriptions/listen` of ours, and says what of it it honours; the call stays in
+    /// flight, without a time limit, until the stream ends.
+    Listening {
+        /// Which one.
+        call: CallKey,
+        /// What will be told (REQ-SUB-03).
+        filter: SubscriptionFilter,
     },
     /// A notification that is not the engine's own business.
     Notification(NotificationMessage),

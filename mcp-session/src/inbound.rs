@@ -33,6 +33,9 @@ impl Session {
             "notifications/cancelled" => self.handle_cancelled(notification.params.as_ref()),
             "notifications/progress" => self.handle_progress(now, notification.params.as_ref()),
             "notifications/initialized" => {}
+            "notifications/subscriptions/acknowledged" => {
+                self.handle_acknowledged(notification.params.as_ref());
+            }
             // All else that the protocol lets a client say belongs to a legacy session (inventory 3.4, row 6).
             _ if notification.method.is_core()
                 && matches!(self.side, Side::Server(_))

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mcp_types::{
-    CancelledParams, Era, ErrorObject, LogLevel, Message, MethodName, ObjectBuf, Outbound,
-    ProgressToken, ProtocolVersion, RawJson, RequestId, RequestMessage,
+    CancelledParams, Era, ErrorObject, ListenParams, LogLevel, Message, MethodName, ObjectBuf,
+    Outbound, ProgressToken, ProtocolVersion, RawJson, RequestId, RequestMessage,
 };
 use serde::Serialize;
 
@@ -110,6 +110,7 @@ impl Session {
         };
         match admission {
             Ok(Admission::Accepted(terms)) => self.accept(request, terms),
+            Ok(Admission::Listening(terms, params)) => self.listen(request, terms, params),
             Ok(Admission::Answered { result, level }) => {
                 if let Some(level) = level {
                     self.emit(Event::LogLevel(level));
@@ -146,6 +147,35 @@ impl Session {
             log_level: terms.log_level,
             retry: terms.retry,
         }));
+    }
+
+    fn listen(&mut self, request: RequestMessage, terms: Terms, params: ListenParams) {
+        let limit = self.limits.streams;
+        if self.streams() >= limit {
+            self.counters.refused_requests += 1;
+            let error = ErrorObject::internal(format!("more than {limit} streams"));
+            return self.transmit_answer(request.id, Err(error));
+        }
+        let own = self.notifications_negotiated(&terms.caller);
+        let origin = Origin::Wire(request.id.clone());
+        let key = self.incoming.insert(origin, request.method, &terms);
+        self.open_stream(key, request.id, params, own);
+    }
+
+    /// Answers a listen request; false if it has ended already.
+    pub(crate) fn finish_stream(&mut self, key: IncomingKey, mut result: ObjectBuf) -> bool {
+        let Some(Entry {
+            origin: Origin::Wire(id),
+            ..
+        }) = self.incoming.remove(key)
+        else {
+            return false;
+        };
+        if let Side::Server(server) = &self.side {
+            server.mark_complete(&mut result);
+        }
+        self.transmit_answer(id, Ok(result.finish()));
+        true
     }
 
     /// Hands a question of an input round to the program, as if the server had sent a request.
@@ -244,18 +274,22 @@ impl Session {
     }
 
     pub(crate) fn handle_cancelled(&mut self, params: Option<&RawJson>) {
-        // Unknown, finished and malformed cancellations are ignored (REQ-CANC-07). The id is one of the
-        // sender's own requests, never one of ours (TRAP-36).
+        // Unknown, finished and malformed cancellations are ignored (REQ-CANC-07). The id is one of the sender's own
+        // requests (TRAP-36), but for a modern server, which sends none: there it is a listen request of ours.
         let Some(params) = params.and_then(|raw| raw.decode::<CancelledParams>().ok()) else {
             return;
         };
-        let Some(key) = params
-            .request_id
-            .and_then(|id| self.incoming.by_id.get(&id).copied())
-        else {
+        let Some(id) = params.request_id else {
             return;
         };
+        let Some(key) = self.incoming.by_id.get(&id).copied() else {
+            return self.handle_stream_cancelled(&id);
+        };
         self.incoming.remove(key);
+        // The program knows nothing of streams.
+        if self.close_stream(key) {
+            return;
+        }
         let reason = params.reason;
         self.cancelled(key, Cancellation::ByPeer { reason });
     }

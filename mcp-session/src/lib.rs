@@ -4,6 +4,9 @@ mod admission;
 mod config;
 mod error;
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod inbound;
 mod incoming;
@@ -12,6 +15,7 @@ mod outgoing;
 mod permission;
 mod rounds;
 mod session;
+mod subscriptions;
 mod text;
 mod time;
 
@@ -26,5 +30,4 @@ pub use permission::may_ask;
 pub use rounds::{InputRequired, Question};
 pub use session::{Counters, Role, Session};
 
-/// The extension under which a modern peer's own notifications travel; both sides declare it or neither uses it.
-pub const NOTIFICATIONS_EXTENSION: &str = "io.mcp-stack/notifications";
+pub use mcp_types::NOTIFICATIONS_EXTENSION;

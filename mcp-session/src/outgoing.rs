@@ -157,6 +157,23 @@ impl Outgoing {
         Some(call)
     }
 
+    pub(crate) fn is_listening(&self, key: CallKey) -> bool {
+        self.calls
+            .get(&key)
+            .is_some_and(|call| call.method == "subscriptions/listen")
+    }
+
+    /// Lifts the time limits of a listen request; false if it is none, or they are lifted already.
+    pub(crate) fn wait_for_ever(&mut self, key: CallKey) -> bool {
+        if !self.is_listening(key) {
+            return false;
+        }
+        let Some(call) = self.calls.get_mut(&key) else {
+            return false;
+        };
+        self.deadlines.remove(&(call.deadline, key))
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }

@@ -70,22 +70,23 @@ impl Session {
                 (Era::Modern, false) => Err(NotSent::NotNegotiated),
             };
         }
-        if self.legacy_version().is_some() {
-            return self.legacy_direction(method).map(|()| None);
-        }
         match &self.side {
+            Side::Client(_) if self.legacy_version().is_some() => {
+                self.legacy_direction(method).map(|()| None)
+            }
             Side::Client(client) => match client.established() {
                 None => Err(NotSent::NoSession),
                 Some(_) if method.is_core() => Err(NotSent::Forbidden),
                 Some(_) if self.notifications_negotiated(&client.server) => Ok(None),
                 Some(_) => Err(NotSent::NotNegotiated),
             },
-            Side::Server(_) => Err(NotSent::NoSession),
+            // Who it goes to is found out when it is published.
+            Side::Server(_) => Ok(None),
         }
     }
 
     /// Who may send which of the protocol's own notifications in a legacy session.
-    fn legacy_direction(&self, method: &MethodName) -> Result<(), NotSent> {
+    pub(crate) fn legacy_direction(&self, method: &MethodName) -> Result<(), NotSent> {
         let version = self.legacy_version().ok_or(NotSent::NoSession)?;
         let from_client = method == "notifications/roots/list_changed";
         let either = !method.is_core() || method == "notifications/tasks/status";

@@ -39,13 +39,19 @@ pub enum Role {
 /// 3. [`poll_timeout`](Self::poll_timeout) says when [`handle_timeout`](Self::handle_timeout) is due.
 ///
 /// ```text
-///  client   ── server/discover ──▶ Probing ──(a modern answer)────────────────▶ Open (modern)
-///                                     │ (any other answer, or none in time)
-///                                     ▼
-///                                Initializing ──(a result of a known version)──▶ Open (legacy)
-///                                     │ (refused, unknown version, no answer)
-///                                     ▼
-///                                   Failed
+///  client   ── server/discover ──▶ Probing ──(an answer that names the modern version)──▶ Open (modern)
+///                                   │   │
+///                                   │   └──(a modern refusal, and no version in common)──▶ Failed
+///                                   │ (any other answer, or none in time)
+///                                   ▼
+///                              Initializing ──(a result of a known legacy version)──────▶ Open (legacy)
+///                                   │   ▲
+///                                   │   └──(refused with a list of versions, once)
+///                                   │ (refused, unknown version, no answer in time)
+///                                   ▼
+///                                 Failed
+///
+///           `EraChoice::Legacy` starts at Initializing; with `EraChoice::Modern` every way out of Probing but the first fails.
 ///
 ///  server   each request by itself: marked in `_meta` → modern;
 ///           else `initialize` opens the one legacy session, in which all other unmarked requests are served.
@@ -230,10 +236,14 @@ impl Session {
 
     /// Sends a notification, on behalf of a request of the peer's or on its own.
     ///
+    /// What a server sends on its own goes to a legacy client as it is (single resources only if it subscribed), and to a
+    /// modern one on each stream whose filter asks for it, tagged with the stream's id.
+    ///
     /// # Errors
     /// [`NotSent::Forbidden`] if the protocol has a verb or a stream of its own for it, does not let this side send it, or
     /// lets it only after a capability that was not declared (REQ-CAP-06); [`NotSent::NotNegotiated`] if a modern peer
     /// did not agree to a program's own notifications; [`NotSent::NoSession`] if there is nobody to send it to;
+    /// [`NotSent::Unwanted`] if nobody asked for it;
     /// [`NotSent::Ended`] if the request has ended.
     pub fn notify(
         &mut self,
@@ -242,12 +252,20 @@ impl Session {
         params: Option<RawJson>,
     ) -> Result<(), NotSent> {
         let related_to = self.may_notify(related, &method)?;
+        if related.is_none() && matches!(self.side, Side::Server(_)) {
+            return self.publish(&method, params.as_ref());
+        }
         let message = Message::Notification(NotificationMessage { method, params });
         self.transmit(Outbound {
             message,
             related_to,
         });
         Ok(())
+    }
+
+    /// Ends the streams of a modern client in good order; the driver does it before it closes the connection.
+    pub fn end_subscriptions(&mut self) {
+        self.end_streams();
     }
 
     /// Sends a log message, if the level that applies lets it through (REQ-LOG-02, REQ-LOG-04).

@@ -43,8 +43,34 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> RawPeer<Io> {
     /// Not cancel safe: part of the line may be out.
     pub async fn send_text(&mut self, line: &str) -> io::Result<()> {
         self.io.write_all(line.as_bytes()).await?;
-        self.io.write_all(b"\n").await?;
+        self.send_bytes(b"\n").await
+    }
+
+    /// Sends any bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// The write failed, usually because the other end is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: part of the bytes may be out.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.io.write_all(bytes).await?;
         self.io.flush().await
+    }
+
+    /// Ends what this end sends; what the other one sends can still be read.
+    ///
+    /// # Errors
+    ///
+    /// The stream could not be ended, usually because the other end is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn finish(&mut self) -> io::Result<()> {
+        self.io.shutdown().await
     }
 
     /// The next message, or `None` at the end of the stream.

@@ -16,8 +16,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 ///
 /// As cancel safe as the future it is given.
 #[track_caller]
-pub fn soon<T>(what: impl Future<Output = T>) -> impl Future<Output = T> {
+pub fn soon<T>(what: impl IntoFuture<Output = T>) -> impl Future<Output = T> {
     let caller = Location::caller();
+    let what = what.into_future();
     async move {
         match tokio::time::timeout(LIMIT, what).await {
             Ok(value) => value,

@@ -1,5 +1,7 @@
 //! The four patterns, with one handler, in both eras, over memory and over bytes.
 
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
+
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
 
@@ -40,7 +42,9 @@ async fn batch_process(cx: Cx, args: Batch) -> Result<Json<Report>, ToolError> {
         progress.step(format!("processed {id}")).await;
     }
     cx.log().info("batch done").await;
-    let reply = cx.sample(Sampling::user("Summarise").max_tokens(200)).await?;
+    let reply = cx
+        .sample(Sampling::user("Summarise").max_tokens(200))
+        .await?;
     let text = format!("{} files", args.file_ids.len());
     cx.notify::<MessageReceived>(&Said { text }).await?;
     let summary = reply.to_text();
@@ -82,7 +86,13 @@ async fn patterns(transport: impl mcp_client::Transport, era: EraChoice) -> (Era
         .await
         .unwrap();
     let report: Report = result.structured_content.unwrap().decode().unwrap();
-    assert_eq!(report, Report { count: 2, summary: "short".into() });
+    assert_eq!(
+        report,
+        Report {
+            count: 2,
+            summary: "short".into()
+        }
+    );
     let era = client.era();
     client.close().await;
     let seen = seen.lock().unwrap().clone();
@@ -91,9 +101,17 @@ async fn patterns(transport: impl mcp_client::Transport, era: EraChoice) -> (Era
 
 /// What the callbacks saw; progress goes through the call's own future, so that its place among the others is not fixed.
 fn check(mut seen: Vec<String>) {
-    let progress: Vec<_> = seen.extract_if(.., |line| line.starts_with("progress")).collect();
-    assert_eq!(progress, ["progress 1 processed a", "progress 2 processed b"]);
-    assert_eq!(seen, ["log info batch done", "sample Summarise", "said 2 files"]);
+    let progress: Vec<_> = seen
+        .extract_if(.., |line| line.starts_with("progress"))
+        .collect();
+    assert_eq!(
+        progress,
+        ["progress 1 processed a", "progress 2 processed b"]
+    );
+    assert_eq!(
+        seen,
+        ["log info batch done", "sample Summarise", "said 2 files"]
+    );
 }
 
 #[tokio::test]
@@ -122,11 +140,22 @@ async fn over_bytes_with_the_proof_on_the_wire() {
             check(seen);
             soon(serving).await.unwrap().unwrap();
             let lines = wire.lines();
-            let requests = |method: &str| lines.iter().filter(|l| l.method().as_deref() == Some(method)).count();
-            let asked = lines.iter().filter(|l| l.text.contains("\"input_required\"")).count();
+            let requests = |method: &str| {
+                lines
+                    .iter()
+                    .filter(|l| l.method().as_deref() == Some(method))
+                    .count()
+            };
+            let asked = lines
+                .iter()
+                .filter(|l| l.text.contains("\"input_required\""))
+                .count();
             assert_eq!(requests("sampling/createMessage"), usize::from(legacy));
             assert_eq!(asked, usize::from(!legacy));
-            let calls: Vec<_> = lines.iter().filter(|l| l.method().as_deref() == Some("tools/call")).collect();
+            let calls: Vec<_> = lines
+                .iter()
+                .filter(|l| l.method().as_deref() == Some("tools/call"))
+                .collect();
             assert_eq!(calls.len(), if legacy { 1 } else { 2 });
             if !legacy {
                 assert_ne!(calls[0].json()["id"], calls[1].json()["id"], "REQ-MRTR-07");
@@ -140,12 +169,25 @@ async fn a_client_that_cannot_sample_is_told_so() {
     for (choice, modern) in [(EraChoice::Legacy, false), (EraChoice::Modern, true)] {
         let (left, right) = mcp_peer::duplex(4);
         tokio::spawn(server().serve(right));
-        let client = Client::builder("tester", "1").era(choice).log_level(LogLevel::Debug).connect(left).await.unwrap();
-        let outcome = soon(client.call_tool("batch_process", json!({ "file_ids": [] })).into_future()).await;
+        let client = Client::builder("tester", "1")
+            .era(choice)
+            .log_level(LogLevel::Debug)
+            .connect(left)
+            .await
+            .unwrap();
+        let outcome = soon(
+            client
+                .call_tool("batch_process", json!({ "file_ids": [] }))
+                .into_future(),
+        )
+        .await;
         match outcome {
             Err(RequestError::Refused(error)) if modern => {
                 assert_eq!(error.code.0, -32021);
-                assert_eq!(error.data.unwrap().as_str(), r#"{"requiredCapabilities":{"sampling":{}}}"#);
+                assert_eq!(
+                    error.data.unwrap().as_str(),
+                    r#"{"requiredCapabilities":{"sampling":{}}}"#
+                );
             }
             Ok(result) if !modern => assert!(result.is_error),
             other => panic!("{other:?}"),

@@ -295,6 +295,11 @@ impl Serving {
         self.peer().await.send_notification(notification).await
     }
 
+    /// Goes without a word, whatever is under way.
+    pub(crate) fn vanish(self) {
+        self.task.abort();
+    }
+
     /// Waits until the connection has ended, and says how; `Err` is rmcp's reason to give up during the opening.
     pub(crate) async fn ended(self) -> Result<QuitReason, String> {
         self.task.await.map_err(report)?

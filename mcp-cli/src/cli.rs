@@ -1,0 +1,167 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mcp_client::EraChoice;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const TOPICS: &str = "\
+Start here:
+  mcp demo                    a server and a client, in two processes, talk to each other
+  mcp demo --wire             the same, with every message that goes over the pipe
+  mcp demo --era legacy       the same, the way it was done up to 2025-11-25
+  mcp demo --json | jq .kind  the same, for programs
+
+Exit codes:
+  0    it worked
+  1    the command line makes no sense
+  2    could not connect: no such program, no handshake, no common version
+  3    protocol error: the request was refused, a rule was broken, the connection was lost
+  4    the tool ran and failed
+  5    no answer in time
+  130  interrupted by Ctrl-C, after the call was cancelled
+
+Environment:
+  NO_COLOR   set to anything: no colours (there are none either where the output is no terminal)
+  MCP_LOG    what the program does, on stderr: a level (debug) or levels by target (mcp_peer=trace)";
+
+/// Speaks the Model Context Protocol from a terminal.
+///
+/// MCP connects programs that offer tools, files and prompts (servers) with programs that have a model and a user
+/// (clients). It has two eras: up to 2025-11-25 a session is opened by a handshake and both sides send requests; since
+/// 2026-07-28 every request stands for itself and only clients send them. This program speaks both and finds out by
+/// itself which one the other side speaks.
+#[derive(Debug, Parser)]
+#[command(name = "mcp", version, styles = STYLES, arg_required_else_help = true)]
+#[command(max_term_width = 100, after_help = TOPICS)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Demo(Demo),
+    #[command(hide = true)]
+    DemoServer(DemoServer),
+}
+
+const DEMO: &str = "\
+Examples:
+  mcp demo --era legacy --wire        sampling is a request of the server's
+  mcp demo --era modern --wire        sampling is an input round: the call is made twice
+  mcp demo ferry.txt market.txt       process only these files
+  mcp demo nothing.txt                a tool that fails (exit code 4)
+  mcp demo endless.txt --timeout 1    a tool that is too slow (exit code 5)";
+
+/// Shows logs, progress, sampling and notifications between a real server and a real client
+///
+/// Starts this program once more as a server, in a process of its own, and connects to it over stdin and stdout. Then it
+/// calls a tool, `batch_process`, which reads six small files and meanwhile sends log messages and progress, asks the
+/// client's model for a summary, and sends a notification of its own, `chat.message_received`.
+///
+/// There is no model in this program: the client answers with the sentences of the text that say the most.
+#[derive(Debug, Args)]
+#[command(after_help = DEMO)]
+pub(crate) struct Demo {
+    /// The files to process: weather.txt, ferry.txt, market.txt, pier.txt, lighthouse.txt, notes.txt
+    #[arg(value_name = "FILE", hide_default_value = true, default_values = crate::demo::server::FILES)]
+    pub(crate) files: Vec<String>,
+
+    /// The era to connect in; `auto` finds out what the server speaks
+    #[arg(long, value_enum, default_value_t = Era::Auto)]
+    pub(crate) era: Era,
+
+    /// Show every message: → sent, ← received, with the time since the start
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "short")]
+    pub(crate) wire: Option<Wire>,
+
+    /// Print one JSON object a line instead, each with a `kind`
+    ///
+    /// Kinds: connected, log, progress, sampling, notification, result, wire (with --wire), and always at the end: done.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How long to wait for the tool
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+}
+
+/// The other end of `mcp demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoServer {
+    /// How long each step takes, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) pace: u64,
+}
+
+/// The era to connect in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Era {
+    /// Ask with `server/discover`, fall back to `initialize`
+    Auto,
+    /// 2024-11-05 to 2025-11-25: a handshake, then requests both ways
+    Legacy,
+    /// 2026-07-28: no handshake, requests from the client only
+    Modern,
+}
+
+impl From<Era> for EraChoice {
+    fn from(era: Era) -> Self {
+        match era {
+            Era::Auto => Self::Auto,
+            Era::Legacy => Self::Legacy,
+            Era::Modern => Self::Modern,
+        }
+    }
+}
+
+/// How much of each message is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wire {
+    /// One line each: what it is, and the start of what it carries
+    Short,
+    /// The whole message, exactly
+    Full,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wire_takes_its_value_only_with_an_equals_sign() {
+        let demo = |args: &[&str]| match Cli::try_parse_from(args).map(|cli| cli.command) {
+            Ok(Command::Demo(demo)) => demo,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(demo(&["mcp", "demo"]).wire, None);
+        let short = demo(&["mcp", "demo", "--wire", "ferry.txt"]);
+        assert_eq!(
+            (short.wire, short.files),
+            (Some(Wire::Short), vec!["ferry.txt".to_owned()])
+        );
+        assert_eq!(demo(&["mcp", "demo", "--wire=full"]).wire, Some(Wire::Full));
+    }
+}

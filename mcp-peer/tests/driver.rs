@@ -1,0 +1,721 @@
+//! The driver against a hand-played peer, under a clock that stands still unless it is told to move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::{FutureExt, SinkExt, StreamExt};
+use mcp_peer::session::{
+    CallOptions, ClientConfig, EraChoice, NotSent, RequestError, ServerConfig,
+};
+use mcp_peer::types::{
+    ErrorObject, Implementation, Inbound, LogLevel, LogMessage, Message, Notification, ObjectBuf,
+    RawJson, RequestId, ServerCapabilities,
+};
+use mcp_peer::{
+    Answer, Connection, Delivery, Duplex, Handler, HandlerFuture, Missed, NoHandler, Options,
+    Overflow, Peer, Request, duplex,
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// A peer that is played by hand: JSON in, JSON out.
+struct Stage(Duplex);
+
+impl Stage {
+    async fn send(&mut self, message: Value) {
+        let frame = message.to_string();
+        let Inbound::Message(message) = Inbound::parse(frame.into(), Default::default()) else {
+            panic!("{message} is no message");
+        };
+        self.0.send(message.into()).await.unwrap();
+    }
+
+    /// The next message, or `None` at the end.
+    async fn next(&mut self) -> Option<Value> {
+        match self.0.next().await? {
+            Ok(Inbound::Message(message)) => Some(json_of(&message)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn expect(&mut self, method: &str) -> Value {
+        let message = self.next().await.unwrap();
+        assert_eq!(message["method"], method, "{message}");
+        message
+    }
+}
+
+fn json_of(message: &Message) -> Value {
+    serde_json::from_str(&message.to_string()).unwrap()
+}
+
+/// A client with an open legacy session, and the server's end to be played.
+async fn client(handler: impl Handler) -> (Peer, Stage) {
+    let (ours, theirs) = duplex(64);
+    let mut config = ClientConfig::new(Implementation::new("client", "1"));
+    config.era = EraChoice::Legacy;
+    config.capabilities.sampling = Some(Default::default());
+    let Connection { peer, driver } =
+        mcp_peer::client(ours, config, Arc::new(handler), Options::default());
+    tokio::spawn(driver);
+    let mut stage = Stage(theirs);
+    let hello = stage.expect("initialize").await;
+    let result = json!({
+        "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": { "name": "stage", "version": "1" },
+    });
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": hello["id"], "result": result }))
+        .await;
+    stage.expect("notifications/initialized").await;
+    peer.opened().await.unwrap();
+    (peer, stage)
+}
+
+/// A server with an open legacy session, and the client's end to be played.
+async fn server(handler: impl Handler) -> (tokio::task::JoinHandle<()>, Peer, Stage) {
+    let (ours, theirs) = duplex(64);
+    let mut config = ServerConfig::new(Implementation::new("server", "1"));
+    config.capabilities = ServerCapabilities::default().logging();
+    let Connection { peer, driver } =
+        mcp_peer::server(ours, config, Arc::new(handler), Options::default());
+    let driving = tokio::spawn(async move { driver.await.unwrap() });
+    let mut stage = Stage(theirs);
+    let params = json!({
+        "protocolVersion": "2025-11-25", "capabilities": { "sampling": {} },
+        "clientInfo": { "name": "stage", "version": "1" },
+    });
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], "init");
+    stage
+        .send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
+        .await;
+    (driving, peer, stage)
+}
+
+/// A handler made of an async function.
+fn serve<F, Fut>(f: F) -> impl Handler
+where
+    F: Fn(Request) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    move |request| -> HandlerFuture { Box::pin(f(request)) }
+}
+
+fn ok() -> Answer {
+    Answer::Result(ObjectBuf::new())
+}
+
+async fn call(peer: &Peer) -> Result<RawJson, RequestError> {
+    peer.request_raw(
+        "x/call".into(),
+        ObjectBuf::new(),
+        CallOptions::default(),
+        |_| (),
+    )
+    .await
+}
+
+struct Ticked;
+impl Notification for Ticked {
+    const METHOD: &'static str = "x/ticked";
+    type Params = Value;
+}
+
+fn tick(n: usize) -> Value {
+    json!({ "jsonrpc": "2.0", "method": "x/ticked", "params": { "n": n } })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_is_cancelled_once_and_its_late_answer_ignored() {
+    // REQ-CANC-01, REQ-CANC-06
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut calling = Box::pin(call(&peer));
+    assert!(futures::poll!(&mut calling).is_pending());
+    let request = stage.expect("x/call").await;
+    drop(calling);
+    let cancelled = stage.expect("notifications/cancelled").await;
+    assert_eq!(cancelled["params"]["requestId"], request["id"]);
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": request["id"], "result": {} }))
+        .await;
+    // Nothing else went out for it: the next thing to come is the next call, under an id of its own.
+    let peer2 = peer.clone();
+    let calling = tokio::spawn(async move { call(&peer2).await });
+    let second = stage.expect("x/call").await;
+    assert_ne!(second["id"], request["id"]);
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": second["id"], "result": {} }))
+        .await;
+    calling.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_answered_is_not_cancelled_by_being_dropped_late() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut calling = Box::pin(call(&peer));
+    assert!(futures::poll!(&mut calling).is_pending());
+    let request = stage.expect("x/call").await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": request["id"], "result": {} }))
+        .await;
+    // The answer is read, but the caller does not look at it any more.
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 99, "method": "ping" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], 99);
+    drop(calling);
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 100, "method": "ping" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_times_out_at_its_time_and_the_peer_is_told() {
+    // REQ-TMO-01
+    let (peer, mut stage) = client(NoHandler).await;
+    let start = Instant::now();
+    let calling = tokio::spawn(async move { (call(&peer).await, start.elapsed()) });
+    let request = stage.expect("x/call").await;
+    let cancelled = stage.expect("notifications/cancelled").await;
+    assert_eq!(cancelled["params"]["requestId"], request["id"]);
+    let (outcome, elapsed) = calling.await.unwrap();
+    assert_eq!(
+        outcome,
+        Err(RequestError::TimedOut(Duration::from_secs(60)))
+    );
+    assert_eq!(elapsed.as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_connection_ends_every_call_at_once() {
+    let (peer, stage) = client(NoHandler).await;
+    let start = Instant::now();
+    let calls = futures::future::join_all((0..10).map(|_| call(&peer)));
+    tokio::pin!(calls);
+    assert!(futures::poll!(&mut calls).is_pending());
+    drop(stage);
+    for outcome in calls.await {
+        assert!(
+            matches!(outcome, Err(RequestError::ConnectionLost(_))),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    peer.closed().await;
+    assert!(matches!(
+        call(&peer).await,
+        Err(RequestError::ConnectionLost(_))
+    ));
+    assert_eq!(
+        peer.notify::<Ticked>(&json!({})).await,
+        Err(NotSent::Closed)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_handle_closes_the_connection_after_what_is_queued_is_sent() {
+    let (peer, mut stage) = client(NoHandler).await;
+    for n in 0..50 {
+        peer.notify::<Ticked>(&json!({ "n": n })).await.unwrap();
+    }
+    let clone = peer.clone();
+    drop(peer);
+    clone.notify::<Ticked>(&json!({ "n": 50 })).await.unwrap();
+    drop(clone);
+    for n in 0..=50 {
+        assert_eq!(stage.expect("x/ticked").await["params"]["n"], n);
+    }
+    assert_eq!(stage.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_ready_at_once_needs_no_task_and_one_that_waits_holds_up_nothing() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let (_driving, _peer, mut stage) = server(serve(|request: Request| async move {
+        if request.method == "x/slow" {
+            std::future::pending::<()>().await;
+        }
+        ok()
+    }))
+    .await;
+    let before = tasks();
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "x/slow" }))
+        .await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 2, "method": "x/fast" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], 2);
+    assert_eq!(
+        tasks(),
+        before + 1,
+        "the slow one has a task, the fast one had none"
+    );
+    // A cancelled handler is dropped, with its task (REQ-CANC-05).
+    stage
+        .send(json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } }))
+        .await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 3, "method": "x/fast" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], 3);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_answered_and_the_connection_lives() {
+    let (_driving, _peer, mut stage) = server(serve(|request: Request| async move {
+        if request.method == "x/late" {
+            tokio::task::yield_now().await;
+        }
+        if request.method != "x/fine" {
+            panic!("on purpose");
+        }
+        ok()
+    }))
+    .await;
+    for (id, method) in [(1, "x/early"), (2, "x/late")] {
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": id, "method": method }))
+            .await;
+        let answer = stage.next().await.unwrap();
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&json!(id), &json!(-32603))
+        );
+        assert!(!answer.to_string().contains("on purpose"));
+    }
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 3, "method": "x/fine" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_before_it_has_a_future_is_answered_too() {
+    fn broken(_request: Request) -> HandlerFuture {
+        panic!("on purpose")
+    }
+    let (_driving, _peer, mut stage) = server(broken).await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "x" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["error"]["code"], -32603);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_have_their_time_when_the_peer_has_closed_its_end() {
+    let finished = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&finished);
+    let (driving, _peer, mut stage) = server(serve(move |request: Request| {
+        let flag = Arc::clone(&flag);
+        async move {
+            let seconds = if request.method == "x/soon" { 2 } else { 3600 };
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            flag.store(true, Ordering::Relaxed);
+            ok()
+        }
+    }))
+    .await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "x/soon" }))
+        .await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 2, "method": "x/never" }))
+        .await;
+    let start = Instant::now();
+    stage.0.close().await.unwrap();
+    assert_eq!(stage.next().await.unwrap()["id"], 1);
+    assert!(finished.load(Ordering::Relaxed));
+    assert_eq!(stage.next().await, None);
+    driving.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 5, "Options::drain");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_nothing_to_do_a_server_ends_with_its_peer() {
+    let (driving, _peer, stage) = server(NoHandler).await;
+    let start = Instant::now();
+    drop(stage);
+    driving.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_slowly_still_sees_the_order_of_the_wire() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut ticks = peer.notifications::<Ticked>();
+    let reading = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while let Some(Ok(tick)) = ticks.recv().await {
+            seen.push(tick["n"].as_u64().unwrap());
+            // Slow, and unevenly so.
+            tokio::time::sleep(Duration::from_millis(seen.len() as u64 * 7919 % 31)).await;
+        }
+        seen
+    });
+    for n in 0..500 {
+        stage.send(tick(n)).await;
+    }
+    drop(stage);
+    assert_eq!(reading.await.unwrap(), (0..500).collect::<Vec<u64>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callbacks_have_run_before_the_answer_that_came_after() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ticks);
+    peer.on_notification::<Ticked>(move |_| {
+        if count.fetch_add(1, Ordering::Relaxed) == 3 {
+            panic!("on purpose: it costs this notification and nothing else");
+        }
+    });
+    let answering = tokio::spawn(async move {
+        let request = stage.expect("x/call").await;
+        for n in 0..200 {
+            stage.send(tick(n)).await;
+        }
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": request["id"], "result": {} }))
+            .await;
+        stage
+    });
+    call(&peer).await.unwrap();
+    assert_eq!(ticks.load(Ordering::Relaxed), 200);
+    drop(answering);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_nobody_reads_is_bounded_and_tells_what_it_dropped() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut ticks = peer.notifications::<Ticked>();
+    let total = 100_000;
+    for n in 0..total {
+        stage.send(tick(n)).await;
+    }
+    // Meanwhile calls and their timeouts work as ever.
+    let late = tokio::spawn({
+        let peer = peer.clone();
+        async move { call(&peer).await }
+    });
+    stage.expect("x/call").await;
+    stage.expect("notifications/cancelled").await;
+    assert!(matches!(
+        late.await.unwrap(),
+        Err(RequestError::TimedOut(_))
+    ));
+    let Some(Err(Missed::Lagged(dropped))) = ticks.recv().await else {
+        panic!("the queue cannot have held all of it");
+    };
+    let mut next = dropped;
+    while let Some(Ok(tick)) = ticks.recv().now_or_never().flatten() {
+        assert_eq!(tick["n"], next);
+        next += 1;
+    }
+    assert_eq!(next, total as u64);
+    assert_eq!(total as u64 - dropped, 16_384, "the documented length");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lossless_queue_stops_the_reading_and_loses_nothing() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut ticks = peer.notifications_with::<Ticked>(Overflow::Lossless);
+    let total = 40_000;
+    let sending = tokio::spawn(async move {
+        for n in 0..total {
+            stage.send(tick(n)).await;
+        }
+        stage
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(
+        !sending.is_finished(),
+        "the peer is held up while nobody reads"
+    );
+    for n in 0..total {
+        assert_eq!(ticks.recv().await.unwrap().unwrap()["n"], n);
+    }
+    let mut stage = sending.await.unwrap();
+    let (outcome, request) = tokio::join!(call(&peer), async {
+        let request = stage.expect("x/call").await;
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": request["id"], "result": {} }))
+            .await;
+    });
+    outcome.unwrap();
+    let () = request;
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_full_lossless_queue_starts_the_reading_again() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let ticks = peer.notifications_with::<Ticked>(Overflow::Lossless);
+    let sending = tokio::spawn(async move {
+        for n in 0..40_000 {
+            stage.send(tick(n)).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!sending.is_finished());
+    drop(ticks);
+    sending.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn receivers_end_with_the_connection_after_everything_is_read() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut ticks = peer.notifications::<Ticked>();
+    stage.send(tick(0)).await;
+    drop(stage);
+    peer.closed().await;
+    assert_eq!(ticks.recv().await, Some(Ok(json!({ "n": 0 }))));
+    assert_eq!(ticks.recv().await, None);
+    assert_eq!(peer.notifications::<Ticked>().recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_decode_is_told_to_the_receiver() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut logs = peer.notifications::<LogMessage>();
+    stage
+        .send(json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "level": "loud", "data": 1 } }))
+        .await;
+    assert!(matches!(
+        logs.recv().await,
+        Some(Err(Missed::Undecodable(_)))
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_handler_sends_is_before_its_answer_and_nothing_is_after() {
+    // REQ-PROG-04, REQ-PROG-10
+    let outcome = Arc::new(tokio::sync::Mutex::new(None));
+    let late = Arc::clone(&outcome);
+    let (_driving, _peer, mut stage) = server(serve(move |request: Request| {
+        let late = Arc::clone(&late);
+        async move {
+            let cx = request.context;
+            let params = || RawJson::encode(&json!({ "level": "info", "data": 1 })).ok();
+            let task = cx.clone();
+            tokio::spawn(async move {
+                // Goes on for as long as it is let.
+                loop {
+                    let delivery = task.log(LogLevel::Info, params).await;
+                    if delivery != Delivery::Sent {
+                        *late.lock().await = Some(delivery);
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            });
+            for n in 1..=20 {
+                tokio::task::yield_now().await;
+                cx.progress(f64::from(n), None, None).await;
+            }
+            assert_eq!(
+                cx.log(LogLevel::Debug, params).await,
+                Delivery::NotSent(NotSent::Unwanted)
+            );
+            ok()
+        }
+    }))
+    .await;
+    let params = json!({ "_meta": { "progressToken": "t" } });
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "x", "params": params }))
+        .await;
+    let mut progress = 0;
+    let mut logs = 0;
+    loop {
+        let message = stage.next().await.unwrap();
+        match message["method"].as_str() {
+            Some("notifications/progress") => {
+                progress += 1;
+                assert_eq!(message["params"]["progress"], f64::from(progress));
+                assert_eq!(message["params"]["progressToken"], "t");
+            }
+            Some("notifications/message") => logs += 1,
+            _ => break assert_eq!(message["id"], 1),
+        }
+    }
+    assert_eq!(progress, 20);
+    assert!(logs > 0);
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 2, "method": "ping" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], 2, "nothing came between");
+    while outcome.lock().await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        *outcome.lock().await,
+        Some(Delivery::NotSent(NotSent::Ended))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_peer_makes_handlers_wait_and_memory_stays_bounded() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let (_driving, _peer, mut stage) = server(serve(move |request: Request| {
+        let count = Arc::clone(&count);
+        async move {
+            for _ in 0..100_000 {
+                let params =
+                    || RawJson::encode(&json!({ "level": "info", "data": "x".repeat(100) })).ok();
+                request
+                    .context
+                    .log(LogLevel::Info, params)
+                    .await
+                    .required()
+                    .unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            ok()
+        }
+    }))
+    .await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "x" }))
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ahead = sent.load(Ordering::Relaxed);
+    // 1 MiB by messages of 256 + some 130 bytes, what is between outbox and transport, and the duplex itself.
+    assert!((2_000..4_000).contains(&ahead), "{ahead}");
+    let mut logs = 0;
+    while stage.next().await.unwrap()["id"] != 1 {
+        logs += 1;
+    }
+    assert_eq!(logs, 100_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sampling_three_levels_deep_neither_deadlocks_nor_times_out() {
+    // TRAP-43: a request within a request within a request, over a pipe that holds one message.
+    let deep = |request: Request| async move {
+        let depth: u64 = request.params::<Value>().unwrap()["depth"]
+            .as_u64()
+            .unwrap();
+        if depth == 0 {
+            return ok();
+        }
+        let params = ObjectBuf::encode(&json!({ "depth": depth - 1 })).unwrap();
+        let options = CallOptions::default();
+        match request
+            .context
+            .ask("sampling/createMessage", params, options)
+            .await
+        {
+            Ok(_) => ok(),
+            Err(error) => Answer::Error(ErrorObject::internal(error.to_string())),
+        }
+    };
+    // The client's handler calls the server again.
+    let (ours, theirs) = duplex(1);
+    let mut config = ServerConfig::new(Implementation::new("server", "1"));
+    config.capabilities = ServerCapabilities::default().logging();
+    let serving = mcp_peer::server(ours, config, Arc::new(serve(deep)), Options::default());
+    tokio::spawn(serving.driver);
+    let handle: Arc<std::sync::OnceLock<Peer>> = Arc::default();
+    let own = Arc::clone(&handle);
+    let back = serve(move |request: Request| {
+        let peer = own.get().unwrap().clone();
+        async move {
+            let depth: u64 = request.params::<Value>().unwrap()["depth"]
+                .as_u64()
+                .unwrap();
+            if depth == 0 {
+                return ok();
+            }
+            let params = ObjectBuf::encode(&json!({ "depth": depth - 1 })).unwrap();
+            match peer
+                .request_raw("x".into(), params, CallOptions::default(), |_| ())
+                .await
+            {
+                Ok(_) => ok(),
+                Err(error) => Answer::Error(ErrorObject::internal(error.to_string())),
+            }
+        }
+    });
+    let mut config = ClientConfig::new(Implementation::new("client", "1"));
+    config.era = EraChoice::Legacy;
+    config.capabilities.sampling = Some(Default::default());
+    let connection = mcp_peer::client(theirs, config, Arc::new(back), Options::default());
+    tokio::spawn(connection.driver);
+    connection.peer.opened().await.unwrap();
+    handle.set(connection.peer.clone()).unwrap();
+    let start = Instant::now();
+    let params = ObjectBuf::encode(&json!({ "depth": 6 })).unwrap();
+    let outcome = connection
+        .peer
+        .request_raw("x".into(), params, CallOptions::default(), |_| ())
+        .await;
+    assert_eq!(outcome.unwrap().as_str(), "{}");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_is_dropped_leaves_nobody_waiting_and_no_task_behind() {
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    let (driving, peer, mut stage) = server(serve(|_| std::future::pending())).await;
+    for id in 0..10 {
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": id, "method": "x" }))
+            .await;
+    }
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 99, "method": "ping" }))
+        .await;
+    stage.next().await.unwrap();
+    assert_eq!(tasks(), before + 11);
+    driving.abort();
+    peer.closed().await;
+    let _ = driving.await;
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), before);
+    assert_eq!(
+        peer.notify::<Ticked>(&json!({})).await,
+        Err(NotSent::Closed)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_in_use_is_refused_and_the_one_that_runs_is_unharmed() {
+    // REQ-ID-02
+    let go = Arc::new(tokio::sync::Notify::new());
+    let wait = Arc::clone(&go);
+    let (_driving, _peer, mut stage) = server(serve(move |_| {
+        let wait = Arc::clone(&wait);
+        async move {
+            wait.notified().await;
+            ok()
+        }
+    }))
+    .await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 7, "method": "x" }))
+        .await;
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 7, "method": "x" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["error"]["code"], -32600);
+    go.notify_one();
+    let answer = stage.next().await.unwrap();
+    assert_eq!((&answer["id"], &answer["result"]), (&json!(7), &json!({})));
+    let _: RequestId = 7.into();
+}

@@ -1,0 +1,311 @@
+//! Who hears of changes: a legacy session by itself, a modern client on the streams it has opened.
+
+use std::collections::BTreeSet;
+
+use mcp_types::meta::key;
+use mcp_types::{
+    CancelledParams, ErrorObject, ListenParams, Message, MethodName, ObjectBuf, Outbound, RawJson,
+    RequestId, ServerCapabilities, SubscribeParams, SubscriptionAcknowledgedParams,
+    SubscriptionFilter,
+};
+
+use crate::NOTIFICATIONS_EXTENSION;
+use crate::error::NotSent;
+use crate::event::{CallKey, Event, IncomingKey};
+use crate::session::{Session, Side};
+use crate::text;
+
+/// What a client has subscribed to.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    /// Modern: one a `subscriptions/listen` that is open, in the order in which they were opened.
+    streams: Vec<Listening>,
+    /// Legacy: by `resources/subscribe`.
+    uris: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct Listening {
+    key: IncomingKey,
+    /// The listen request's id, by which everything on the stream is tagged (REQ-SUB-04).
+    id: RequestId,
+    filter: SubscriptionFilter,
+}
+
+impl Subscriptions {
+    /// `resources/subscribe` of a legacy session.
+    pub(crate) fn subscribe(
+        &mut self,
+        params: SubscribeParams,
+        limit: usize,
+    ) -> Result<(), ErrorObject> {
+        if self.uris.len() >= limit && !self.uris.contains(&params.uri) {
+            return Err(ErrorObject::internal(format!(
+                "more than {limit} subscriptions"
+            )));
+        }
+        self.uris.insert(params.uri);
+        Ok(())
+    }
+
+    /// `resources/unsubscribe` of a legacy session; what was not subscribed to need not be known.
+    pub(crate) fn unsubscribe(&mut self, params: &SubscribeParams) {
+        self.uris.remove(&params.uri);
+    }
+
+    fn close(&mut self, key: IncomingKey) -> bool {
+        let before = self.streams.len();
+        self.streams.retain(|stream| stream.key != key);
+        self.streams.len() < before
+    }
+}
+
+/// Whether a change to `uri` is one to `subscribed`: the same, or something below it (REQ-RES-06).
+fn covers(subscribed: &str, uri: &str) -> bool {
+    uri.strip_prefix(subscribed)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || subscribed.ends_with('/'))
+}
+
+/// Whether a server has anything that could be listened to (REQ-SUB-12).
+pub(crate) fn offers_streams(offered: &ServerCapabilities) -> bool {
+    let mut everything = SubscriptionFilter::new().resource("").notification("");
+    everything.tools_list_changed = true;
+    everything.prompts_list_changed = true;
+    everything.resources_list_changed = true;
+    let own = offered.extension(NOTIFICATIONS_EXTENSION).is_some();
+    !honoured(&everything, offered, own).is_empty()
+}
+
+/// The part of a filter that the server's capabilities let it honour (REQ-SUB-03); a type nobody asked for stays out (REQ-SUB-01).
+fn honoured(
+    wanted: &SubscriptionFilter,
+    offered: &ServerCapabilities,
+    own: bool,
+) -> SubscriptionFilter {
+    let (tools, prompts) = (offered.tools.as_ref(), offered.prompts.as_ref());
+    let resources = offered.resources.as_ref();
+    let mut filter = SubscriptionFilter::new();
+    filter.tools_list_changed = wanted.tools_list_changed && tools.is_some_and(|t| t.list_changed);
+    filter.prompts_list_changed =
+        wanted.prompts_list_changed && prompts.is_some_and(|p| p.list_changed);
+    filter.resources_list_changed =
+        wanted.resources_list_changed && resources.is_some_and(|r| r.list_changed);
+    if resources.is_some_and(|r| r.subscribe) {
+        filter.resource_subscriptions = wanted.resource_subscriptions.clone();
+    }
+    if own {
+        filter.notifications = wanted.notifications.clone();
+    }
+    filter
+}
+
+impl Session {
+    /// Opens a stream: the acknowledgement is the first thing on it (REQ-SUB-02).
+    pub(crate) fn open_stream(
+        &mut self,
+        key: IncomingKey,
+        id: RequestId,
+        params: ListenParams,
+        own: bool,
+    ) {
+        let Side::Server(server) = &mut self.side else {
+            return;
+        };
+        let filter = honoured(&params.notifications, &server.config.capabilities, own);
+        let acknowledged = SubscriptionAcknowledgedParams::new(&id, filter.clone());
+        let message = Message::notification(
+            "notifications/subscriptions/acknowledged",
+            Some(text::raw(&acknowledged)),
+        );
+        let related_to = Some(id.clone());
+        server
+            .subscriptions
+            .streams
+            .push(Listening { key, id, filter });
+        self.transmit(Outbound {
+            message,
+            related_to,
+        });
+    }
+
+    /// How many streams a client has open.
+    pub(crate) fn streams(&self) -> usize {
+        match &self.side {
+            Side::Server(server) => server.subscriptions.streams.len(),
+            Side::Client(_) => 0,
+        }
+    }
+
+    /// Forgets a stream that its client has cancelled; false if the key is that of another request.
+    pub(crate) fn close_stream(&mut self, key: IncomingKey) -> bool {
+        match &mut self.side {
+            Side::Server(server) => server.subscriptions.close(key),
+            Side::Client(_) => false,
+        }
+    }
+
+    /// Sends a notification to whoever wants it outside of any request: to a legacy session as it is, to each stream of a
+    /// modern client whose filter asks for it with the stream's tag.
+    pub(crate) fn publish(
+        &mut self,
+        method: &MethodName,
+        params: Option<&RawJson>,
+    ) -> Result<(), NotSent> {
+        let legacy = match self.legacy_version() {
+            None => Err(NotSent::NoSession),
+            Some(_) => self
+                .legacy_direction(method)
+                .and_then(|()| self.is_subscribed(method, params)),
+        };
+        let Side::Server(server) = &self.side else {
+            return legacy;
+        };
+        let wanted = |stream: &&Listening| wants(&stream.filter, method, params);
+        let ids: Vec<RequestId> = server
+            .subscriptions
+            .streams
+            .iter()
+            .filter(wanted)
+            .map(|stream| stream.id.clone())
+            .collect();
+        let outcome = match legacy {
+            Err(_) if !ids.is_empty() => Ok(()),
+            Err(NotSent::NoSession) if self.streams() > 0 => Err(NotSent::Unwanted),
+            outcome => outcome,
+        };
+        if legacy.is_ok() {
+            self.transmit(Message::notification(method.clone(), params.cloned()).into());
+        }
+        for id in ids {
+            let message = Message::notification(method.clone(), Some(tagged(params, &id)));
+            let related_to = Some(id);
+            self.transmit(Outbound {
+                message,
+                related_to,
+            });
+        }
+        outcome
+    }
+
+    /// Whether a legacy client has asked for this: it has to for single resources, and for nothing else.
+    fn is_subscribed(&self, method: &str, params: Option<&RawJson>) -> Result<(), NotSent> {
+        let Side::Server(server) = &self.side else {
+            return Ok(());
+        };
+        if method != "notifications/resources/updated" {
+            return Ok(());
+        }
+        let uri = uri_of(params).ok_or(NotSent::Params)?;
+        let subscribed = server.subscriptions.uris.iter().any(|s| covers(s, &uri));
+        if subscribed {
+            Ok(())
+        } else {
+            Err(NotSent::Unwanted)
+        }
+    }
+
+    /// Ends every stream in good order: with the listen request's result, and with the cancellation that some clients
+    /// look for instead (contradiction X1, REQ-SUB-07).
+    pub(crate) fn end_streams(&mut self) {
+        let Side::Server(server) = &mut self.side else {
+            return;
+        };
+        for stream in std::mem::take(&mut server.subscriptions.streams) {
+            let mut meta = ObjectBuf::new();
+            text::insert(&mut meta, key::SUBSCRIPTION_ID, &stream.id);
+            let mut result = ObjectBuf::new();
+            result.insert_raw("_meta", &meta.finish());
+            let id = stream.id.clone();
+            if self.finish_stream(stream.key, result) {
+                let params = text::raw(&CancelledParams::new(id.clone()));
+                let message = Message::notification("notifications/cancelled", Some(params));
+                let related_to = Some(id);
+                self.transmit(Outbound {
+                    message,
+                    related_to,
+                });
+            }
+        }
+    }
+
+    // ---- as a client ----
+
+    /// The server has taken a listen request: from now on it may stay silent for as long as it likes (REQ-TMO-04).
+    pub(crate) fn handle_acknowledged(&mut self, params: Option<&RawJson>) {
+        let acknowledged = params
+            .and_then(|raw| raw.decode::<SubscriptionAcknowledgedParams>().ok())
+            .and_then(|params| {
+                let call = self.outgoing.call_of(&params.subscription_id()?)?;
+                Some((call, params.notifications))
+            });
+        if let Some((call, filter)) = acknowledged
+            && self.outgoing.wait_for_ever(call)
+        {
+            self.emit(Event::Listening { call, filter });
+        }
+    }
+
+    /// A server's cancellation names a listen request of ours, and nothing else (REQ-CANC-03): the stream has ended.
+    pub(crate) fn handle_stream_cancelled(&mut self, id: &RequestId) {
+        let listening = |call: &CallKey| self.outgoing.is_listening(*call);
+        if let Some(call) = self.outgoing.call_of(id).filter(listening) {
+            self.end_call(call, Ok(RawJson::EMPTY_OBJECT));
+        }
+    }
+}
+
+fn uri_of(params: Option<&RawJson>) -> Option<String> {
+    params?.member("uri")?.decode().ok()
+}
+
+/// Whether a stream's filter asks for a notification.
+fn wants(filter: &SubscriptionFilter, method: &str, params: Option<&RawJson>) -> bool {
+    match method {
+        "notifications/tools/list_changed" => filter.tools_list_changed,
+        "notifications/prompts/list_changed" => filter.prompts_list_changed,
+        "notifications/resources/list_changed" => filter.resources_list_changed,
+        "notifications/resources/updated" => {
+            let subscribed = filter.resource_subscriptions.iter().flatten();
+            uri_of(params).is_some_and(|uri| subscribed.into_iter().any(|s| covers(s, &uri)))
+        }
+        own => filter
+            .notifications
+            .iter()
+            .flatten()
+            .any(|wanted| wanted == own),
+    }
+}
+
+/// The parameters with the tag of a stream.
+fn tagged(params: Option<&RawJson>, id: &RequestId) -> RawJson {
+    let mut params = params
+        .cloned()
+        .and_then(ObjectBuf::from_raw)
+        .unwrap_or_default();
+    let mut meta = params
+        .take("_meta")
+        .and_then(ObjectBuf::from_raw)
+        .unwrap_or_default();
+    meta.take(key::SUBSCRIPTION_ID);
+    text::insert(&mut meta, key::SUBSCRIPTION_ID, id);
+    params.insert_raw("_meta", &meta.finish());
+    params.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_covers_what_is_below_it() {
+        for (subscribed, uri, expected) in [
+            ("file:///a", "file:///a", true),
+            ("file:///a", "file:///a/b", true),
+            ("file:///a/", "file:///a/b", true),
+            ("file:///a", "file:///ab", false),
+            ("file:///a/b", "file:///a", false),
+        ] {
+            assert_eq!(covers(subscribed, uri), expected, "{subscribed} {uri}");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Streams of modern clients, subscriptions of legacy ones.
+
+use mcp_session::NotSent;
+
+use crate::support::{Side, decode, raw};
+
+const ALL: &str = r#"{"tools":{"listChanged":true},"prompts":{"listChanged":true},"resources":{"listChanged":true,"subscribe":true},"extensions":{"io.mcp-stack/notifications":{}}}"#;
+const OWN: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.mcp-stack/notifications":{}}}}"#;
+const TOOLS: &str = "notifications/tools/list_changed";
+const UPDATED: &str = "notifications/resources/updated";
+const SAID: &str = "chat.message_received";
+
+fn server(capabilities: &str) -> Side {
+    Side::server(|config| config.capabilities = decode(capabilities))
+}
+
+fn listen(id: &str, filter: &str, meta: &str) -> String {
+    format!(
+        r#"{{"id":{id},"method":"subscriptions/listen","params":{{"notifications":{filter},{meta}}}}}"#
+    )
+}
+
+fn publish(side: &mut Side, method: &str, params: &str) -> Result<(), NotSent> {
+    side.session.notify(None, method.into(), Some(raw(params)))
+}
+
+#[test]
+fn a_stream_is_acknowledged_first_and_tagged_throughout() {
+    // REQ-SUB-01 to REQ-SUB-06, TRAP-38, TRAP-39: the tag keeps its JSON type.
+    let mut server = server(ALL);
+    let filter = r#"{"toolsListChanged":true,"promptsListChanged":false,"resourceSubscriptions":["file:///a"],"taskIds":["t"],"com.example/x":1}"#;
+    server.hear(&listen(r#""s""#, filter, r#""_meta":{$M}"#)).says(&[
+        r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true,"resourceSubscriptions":["file:///a"]},"_meta":{"io.modelcontextprotocol/subscriptionId":"s"}}}"#,
+    ]);
+    server.hear(&listen("7", r#"{"toolsListChanged":true}"#, r#""_meta":{$M}"#)).says(&[
+        r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":7}}}"#,
+    ]);
+    publish(&mut server, TOOLS, "{}").unwrap();
+    server.says(&[
+        r#"{"method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"s"}}}"#,
+        r#"{"method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":7}}}"#,
+    ]);
+    publish(
+        &mut server,
+        UPDATED,
+        r#"{"uri":"file:///a/b","_meta":{"x":1}}"#,
+    )
+    .unwrap();
+    server.says(&[
+        r#"{"method":"notifications/resources/updated","params":{"uri":"file:///a/b","_meta":{"x":1,"io.modelcontextprotocol/subscriptionId":"s"}}}"#,
+    ]);
+    for (method, params) in [
+        ("notifications/prompts/list_changed", "{}"),
+        ("notifications/resources/list_changed", "{}"),
+        (UPDATED, r#"{"uri":"file:///b"}"#),
+        (SAID, "{}"),
+    ] {
+        assert_eq!(
+            publish(&mut server, method, params),
+            Err(NotSent::Unwanted),
+            "{method}"
+        );
+    }
+    server.is_silent();
+}
+
+#[test]
+fn what_is_not_offered_is_not_honoured() {
+    let everything = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"],"io.mcp-stack/notifications":["chat.message_received"]}"#;
+    for (capabilities, meta, honoured) in [
+        (
+            r#"{"tools":{"listChanged":true}}"#,
+            r#""_meta":{$M}"#,
+            r#"{"toolsListChanged":true}"#,
+        ),
+        (
+            r#"{"prompts":{"listChanged":true}}"#,
+            r#""_meta":{$M}"#,
+            r#"{"promptsListChanged":true}"#,
+        ),
+        (
+            r#"{"resources":{"listChanged":true}}"#,
+            r#""_meta":{$M}"#,
+            r#"{"resourcesListChanged":true}"#,
+        ),
+        (
+            r#"{"resources":{"subscribe":true}}"#,
+            r#""_meta":{$M}"#,
+            r#"{"resourceSubscriptions":["a"]}"#,
+        ),
+        // A program's own need both sides.
+        (
+            r#"{"extensions":{"io.mcp-stack/notifications":{}}}"#,
+            r#""_meta":{$M}"#,
+            "{}",
+        ),
+        (
+            r#"{"extensions":{"io.mcp-stack/notifications":{}}}"#,
+            OWN,
+            r#"{"io.mcp-stack/notifications":["chat.message_received"]}"#,
+        ),
+    ] {
+        let mut server = server(capabilities);
+        server.hear(&listen("1", everything, meta)).says(&[&format!(
+            r#"{{"method":"notifications/subscriptions/acknowledged","params":{{"notifications":{honoured},"_meta":{{"io.modelcontextprotocol/subscriptionId":1}}}}}}"#
+        )]);
+    }
+    // REQ-SUB-12: nothing at all to listen to.
+    let mut server = server(r#"{"tools":{},"resources":{}}"#);
+    server
+        .hear(&listen("1", everything, r#""_meta":{$M}"#))
+        .says(&[r#"{"id":1,"error":{"code":-32601,"message":"*"}}"#]);
+}
+
+#[test]
+fn the_filter_is_required() {
+    // REQ-SUB-11
+    let mut server = server(ALL);
+    server
+        .hear(r#"{"id":1,"method":"subscriptions/listen","params":{"_meta":{$M}}}"#)
+        .says(&[r#"{"id":1,"error":{"code":-32602,"message":"*"}}"#]);
+    assert_eq!(publish(&mut server, TOOLS, "{}"), Err(NotSent::NoSession));
+}
+
+#[test]
+fn own_notifications_reach_the_streams_that_name_them() {
+    let mut server = server(ALL);
+    let filter = r#"{"io.mcp-stack/notifications":["chat.message_received"]}"#;
+    server.hear(&listen("1", filter, OWN)).says(&["\"*\""]);
+    publish(&mut server, SAID, r#"{"text":"hi"}"#).unwrap();
+    server.says(&[
+        r#"{"method":"chat.message_received","params":{"text":"hi","_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#,
+    ]);
+    assert_eq!(
+        publish(&mut server, "chat.other", "{}"),
+        Err(NotSent::Unwanted)
+    );
+}
+
+#[test]
+fn a_client_ends_its_stream_by_cancelling_it() {
+    let mut server = server(ALL);
+    server
+        .hear(&listen(
+            "1",
+            r#"{"toolsListChanged":true}"#,
+            r#""_meta":{$M}"#,
+        ))
+        .says(&["\"*\""]);
+    server.hear(r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#);
+    assert_eq!(publish(&mut server, TOOLS, "{}"), Err(NotSent::NoSession));
+    server.tells(&[]).is_idle();
+}
+
+#[test]
+fn a_server_ends_streams_with_a_result_and_a_cancellation() {
+    // X1, REQ-SUB-07, TRAP-10
+    let mut server = server(ALL);
+    server
+        .hear(&listen("1", "{}", r#""_meta":{$M}"#))
+        .says(&["\"*\""]);
+    server.session.end_subscriptions();
+    server.says(&[
+        r#"{"id":1,"result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":1,"$S":{"name":"s","version":"1"}}}}"#,
+        r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#,
+    ]);
+    server.is_idle();
+}
+
+#[test]
+fn streams_are_counted() {
+    let mut server = Side::server(|config| {
+        config.capabilities = decode(ALL);
+        config.limits.streams = 2;
+    });
+    for id in ["1", "2"] {
+        server
+            .hear(&listen(id, "{}", r#""_meta":{$M}"#))
+            .says(&["\"*\""]);
+    }
+    server
+        .hear(&listen("3", "{}", r#""_meta":{$M}"#))
+        .says(&[r#"{"id":3,"error":{"code":-32603,"message":"more than 2 streams"}}"#]);
+    assert_eq!(server.session.counters().refused_requests, 1);
+}
+
+#[test]
+fn a_legacy_client_subscribes_to_single_resources_and_gets_lists_unasked() {
+    // REQ-RES-06, REQ-SUB-13
+    let mut server = Side::legacy_server("2025-06-18", "{}", |config| {
+        config.capabilities = decode(ALL);
+        config.limits.subscriptions = 1;
+    });
+    publish(&mut server, TOOLS, "{}").unwrap();
+    server.says(&[r#"{"method":"notifications/tools/list_changed","params":{}}"#]);
+    let uri = r#"{"uri":"file:///a"}"#;
+    assert_eq!(publish(&mut server, UPDATED, uri), Err(NotSent::Unwanted));
+    let subscribe = |id: u32, what: &str, uri: &str| {
+        format!(r#"{{"id":{id},"method":"resources/{what}","params":{{"uri":"{uri}"}}}}"#)
+    };
+    server
+        .hear(&subscribe(1, "subscribe", "file:///a"))
+        .says(&[r#"{"id":1,"result":{}}"#]);
+    server
+        .hear(&subscribe(2, "subscribe", "file:///b"))
+        .says(&[r#"{"id":2,"error":{"code":-32603,"message":"more than 1 subscriptions"}}"#]);
+    publish(&mut server, UPDATED, uri).unwrap();
+    server.says(&[r#"{"method":"notifications/resources/updated","params":{"uri":"file:///a"}}"#]);
+    server
+        .hear(&subscribe(3, "unsubscribe", "file:///a"))
+        .says(&[r#"{"id":3,"result":{}}"#]);
+    assert_eq!(publish(&mut server, UPDATED, uri), Err(NotSent::Unwanted));
+    server.is_idle();
+}
+
+#[test]
+fn both_eras_on_one_connection_hear_of_it_each_in_its_way() {
+    // Inventory 3.4: the tag decides.
+    let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
+        config.capabilities = decode(ALL)
+    });
+    server
+        .hear(&listen(
+            "5",
+            r#"{"toolsListChanged":true}"#,
+            r#""_meta":{$M}"#,
+        ))
+        .says(&["\"*\""]);
+    publish(&mut server, TOOLS, "{}").unwrap();
+    server.says(&[
+        r#"{"method":"notifications/tools/list_changed","params":{}}"#,
+        r#"{"method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":5}}}"#,
+    ]);
+}
+
+fn listening(client: &mut Side) {
+    let params = r#"{"notifications":{"toolsListChanged":true}}"#;
+    client.call(1, "subscriptions/listen", params);
+    client.forget();
+    client
+        .hear(r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#)
+        .tells(&[r#"listening 1 {"toolsListChanged":true}"#]);
+}
+
+#[test]
+fn a_listen_request_waits_for_its_acknowledgement_and_then_for_ever() {
+    // REQ-TMO-04, TRAP-44
+    let mut client = Side::modern_client(|_| {});
+    listening(&mut client);
+    client.wait(1e6).tells(&[]).is_silent();
+    client
+        .hear(r#"{"method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#)
+        .tells(&[r#"notified notifications/tools/list_changed {"_meta":{"io.modelcontextprotocol/subscriptionId":2}}"#]);
+    let mut unheard = Side::modern_client(|_| {});
+    unheard.call(1, "subscriptions/listen", r#"{"notifications":{}}"#);
+    unheard.forget();
+    unheard
+        .wait(61.0)
+        .tells(&["answer 1: no answer within 60s"]);
+}
+
+#[test]
+fn a_stream_may_end_by_result_or_by_cancellation_in_any_order() {
+    // X1
+    let result = r#"{"id":2,"result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#;
+    let cancelled = r#"{"method":"notifications/cancelled","params":{"requestId":2}}"#;
+    let mut client = Side::modern_client(|_| {});
+    listening(&mut client);
+    client.hear(result);
+    assert_eq!(client.take_events().len(), 1);
+    client.hear(cancelled).tells(&[]);
+    let mut client = Side::modern_client(|_| {});
+    listening(&mut client);
+    client.hear(cancelled).tells(&["answer 1: {}"]);
+    client.hear(result);
+    assert_eq!(client.session.counters().unknown_responses, 1);
+    client.forget();
+    client.is_idle();
+}
+
+#[test]
+fn a_server_cannot_cancel_another_request() {
+    // REQ-CANC-03
+    let mut client = Side::modern_client(|_| {});
+    client.call(1, "tools/call", r#"{"name":"t"}"#);
+    client.forget();
+    client
+        .hear(r#"{"method":"notifications/cancelled","params":{"requestId":2}}"#)
+        .tells(&[]);
+    client
+        .hear(r#"{"id":2,"result":{}}"#)
+        .tells(&["answer 1: {}"]);
+}
