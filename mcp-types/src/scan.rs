@@ -552,7 +552,7 @@ mod tests {
         fn what_is_taken_for_json_and_is_none_does_no_harm(text in "\\{[\\[\\]{}:,\"\\\\u0-9a-e.\\-+ tfn]{0,40}") {
             let mut end = 1;
             for member in known_members(text.as_bytes()) {
-                prop_assert!(end <= member.key.start && member.key.len() >= 1);
+                prop_assert!(end <= member.key.start && !member.key.is_empty());
                 prop_assert!(member.key.end < member.value.start && member.value.start < member.value.end);
                 end = member.value.end;
             }
