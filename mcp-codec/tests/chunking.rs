@@ -83,6 +83,7 @@ fn ping(id: i64) -> Item {
 
 #[test]
 fn cases() {
+    // REQ-STDIO-01, REQ-STDIO-11, REQ-ERR-07
     use EnvelopeFault as F;
     use Item::{Bad, Batch, Is};
     use MalformedKind as K;
@@ -192,6 +193,7 @@ fn cases() {
 
 #[test]
 fn bytes_that_are_not_utf8_cost_one_line() {
+    // REQ-JRPC-02
     let input = b"{\"id\":1,\"method\":\"\xff\"}\n\x00\n{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}\n";
     let items: Vec<_> = by_lines([&input[..]]).iter().map(Item::from).collect();
     assert_eq!(
@@ -217,6 +219,7 @@ fn bodies_are_slices_of_the_input() {
 
 #[test]
 fn line_ends_in_raw_json_never_reach_the_wire() {
+    // REQ-STDIO-01
     let pretty = "{\r\n  \"text\": \"a\\nb\",\n  \"list\": [\n    1\n  ]\n}";
     let raw = RawJson::parse(pretty).unwrap();
     let error = ErrorObject {
@@ -255,6 +258,7 @@ fn value(message: &Message) -> serde_json::Value {
 
 #[tokio::test]
 async fn halves_join_to_a_transport() {
+    // REQ-STDIO-10, REQ-CUST-01, REQ-CUST-02
     let (near, far) = tokio::io::duplex(64);
     let (read, write) = tokio::io::split(near);
     let mut near = mcp_codec::framed_split(read, write);

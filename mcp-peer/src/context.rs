@@ -14,6 +14,7 @@ use mcp_types::{
 use tokio::sync::{Notify, oneshot};
 
 use crate::dispatch::Answer;
+use crate::limits::ProgressPolicy;
 use crate::outbox::Command;
 use crate::peer::Shared;
 
@@ -144,7 +145,7 @@ impl Binding {
         };
         let key = self.key;
         // If the driver is gone, so is everyone who could read it.
-        let _ = self.shared.outbox.push(Command::Answer { key, answer });
+        let _ = self.shared.outbox.push_answer(key, answer);
         drop(phase);
         self.ended.notify_waiters();
     }
@@ -355,7 +356,13 @@ impl RequestContext {
             options.related = Some(binding.key);
             return binding
                 .shared
-                .call(name, params, options, &mut |_| ())
+                .call(
+                    name,
+                    params,
+                    options,
+                    ProgressPolicy::default(),
+                    &mut |_| (),
+                )
                 .await;
         }
         let params = params.finish();

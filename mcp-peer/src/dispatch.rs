@@ -11,6 +11,7 @@ use mcp_session::{InputRequired, Retry};
 use mcp_types::{ErrorObject, MethodName, ObjectBuf, RawJson};
 
 use crate::context::{Binding, RequestContext};
+use crate::trace::Trace;
 
 /// What a request is answered with.
 #[derive(Debug)]
@@ -61,8 +62,11 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// Answers the peer's requests.
 ///
 /// The future is polled once right where the request was read. If it is ready then, it has cost no task; if not, it goes
-/// on in a task of its own, and cannot hold up the connection. It is dropped when the request is cancelled. A panic is
-/// answered with -32603.
+/// on in a task of its own, and cannot hold up the connection; [`Dispatch::Spawn`](crate::Dispatch::Spawn) gives each a
+/// task at once. It is dropped when the request is cancelled. A panic is answered with -32603.
+///
+/// No more requests than [`Limits::incoming_requests`](mcp_session::Limits::incoming_requests) are unanswered at a time;
+/// one more is refused without a handler.
 pub trait Handler: Send + Sync + 'static {
     /// Starts to answer a request.
     fn handle(&self, request: Request) -> HandlerFuture;
@@ -93,21 +97,30 @@ pub(crate) struct Serving {
     future: HandlerFuture,
     binding: Arc<Binding>,
     method: MethodName,
+    trace: Trace,
 }
 
 impl Serving {
     /// Calls the handler; that it may panic is its own matter.
-    pub(crate) fn start(handler: &dyn Handler, request: Request, binding: Arc<Binding>) -> Self {
+    pub(crate) fn start(
+        handler: &dyn Handler,
+        request: Request,
+        binding: Arc<Binding>,
+        trace: Trace,
+    ) -> Self {
         let method = request.method.clone();
+        let entered = trace.enter();
         let future =
             catch_unwind(AssertUnwindSafe(|| handler.handle(request))).unwrap_or_else(|_| {
                 let answer = panicked(&method);
                 Box::pin(std::future::ready(answer))
             });
+        drop(entered);
         Self {
             future,
             binding,
             method,
+            trace,
         }
     }
 }
@@ -123,18 +136,17 @@ impl Future for Serving {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        let entered = this.trace.enter();
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(answer)) => {
-                this.binding.answer(answer);
-                Poll::Ready(())
-            }
-            Err(_) => {
-                this.binding.answer(panicked(&this.method));
-                Poll::Ready(())
-            }
-        }
+        let answer = match polled {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(answer)) => answer,
+            Err(_) => panicked(&this.method),
+        };
+        drop(entered);
+        this.trace.answered(&answer);
+        this.binding.answer(answer);
+        Poll::Ready(())
     }
 }
 

@@ -5,43 +5,28 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::StreamExt;
 use mcp_session::{
-    Cancellation, ClientConfig, Event, IncomingKey, RequestError, ServerConfig, Session,
+    CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event, Incoming,
+    IncomingKey, RequestError, ServerConfig, Session,
 };
-use mcp_types::Outbound;
+use mcp_types::{Inbound, Malformed, Message, ObjectBuf, Outbound, RequestId};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
-use crate::outbox::Command;
+use crate::limits::{Dispatch, KeepAlive, Options};
+use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
+use crate::stall::Stall;
+use crate::trace::{Trace, misbehaviour};
 use crate::transport::Transport;
-
-/// Bounds and times of a connection.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Options {
-    /// Bytes that handles and handlers may queue before they have to wait; a message counts 256 more than its body. Default 1 MiB.
-    pub outbox_bytes: u32,
-    /// How long handlers may go on when the peer has closed its end. Default 5 s.
-    pub drain: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            outbox_bytes: 1024 * 1024,
-            drain: Duration::from_secs(5),
-        }
-    }
-}
 
 /// A connection that is ready to be driven.
 #[derive(Debug)]
@@ -79,8 +64,12 @@ fn connection<T: Transport>(
     handler: Arc<dyn Handler>,
     options: Options,
 ) -> Connection<T> {
-    let shared = Shared::new(options.outbox_bytes);
+    let now = now();
+    let shared = Shared::new(options.clone());
     let peer = Peer::new(&shared);
+    let ping_at = options
+        .keep_alive
+        .and_then(|keep_alive| now.checked_add(keep_alive.interval));
     let driver = Driver {
         transport: Box::pin(transport),
         session,
@@ -89,23 +78,24 @@ fn connection<T: Transport>(
         options,
         commands: VecDeque::new(),
         done: 0,
+        ahead: 0,
+        answers_ahead: 0,
         calls: HashMap::new(),
         running: HashMap::new(),
         reading: Reading::Open,
         closing: false,
+        ending: false,
+        not_opened: None,
         drain_by: None,
+        stall: Stall::default(),
+        ping_at,
+        heard: false,
+        unresponsive: false,
+        counted: Counters::default(),
         timer: None,
-        now: now(),
+        now,
     };
     Connection { peer, driver }
-}
-
-/// How a connection broke.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectionError<E: std::error::Error> {
-    /// The transport failed.
-    #[error("the transport failed: {0}")]
-    Transport(#[source] E),
 }
 
 /// The one task of a connection: it owns session and transport, and whoever polls it runs the connection.
@@ -114,7 +104,13 @@ pub enum ConnectionError<E: std::error::Error> {
 /// coming in cannot hold up what goes out. Everything that is ready is fed to the transport, which is then flushed once.
 ///
 /// It completes when the connection has ended: the peer closed its end and every request was answered (or
-/// [`Options::drain`] was over), or the program closed it and everything queued was sent, or the transport failed.
+/// [`Options::drain`] was over), or the program closed it and everything queued was sent, or it broke, which
+/// [`ConnectionError`] tells.
+///
+/// What a peer can make it keep is bounded: half a message by the transport's limit on messages, requests by
+/// [`Limits::incoming_requests`](mcp_session::Limits::incoming_requests), notifications and progress by the queues that the
+/// program asked for, answers that the peer does not read by [`Options::answer_bytes`], which is when nothing more is read.
+/// A peer that stalls in the middle of a message may do so for ever, unless [`Options::keep_alive`] says otherwise.
 #[must_use = "nothing happens on a connection unless its driver is polled"]
 pub struct Driver<T> {
     transport: Pin<Box<T>>,
@@ -126,13 +122,29 @@ pub struct Driver<T> {
     commands: VecDeque<(Command, u32)>,
     /// What the commands did cost that are done and not given back for yet.
     done: u32,
-    calls: HashMap<mcp_session::CallKey, Arc<PendingCall>>,
+    /// Bytes of commands that were done since the transport had taken everything, at most.
+    ahead: u32,
+    /// Bytes of long answers among them.
+    answers_ahead: usize,
+    calls: HashMap<CallKey, Arc<PendingCall>>,
     running: HashMap<IncomingKey, Running>,
     reading: Reading,
     /// The program wants no more of it.
     closing: bool,
+    /// The transport is being closed: it takes nothing any more.
+    ending: bool,
+    not_opened: Option<ConnectError>,
     /// When handlers that outlive the peer's end are dropped.
     drain_by: Option<Instant>,
+    stall: Stall,
+    /// When to see whether the peer has been silent.
+    ping_at: Option<Instant>,
+    /// Something came in since then.
+    heard: bool,
+    /// A ping has not been answered.
+    unresponsive: bool,
+    /// The session's counters as the handles know them.
+    counted: Counters,
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
     /// The time, read once for many turns: asking for it costs more than some of what a turn does.
     now: Instant,
@@ -157,11 +169,33 @@ const REPLY_AHEAD: usize = 4096;
 /// Turns before other tasks get theirs.
 const TURNS: usize = 256;
 
-/// Why calls fail when the peer has closed its end.
-const CLOSED_BY_PEER: &str = "the peer closed the connection";
+/// The driver's own call; no handle gets that far in counting.
+const PING: CallKey = CallKey(u64::MAX);
+
+/// Bytes of a peer's own words that a refusal may repeat, if they are many: they count as an answer does.
+fn echo(inbound: &Inbound) -> usize {
+    let long = |bytes: usize| if bytes < LONG_ANSWER { 0 } else { bytes };
+    let id = |id: &RequestId| match id {
+        RequestId::Number(_) => 0,
+        RequestId::String(id) => id.len(),
+    };
+    let message = |message: &Message| match message {
+        Message::Request(request) => id(&request.id) + request.method.len(),
+        Message::Notification(_) | Message::Response(_) => 0,
+    };
+    let malformed = |malformed: &Malformed| malformed.id.as_ref().map_or(0, id);
+    match inbound {
+        Inbound::Message(m) => long(message(m)),
+        Inbound::Malformed(m) => long(malformed(m)),
+        Inbound::Batch(members) => members
+            .iter()
+            .map(|member| long(member.as_ref().map_or_else(malformed, message)))
+            .sum(),
+    }
+}
 
 /// Now, by the runtime's clock, which tests can stop.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
@@ -185,7 +219,22 @@ impl<T: Transport> Driver<T> {
                 }
             }
         }
+        if let Turn::Progressed = turn {
+            self.stall.got_on(self.now);
+        }
+        if self.session.transmit_len() == 0 {
+            self.ahead = 0;
+            self.shared
+                .outbox
+                .answers_sent(std::mem::take(&mut self.answers_ahead));
+        }
         Ok(turn)
+    }
+
+    /// Whether the transport keeps up with what the program wants, so that more of it can be done.
+    fn keeps_up(&self) -> bool {
+        let waiting = self.session.transmit_len();
+        waiting == 0 || (waiting < SEND_AHEAD && self.ahead < self.options.outbox_bytes)
     }
 
     fn start_send(&mut self, outbound: Outbound) -> Result<(), T::TransportError> {
@@ -199,10 +248,11 @@ impl<T: Transport> Driver<T> {
         if self.commands.is_empty() {
             self.shared.outbox.take(&mut self.commands);
         }
-        while self.session.transmit_len() < SEND_AHEAD
+        while self.keeps_up()
             && let Some((command, cost)) = self.commands.pop_front()
         {
             self.done += cost;
+            self.ahead = self.ahead.saturating_add(cost);
             self.execute(command);
             self.events(cx);
             turn = Turn::Progressed;
@@ -218,7 +268,9 @@ impl<T: Transport> Driver<T> {
         match command {
             // A handler may still be at work; that is no reason to send anything, nor is it the caller's mistake.
             Command::Call { pending, .. } if self.reading == Reading::Ended => {
-                pending.finish(Err(RequestError::ConnectionLost(CLOSED_BY_PEER.to_owned())));
+                pending.finish(Err(RequestError::ConnectionLost(
+                    Closed::ByPeer.to_string(),
+                )));
             }
             Command::Call {
                 pending,
@@ -278,6 +330,11 @@ impl<T: Transport> Driver<T> {
 
     /// A request that was cancelled meanwhile takes no answer; that is as it should be.
     fn answer(&mut self, key: IncomingKey, answer: Answer) {
+        let weight = answer_weight(&answer);
+        self.answers_ahead += weight;
+        self.ahead = self
+            .ahead
+            .saturating_add(u32::try_from(weight).unwrap_or(u32::MAX));
         let refused = match answer {
             Answer::Result(result) => self.session.respond(self.now, key, Ok(result)),
             Answer::Error(error) => self.session.respond(self.now, key, Err(error)),
@@ -305,23 +362,7 @@ impl<T: Transport> Driver<T> {
 
     fn event(&mut self, event: Event, cx: &mut Context<'_>) {
         match event {
-            Event::Request(incoming) => {
-                let binding = Binding::new(&self.shared, &incoming);
-                let key = incoming.key;
-                let context = RequestContext::new(incoming.method.clone(), Arc::clone(&binding));
-                let request = Request {
-                    method: incoming.method,
-                    params: incoming.params,
-                    retry: incoming.retry,
-                    context,
-                };
-                let mut serving = Serving::start(&*self.handler, request, Arc::clone(&binding));
-                // Most handlers answer at once: they need no task.
-                if Pin::new(&mut serving).poll(cx).is_pending() {
-                    let task = tokio::spawn(serving).abort_handle();
-                    self.running.insert(key, Running { binding, task });
-                }
-            }
+            Event::Request(incoming) => self.serve(incoming, cx),
             Event::Cancelled(key, why) => {
                 if let Some(running) = self.running.remove(&key) {
                     running.binding.end();
@@ -331,49 +372,109 @@ impl<T: Transport> Driver<T> {
                     reason: Some(reason),
                 } = why
                 {
-                    tracing::debug!(reason, "request cancelled by the peer");
+                    tracing::trace!(reason, "request cancelled by the peer");
                 }
             }
             Event::Response { call, outcome } => {
                 if let Some(pending) = self.calls.remove(&call) {
                     pending.finish(outcome);
+                } else if call == PING {
+                    // An error is an answer, too. And whoever does not read cannot hear one.
+                    let silent = matches!(outcome, Err(RequestError::TimedOut(_))) && !self.heard;
+                    self.unresponsive |= silent && self.reads();
                 }
             }
             Event::Progress { call, progress } => {
                 if let Some(pending) = self.calls.get(&call) {
-                    self.shared
-                        .subscribers()
-                        .progress(&progress, &self.shared.paused);
-                    pending.progress(progress);
+                    self.shared.subscribers().progress(&progress, &self.shared);
+                    pending.progress(progress, &self.shared);
                 }
             }
             Event::Notification(notification) => {
                 self.shared
                     .subscribers()
-                    .deliver(&notification, &self.shared.paused);
+                    .deliver(&notification, &self.shared);
             }
             Event::LogLevel(level) => self.shared.set_legacy_log_level(level),
             Event::Opened(established) => {
                 drop(self.shared.opened.send_replace(Some(Ok(established))))
             }
             Event::Failed(error) => {
+                self.not_opened = Some(error.clone());
                 self.shared.opened.send_replace(Some(Err(error)));
                 self.closing = true;
             }
-            Event::Malformed(malformed) => tracing::warn!(%malformed, "input that is no message"),
-            Event::Misbehaved(what) => tracing::debug!(%what, "the peer misbehaved"),
-            Event::PeerError(error) => tracing::warn!(%error, "the peer could not read something"),
-            other => tracing::debug!(?other, "event"),
+            // What a message says is for trace level only, and so is whatever quotes it.
+            Event::Malformed(malformed) => {
+                let Malformed { kind, offset, .. } = malformed;
+                // Whoever sends one may send a million.
+                if self.counted.malformed == 0 {
+                    tracing::warn!(%kind, offset, "input that is no message; what follows of it is told at debug level");
+                } else {
+                    tracing::debug!(%kind, offset, "input that is no message");
+                }
+                tracing::trace!(excerpt = malformed.excerpt, "what it looks like");
+            }
+            Event::Misbehaved(what) => {
+                tracing::debug!(what = misbehaviour(&what), "the peer misbehaved");
+                tracing::trace!(%what, "how");
+            }
+            Event::PeerError(error) => {
+                tracing::debug!(code = error.code.0, "the peer could not read something");
+                tracing::trace!(message = error.message, "what it says");
+            }
+            other => tracing::trace!(?other, "event"),
         }
+    }
+
+    /// Starts a handler.
+    fn serve(&mut self, incoming: Incoming, cx: &mut Context<'_>) {
+        let binding = Binding::new(&self.shared, &incoming);
+        let trace = Trace::serving(&incoming);
+        let key = incoming.key;
+        let context = RequestContext::new(incoming.method.clone(), Arc::clone(&binding));
+        let request = Request {
+            method: incoming.method,
+            params: incoming.params,
+            retry: incoming.retry,
+            context,
+        };
+        let task = match self.options.dispatch {
+            Dispatch::InPlace => {
+                let handler = &*self.handler;
+                let mut serving = Serving::start(handler, request, Arc::clone(&binding), trace);
+                // Most handlers answer at once: they need no task.
+                if Pin::new(&mut serving).poll(cx).is_ready() {
+                    return;
+                }
+                tokio::spawn(serving)
+            }
+            Dispatch::Spawn => {
+                let handler = Arc::clone(&self.handler);
+                let binding = Arc::clone(&binding);
+                // Even making the future is the handler's work. Its answer may be queued before the next line here runs,
+                // but is not looked at before that.
+                tokio::spawn(async move {
+                    Serving::start(&*handler, request, binding, trace).await;
+                })
+            }
+        };
+        let task = task.abort_handle();
+        self.running.insert(key, Running { binding, task });
+    }
+
+    /// Whether anything that comes would be read now.
+    fn reads(&self) -> bool {
+        self.reading == Reading::Open
+            && !self.closing
+            && self.session.transmit_len() < REPLY_AHEAD
+            && self.shared.outbox.unsent_answers() < self.options.answer_bytes
+            && !self.shared.is_reading_paused()
     }
 
     /// Reads one message.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<Turn, T::TransportError> {
-        if self.reading == Reading::Ended
-            || self.closing
-            || self.session.transmit_len() >= REPLY_AHEAD
-            || self.shared.paused.load(Ordering::Relaxed) > 0
-        {
+        if !self.reads() {
             return Ok(Turn::Idle);
         }
         match self.transport.poll_next_unpin(cx) {
@@ -381,14 +482,31 @@ impl<T: Transport> Driver<T> {
             Poll::Ready(Some(inbound)) => {
                 let inbound = inbound?;
                 tracing::trace!(?inbound, "in");
+                self.heard = true;
+                let echo = echo(&inbound);
+                let waiting = self.session.transmit_len();
                 self.session.handle_inbound(self.now, inbound);
+                if echo > 0 && self.session.transmit_len() > waiting {
+                    self.shared.outbox.answers_wait(echo);
+                    self.answers_ahead += echo;
+                }
+                // Before anybody hears of what came, so that whoever has an answer finds counted what came before it.
+                let counters = self.session.counters();
+                let changed = counters != self.counted;
+                if changed {
+                    self.shared.tally.publish(&counters);
+                }
                 self.events(cx);
+                if changed {
+                    self.counted = counters;
+                }
                 Ok(Turn::Progressed)
             }
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
                 self.drain_by = Some(self.now + self.options.drain);
-                self.session.handle_disconnected(CLOSED_BY_PEER);
+                self.session
+                    .handle_disconnected(&Closed::ByPeer.to_string());
                 self.events(cx);
                 Ok(Turn::Progressed)
             }
@@ -396,14 +514,20 @@ impl<T: Transport> Driver<T> {
     }
 
     /// Does what is due; asks to be woken when the next thing is.
-    fn time(&mut self, cx: &mut Context<'_>) -> Turn {
-        let due = [self.session.poll_timeout(), self.drain_by]
-            .into_iter()
-            .flatten()
-            .min();
-        let Some(due) = due else {
+    ///
+    /// # Errors
+    /// A time that the peer had is over.
+    fn time(&mut self, cx: &mut Context<'_>) -> Result<Turn, ConnectionError<T::TransportError>> {
+        let write_timeout = self.options.write_timeout;
+        let due = [
+            self.session.poll_timeout(),
+            self.drain_by,
+            self.stall.deadline(write_timeout),
+            self.ping_at,
+        ];
+        let Some(due) = due.into_iter().flatten().min() else {
             self.timer = None;
-            return Turn::Idle;
+            return Ok(Turn::Idle);
         };
         // A timer that is early is left as it is: setting it anew for each call would cost more than waking once in vain.
         if self.timer.as_ref().is_none_or(|(set, _)| *set > due) {
@@ -411,10 +535,10 @@ impl<T: Transport> Driver<T> {
             self.timer = Some((due, Box::pin(sleep)));
         }
         let Some((_, sleep)) = &mut self.timer else {
-            return Turn::Idle;
+            return Ok(Turn::Idle);
         };
         if sleep.as_mut().poll(cx).is_pending() {
-            return Turn::Idle;
+            return Ok(Turn::Idle);
         }
         self.timer = None;
         self.now = now();
@@ -428,7 +552,58 @@ impl<T: Transport> Driver<T> {
                 running.task.abort();
             }
         }
-        Turn::Progressed
+        if self
+            .stall
+            .deadline(write_timeout)
+            .is_some_and(|at| at <= now)
+        {
+            return Err(ConnectionError::Stalled(write_timeout));
+        }
+        if let Some(keep_alive) = self.options.keep_alive {
+            if self.unresponsive {
+                return Err(ConnectionError::Unresponsive(keep_alive.timeout));
+            }
+            if self.ping_at.is_some_and(|at| at <= now) {
+                self.ping_at = now.checked_add(keep_alive.interval);
+                self.ping(keep_alive);
+            }
+        }
+        Ok(Turn::Progressed)
+    }
+
+    /// Asks the peer if it is there, unless it has just shown that it is.
+    fn ping(&mut self, keep_alive: KeepAlive) {
+        if std::mem::take(&mut self.heard) || !self.reads() {
+            return;
+        }
+        let mut options = CallOptions::default();
+        options.timeout = Some(keep_alive.timeout);
+        options.total = Some(keep_alive.timeout);
+        // Refused while the session is not open, in the modern era, which has no ping, and while the last one is under way.
+        let _ = self
+            .session
+            .call(self.now, PING, "ping".into(), ObjectBuf::new(), options);
+    }
+
+    /// Flushes what was fed; true if nothing is left to be written.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, T::TransportError> {
+        let flushed = self.transport.as_mut().poll_flush(cx)?.is_ready();
+        if flushed && self.session.transmit_len() == 0 {
+            self.stall.clear();
+            return Ok(true);
+        }
+        let waker = self.stall.watch(self.now, cx);
+        let write_cx = &mut Context::from_waker(&waker);
+        let ready = if self.session.transmit_len() > 0 {
+            self.transport.as_mut().poll_ready(write_cx)?.is_ready()
+        } else {
+            self.transport.as_mut().poll_flush(write_cx)?.is_ready()
+        };
+        if ready {
+            // It became so since it was asked last: one more turn.
+            cx.waker().wake_by_ref();
+        }
+        Ok(false)
     }
 
     /// Whether there is nothing left to be done.
@@ -439,57 +614,75 @@ impl<T: Transport> Driver<T> {
             && self.session.transmit_len() == 0
     }
 
-    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), T::TransportError>> {
+    fn poll_turns(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
+        if self.ending {
+            return self.poll_close(cx);
+        }
         for turn in 0..TURNS {
             if turn % 64 == 0 {
                 self.now = now();
             }
             let turns = [
-                self.send(cx)?,
+                self.send(cx).map_err(ConnectionError::Transport)?,
                 self.command(cx),
                 self.events(cx),
-                self.read(cx)?,
+                self.read(cx).map_err(ConnectionError::Transport)?,
             ];
             if turns.iter().any(|turn| matches!(turn, Turn::Progressed)) {
                 continue;
             }
-            if let Turn::Progressed = self.time(cx) {
+            // Before the time is looked at, for a transport that takes nothing starts a time of its own.
+            let flushed = self.flush(cx).map_err(ConnectionError::Transport)?;
+            if let Turn::Progressed = self.time(cx)? {
                 continue;
             }
-            let flushed = self.transport.as_mut().poll_flush(cx)?.is_ready();
             // With commands that wait for the transport, new ones need not wake anyone.
             if self.commands.is_empty() {
                 if !self.shared.outbox.sleep(cx) {
                     continue;
                 }
                 if flushed && self.is_finished() {
-                    return self.transport.as_mut().poll_close(cx);
+                    self.ending = true;
+                    return self.poll_close(cx);
                 }
             } else if !self.shared.outbox.sleep_regardless(cx) {
                 continue;
             }
             return Poll::Pending;
         }
-        // Others want to run too.
-        let _ = self.transport.as_mut().poll_flush(cx)?;
+        // Others want to run too. A peer that never lets the driver rest does not stop the clock by that.
+        self.flush(cx).map_err(ConnectionError::Transport)?;
+        self.time(cx)?;
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn poll_close(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
+        let closed = self.transport.as_mut().poll_close(cx);
+        closed.map_err(ConnectionError::Transport)
     }
 }
 
 impl<T> Driver<T> {
     /// Ends whatever still waits, so that nobody waits for ever.
-    fn shut_down(&mut self, reason: &str) {
+    fn shut_down(&mut self, why: Closed) {
+        let reason = why.to_string();
         self.shared.closed.send_if_modified(|closed| {
             let first = closed.is_none();
-            closed.get_or_insert_with(|| reason.to_owned());
+            closed.get_or_insert(why);
             first
         });
         for (_, running) in self.running.drain() {
             running.binding.end();
             running.task.abort();
         }
-        self.session.handle_disconnected(reason);
+        self.session.handle_disconnected(&reason);
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Response { call, outcome } => {
@@ -504,7 +697,7 @@ impl<T> Driver<T> {
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
             if let Command::Call { pending, .. } = command {
-                pending.finish(Err(RequestError::ConnectionLost(reason.to_owned())));
+                pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
             }
         }
         self.shared.subscribers().end();
@@ -519,16 +712,17 @@ impl<T: Transport> Future for Driver<T> {
         match this.poll_turns(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) => {
-                this.shut_down(if this.closing {
-                    "closed"
-                } else {
-                    CLOSED_BY_PEER
-                });
+                let why = match this.not_opened.take() {
+                    Some(error) => Closed::NotOpened(error),
+                    None if this.reading == Reading::Ended => Closed::ByPeer,
+                    None => Closed::ByUs,
+                };
+                this.shut_down(why);
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
-                this.shut_down(&error.to_string());
-                Poll::Ready(Err(ConnectionError::Transport(error)))
+                this.shut_down(Closed::from(&error));
+                Poll::Ready(Err(error))
             }
         }
     }
@@ -537,7 +731,7 @@ impl<T: Transport> Future for Driver<T> {
 /// A driver that is dropped leaves nobody waiting, and no task behind.
 impl<T> Drop for Driver<T> {
     fn drop(&mut self) {
-        self.shut_down("the driver was dropped");
+        self.shut_down(Closed::DriverDropped);
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
 use mcp_types::{MethodName, Notification, NotificationMessage, Progress, ProgressParams, RawJson};
 
+use crate::counters::add;
 use crate::peer::Shared;
 
 /// What happens to a queue of notifications that is full.
@@ -21,7 +21,9 @@ pub enum Overflow {
     #[default]
     DropOldest,
     /// Nothing is dropped: while the queue is full, nothing more is read from the connection, though timers and
-    /// writing go on. A program that awaits a call without reading this queue stalls itself until the call times out.
+    /// writing go on. A program that awaits a call without reading this queue stalls itself until the call times out,
+    /// and one that does not read it for long may lose the connection to the other side's
+    /// [`write_timeout`](crate::Options::write_timeout).
     Lossless,
 }
 
@@ -37,17 +39,14 @@ pub enum Missed {
     Undecodable(String),
 }
 
-/// Messages a queue holds at most.
-const QUEUE_LENGTH: usize = 16_384;
-/// Bytes of parameters that a queue holds at most.
-const QUEUE_BYTES: usize = 16 * 1024 * 1024;
-/// Longer parameters are kept as slices of the buffer they came in; shorter ones are copied out, so that they do not hold it.
-const COPY_BELOW: usize = 4096;
-
 /// A queue of one receiver.
 pub(crate) struct Inbox {
     state: Mutex<State>,
     overflow: Overflow,
+    /// Notifications it holds at most.
+    messages: usize,
+    /// Bytes of parameters it holds at most.
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -66,30 +65,32 @@ struct State {
 
 impl Inbox {
     /// False if nobody will read it.
-    fn push(&self, params: Option<&RawJson>, paused: &AtomicUsize) -> bool {
-        let params = match params {
-            None => RawJson::EMPTY_OBJECT,
-            Some(params) if params.len() < COPY_BELOW => params.compact(),
-            Some(params) => params.clone(),
-        };
+    fn push(&self, params: Option<&RawJson>, shared: &Shared) -> bool {
+        // Copied, however long: a slice would hold all of the buffer it came in, which the queue's bound knows nothing of.
+        let params = params.map_or(RawJson::EMPTY_OBJECT, RawJson::compact);
         let mut state = self.lock();
         if state.abandoned {
             return false;
         }
         state.bytes += params.len();
         state.queue.push_back(params);
-        let full = |state: &State| state.queue.len() > QUEUE_LENGTH || state.bytes > QUEUE_BYTES;
+        let full = |state: &State| state.queue.len() > self.messages || state.bytes > self.bytes;
         match self.overflow {
             Overflow::DropOldest => {
+                let mut dropped = 0;
                 while full(&state) && state.queue.len() > 1 {
                     state.pop();
-                    state.lagged += 1;
+                    dropped += 1;
+                }
+                if dropped > 0 {
+                    state.lagged += dropped;
+                    add(&shared.tally.dropped_notifications, dropped);
                 }
             }
             Overflow::Lossless => {
                 if full(&state) && !state.pauses {
                     state.pauses = true;
-                    paused.fetch_add(1, Ordering::Relaxed);
+                    shared.pause_reading();
                 }
             }
         }
@@ -164,8 +165,9 @@ impl<N: Notification> Receiver<N> {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        let resumes =
-            state.pauses && state.queue.len() <= QUEUE_LENGTH / 2 && state.bytes <= QUEUE_BYTES / 2;
+        let inbox = &self.inbox;
+        let half_empty = state.queue.len() <= inbox.messages / 2 && state.bytes <= inbox.bytes / 2;
+        let resumes = state.pauses && half_empty;
         if resumes {
             state.pauses = false;
         }
@@ -248,6 +250,8 @@ impl Subscribers {
         let inbox = Arc::new(Inbox {
             state: Mutex::default(),
             overflow,
+            messages: shared.options.queue_messages,
+            bytes: shared.options.queue_bytes,
         });
         if self.ended {
             inbox.end();
@@ -263,13 +267,26 @@ impl Subscribers {
 
     pub(crate) fn callback<N: Notification>(
         &mut self,
+        shared: &Arc<Shared>,
         mut callback: impl FnMut(N::Params) + Send + 'static,
     ) {
+        // Its owner owns the callback, too.
+        let shared = Arc::downgrade(shared);
         let sink = Sink::Callback(Box::new(move |params: &Option<RawJson>| {
             let params = params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
             match decode::<N>(&params) {
                 Ok(params) => callback(params),
-                Err(e) => tracing::warn!(method = N::METHOD, error = %e, "notification dropped"),
+                Err(error) => {
+                    if let Some(shared) = shared.upgrade() {
+                        add(&shared.tally.undecodable_notifications, 1);
+                    }
+                    tracing::debug!(
+                        method = N::METHOD,
+                        "notification of the wrong shape dropped"
+                    );
+                    // The error may quote what was sent.
+                    tracing::trace!(%error, "why");
+                }
             }
         }));
         self.add(N::METHOD, sink);
@@ -288,7 +305,7 @@ impl Subscribers {
     }
 
     /// Hands a notification to everyone who asked for its type; nothing is kept for a type nobody asked for.
-    pub(crate) fn deliver(&mut self, notification: &NotificationMessage, paused: &AtomicUsize) {
+    pub(crate) fn deliver(&mut self, notification: &NotificationMessage, shared: &Shared) {
         let Some(sinks) = self.by_method.get_mut(&*notification.method) else {
             if let Some(other) = &mut self.other {
                 guarded(&notification.method, || other(notification));
@@ -296,7 +313,7 @@ impl Subscribers {
             return;
         };
         sinks.retain_mut(|sink| match sink {
-            Sink::Queue(inbox) => inbox.push(notification.params.as_ref(), paused),
+            Sink::Queue(inbox) => inbox.push(notification.params.as_ref(), shared),
             Sink::Callback(callback) => {
                 guarded(&notification.method, || callback(&notification.params));
                 true
@@ -305,7 +322,7 @@ impl Subscribers {
     }
 
     /// Hands over the progress of a call of ours, in its place among the notifications.
-    pub(crate) fn progress(&mut self, progress: &ProgressParams, paused: &AtomicUsize) {
+    pub(crate) fn progress(&mut self, progress: &ProgressParams, shared: &Shared) {
         if !self.progress {
             return;
         }
@@ -317,7 +334,7 @@ impl Subscribers {
                 method: Progress::METHOD.into(),
                 params: Some(params),
             },
-            paused,
+            shared,
         );
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use mcp_session::{CallKey, CallOptions, IncomingKey, NotSent};
 use mcp_types::{ClientCapabilities, LogLevel, MethodName, ObjectBuf, RawJson};
-use std::sync::Arc;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::dispatch::Answer;
@@ -57,6 +57,8 @@ pub(crate) struct Outbox {
     /// One permit a byte.
     room: Semaphore,
     capacity: u32,
+    /// Bytes of long answers that are not sent yet, wherever they wait.
+    answers: AtomicUsize,
 }
 
 struct Queue {
@@ -70,6 +72,8 @@ struct Queue {
 
 /// What a command without a body costs, so that their number is bounded too.
 const BASE_COST: usize = 256;
+/// Answers that are shorter are not counted by bytes: how many wait is bounded by their number, and that is enough for them.
+pub(crate) const LONG_ANSWER: usize = 4096;
 
 /// Room in the queue, taken but not used yet.
 pub(crate) struct Room<'a> {
@@ -93,6 +97,7 @@ impl Outbox {
             }),
             room: Semaphore::new(capacity as usize),
             capacity,
+            answers: AtomicUsize::new(0),
         }
     }
 
@@ -113,6 +118,32 @@ impl Outbox {
     /// Puts a command into the queue without waiting.
     pub(crate) fn push(&self, command: Command) -> Result<(), Gone> {
         self.push_with_cost(command, 0)
+    }
+
+    /// Puts an answer into the queue; what it weighs is [given back](Self::answers_sent) when it is sent.
+    pub(crate) fn push_answer(&self, key: IncomingKey, answer: Answer) -> Result<(), Gone> {
+        let weight = answer_weight(&answer);
+        self.answers_wait(weight);
+        self.push(Command::Answer { key, answer })
+    }
+
+    /// So many bytes of long answers are to be sent.
+    pub(crate) fn answers_wait(&self, weight: usize) {
+        if weight > 0 {
+            self.answers.fetch_add(weight, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of long answers that are not sent yet.
+    pub(crate) fn unsent_answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// For the driver: so many bytes of long answers are sent.
+    pub(crate) fn answers_sent(&self, weight: usize) {
+        if weight > 0 {
+            self.answers.fetch_sub(weight, Ordering::Relaxed);
+        }
     }
 
     fn push_with_cost(&self, command: Command, cost: u32) -> Result<(), Gone> {
@@ -194,6 +225,17 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What an answer counts by bytes.
+pub(crate) fn answer_weight(answer: &Answer) -> usize {
+    let bytes = match answer {
+        Answer::Result(result) => result.text_len(),
+        Answer::Error(error) => error.message.len() + error.data.as_ref().map_or(0, RawJson::len),
+        // Its questions are bounded in number, and the handler that asks them is parked.
+        Answer::InputRequired(_) => 0,
+    };
+    if bytes < LONG_ANSWER { 0 } else { bytes }
 }
 
 impl Room<'_> {

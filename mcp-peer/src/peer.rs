@@ -8,28 +8,34 @@ use mcp_session::{
     CallKey, CallOptions, ConnectError, Established, NotSent, PeerMisbehaved, RequestError,
 };
 use mcp_types::{
-    ClientCapabilities, LogLevel, MethodName, Notification, NotificationMessage, ObjectBuf,
+    ClientCapabilities, Era, LogLevel, MethodName, Notification, NotificationMessage, ObjectBuf,
     RawJson, Request,
 };
 use tokio::sync::{oneshot, watch};
 
+use crate::closed::Closed;
 use crate::context::Delivery;
+use crate::counters::{Counters, Tally};
 use crate::inbox::{Overflow, Receiver, Subscribers, decode_body};
+use crate::limits::{Options, ProgressPolicy};
 use crate::outbox::{Command, Outbox};
 use crate::pending::{PendingCall, ProgressUpdate};
+use crate::trace::Trace;
 
 /// What the handles of a connection share with its driver.
 pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) tally: Tally,
     pub(crate) outbox: Outbox,
     pub(crate) subscribers: Mutex<Subscribers>,
     /// Lossless queues that are full: while there is one, nothing is read.
-    pub(crate) paused: AtomicUsize,
+    paused: AtomicUsize,
     next_call: AtomicU64,
     /// An index into [`LEVELS`]: a legacy session's log level.
     log_level: AtomicU8,
     pub(crate) opened: watch::Sender<Option<Result<Arc<Established>, ConnectError>>>,
     /// Why there is no connection any more.
-    pub(crate) closed: watch::Sender<Option<String>>,
+    pub(crate) closed: watch::Sender<Option<Closed>>,
 }
 
 const LEVELS: [LogLevel; 8] = [
@@ -44,9 +50,11 @@ const LEVELS: [LogLevel; 8] = [
 ];
 
 impl Shared {
-    pub(crate) fn new(outbox_bytes: u32) -> Arc<Self> {
+    pub(crate) fn new(options: Options) -> Arc<Self> {
         Arc::new(Self {
-            outbox: Outbox::new(outbox_bytes),
+            tally: Tally::default(),
+            outbox: Outbox::new(options.outbox_bytes),
+            options,
             subscribers: Mutex::default(),
             paused: AtomicUsize::new(0),
             next_call: AtomicU64::new(0),
@@ -77,16 +85,30 @@ impl Shared {
         self.log_level.store(index as u8, Ordering::Relaxed);
     }
 
+    /// For a lossless queue that is full; whoever pauses must resume.
+    pub(crate) fn pause_reading(&self) {
+        self.paused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_reading_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn resume_reading(&self) {
         self.paused.fetch_sub(1, Ordering::Relaxed);
         self.outbox.wake();
     }
 
     fn lost(&self) -> RequestError {
-        let reason = self.closed.borrow().clone();
-        RequestError::ConnectionLost(
-            reason.unwrap_or_else(|| "the connection is closed".to_owned()),
-        )
+        let why = self.closed.borrow().clone();
+        RequestError::ConnectionLost(why.unwrap_or(Closed::DriverDropped).to_string())
+    }
+
+    /// The era of the requests that this side makes: a server makes none of its own to a modern client.
+    fn era(&self) -> Era {
+        let opened = self.opened.borrow();
+        let established = opened.as_ref().and_then(|outcome| outcome.as_ref().ok());
+        established.map_or(Era::Legacy, |established| established.version.era())
     }
 
     /// Sends a request and waits for its answer; every progress update before it is handed over first.
@@ -95,6 +117,7 @@ impl Shared {
         method: MethodName,
         params: ObjectBuf,
         options: CallOptions,
+        policy: ProgressPolicy,
         on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
     ) -> Result<RawJson, RequestError> {
         let room = self
@@ -103,7 +126,8 @@ impl Shared {
             .await
             .map_err(|_| self.lost())?;
         let key = CallKey(self.next_call.fetch_add(1, Ordering::Relaxed));
-        let pending = Arc::new(PendingCall::new(key));
+        let mut trace = Trace::call(key, &method, || self.era());
+        let pending = Arc::new(PendingCall::new(key, policy));
         let command = Command::Call {
             pending: Arc::clone(&pending),
             method,
@@ -112,11 +136,16 @@ impl Shared {
         };
         room.push(command).map_err(|_| self.lost())?;
         let mut guard = CancelOnDrop {
-            outbox: &self.outbox,
-            key: Some(key),
+            shared: self,
+            pending: Some(&pending),
         };
-        let outcome = std::future::poll_fn(|cx| pending.poll(cx, on_progress)).await;
-        guard.key = None;
+        let outcome = std::future::poll_fn(|cx| {
+            let _entered = trace.enter();
+            pending.poll(cx, self, on_progress)
+        })
+        .await;
+        guard.pending = None;
+        trace.called(&outcome);
         outcome
     }
 }
@@ -125,14 +154,15 @@ impl Shared {
 ///
 /// The cancellation may cross the answer: then the engine does not know the key any more, and nothing is sent.
 struct CancelOnDrop<'a> {
-    outbox: &'a Outbox,
-    key: Option<CallKey>,
+    shared: &'a Shared,
+    pending: Option<&'a PendingCall>,
 }
 
 impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            let _ = self.outbox.push(Command::Cancel(key));
+        if let Some(pending) = self.pending {
+            pending.abandon(self.shared);
+            let _ = self.shared.outbox.push(Command::Cancel(pending.key));
         }
     }
 }
@@ -141,6 +171,7 @@ impl Drop for CancelOnDrop<'_> {
 #[derive(Clone)]
 pub struct Peer {
     pub(crate) shared: Arc<Shared>,
+    progress: ProgressPolicy,
     _life: Arc<Life>,
 }
 
@@ -157,6 +188,7 @@ impl Peer {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: Arc::clone(shared),
+            progress: ProgressPolicy::default(),
             _life: Arc::new(Life(Arc::clone(shared))),
         }
     }
@@ -222,8 +254,28 @@ impl Peer {
         mut on_progress: impl FnMut(ProgressUpdate) + Send,
     ) -> Result<RawJson, RequestError> {
         self.shared
-            .call(method, params, options, &mut on_progress)
+            .call(method, params, options, self.progress, &mut on_progress)
             .await
+    }
+
+    /// The same handle, with a policy for the progress of the calls made through it; it costs no more than a clone.
+    ///
+    /// ```no_run
+    /// # async fn run(peer: mcp_peer::Peer) -> Result<(), mcp_peer::session::RequestError> {
+    /// use mcp_peer::ProgressPolicy;
+    ///
+    /// let mut options = mcp_peer::session::CallOptions::default();
+    /// options.progress = true;
+    /// let lossless = peer.with_progress(ProgressPolicy::Lossless);
+    /// lossless.request_raw("x/build".into(), Default::default(), options, |update| println!("{update}")).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_progress(&self, policy: ProgressPolicy) -> Self {
+        Self {
+            progress: policy,
+            ..self.clone()
+        }
     }
 
     /// Sends a notification outside of any request.
@@ -296,7 +348,9 @@ impl Peer {
         &self,
         callback: impl FnMut(N::Params) + Send + 'static,
     ) {
-        self.shared.subscribers().callback::<N>(callback);
+        self.shared
+            .subscribers()
+            .callback::<N>(&self.shared, callback);
     }
 
     /// Calls back for each notification that nobody else has asked for.
@@ -320,14 +374,29 @@ impl Peer {
         let _ = self.shared.outbox.push(Command::Close);
     }
 
-    /// Completes when the connection is closed.
+    /// Completes when the connection is closed, and says why.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
-    pub async fn closed(&self) {
+    pub async fn closed(&self) -> Closed {
         let mut closed = self.shared.closed.subscribe();
-        // An error says that the driver is gone, which is as closed as can be.
-        let _ = closed.wait_for(Option::is_some).await;
+        let why = closed.wait_for(Option::is_some).await;
+        // An error cannot be: this handle keeps the sender alive.
+        why.ok()
+            .and_then(|why| why.clone())
+            .unwrap_or(Closed::DriverDropped)
+    }
+
+    /// Why the connection is closed; `None` while it is not.
+    pub fn close_reason(&self) -> Option<Closed> {
+        self.shared.closed.borrow().clone()
+    }
+
+    /// What this connection has seen so far that no caller and no receiver hears of in full.
+    ///
+    /// It counts what was read before the last answer that a caller has, at least.
+    pub fn counters(&self) -> Counters {
+        self.shared.tally.read()
     }
 
     /// Whether the connection is closed.

@@ -8,6 +8,10 @@ use std::task::{Context, Poll, Waker};
 use mcp_session::{CallKey, Progress, RequestError};
 use mcp_types::RawJson;
 
+use crate::counters::add;
+use crate::limits::ProgressPolicy;
+use crate::peer::Shared;
+
 /// How far a call has come.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -35,43 +39,72 @@ impl fmt::Display for ProgressUpdate {
     }
 }
 
-/// How many updates wait for a caller who does not poll; then the newest replaces the one before it.
-const PROGRESS_QUEUE: usize = 8192;
-
 /// Shared by a call's future and the driver.
 pub(crate) struct PendingCall {
     pub(crate) key: CallKey,
+    policy: ProgressPolicy,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     progress: VecDeque<ProgressUpdate>,
+    /// Of the updates' text.
+    bytes: usize,
+    /// Whether a lossless queue that is full has stopped the reading.
+    pauses: bool,
+    /// Nobody will poll any more.
+    abandoned: bool,
     outcome: Option<Result<RawJson, RequestError>>,
     caller: Option<Waker>,
 }
 
 impl PendingCall {
-    pub(crate) fn new(key: CallKey) -> Self {
+    pub(crate) fn new(key: CallKey, policy: ProgressPolicy) -> Self {
         Self {
             key,
+            policy,
             state: Mutex::default(),
         }
     }
 
     /// Queues an update; the last one is never lost.
-    pub(crate) fn progress(&self, progress: Progress) {
+    pub(crate) fn progress(&self, progress: Progress, shared: &Shared) {
         let mut state = self.lock();
+        if state.abandoned {
+            return;
+        }
         let mut update = ProgressUpdate {
             progress: progress.progress,
             total: progress.total,
             message: progress.message,
             skipped: 0,
         };
-        if state.progress.len() >= PROGRESS_QUEUE
-            && let Some(last) = state.progress.pop_back()
-        {
-            update.skipped = last.skipped + 1;
+        state.bytes += text(&update);
+        let options = &shared.options;
+        let full = |state: &State| {
+            state.progress.len() >= options.progress_updates || state.bytes > options.progress_bytes
+        };
+        match self.policy {
+            ProgressPolicy::Coalesce => {
+                let mut skipped = 0;
+                while full(&state)
+                    && let Some(last) = state.progress.pop_back()
+                {
+                    state.bytes -= text(&last);
+                    update.skipped += last.skipped + 1;
+                    skipped += 1;
+                }
+                if skipped > 0 {
+                    add(&shared.tally.skipped_progress, skipped);
+                }
+            }
+            ProgressPolicy::Lossless => {
+                if full(&state) && !state.pauses {
+                    state.pauses = true;
+                    shared.pause_reading();
+                }
+            }
         }
         state.progress.push_back(update);
         Self::wake(state);
@@ -90,6 +123,7 @@ impl PendingCall {
     pub(crate) fn poll(
         &self,
         cx: &mut Context<'_>,
+        shared: &Shared,
         on_progress: &mut dyn FnMut(ProgressUpdate),
     ) -> Poll<Result<RawJson, RequestError>> {
         loop {
@@ -104,9 +138,26 @@ impl PendingCall {
                 };
             }
             let updates = std::mem::take(&mut state.progress);
+            state.bytes = 0;
+            let resumes = std::mem::take(&mut state.pauses);
             // The callback is the program's: it must not run under the lock.
             drop(state);
+            if resumes {
+                shared.resume_reading();
+            }
             updates.into_iter().for_each(&mut *on_progress);
+        }
+    }
+
+    /// Nobody polls any more: what is queued goes, and the reading with it if it was stopped.
+    pub(crate) fn abandon(&self, shared: &Shared) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        state.progress = VecDeque::new();
+        let resumes = std::mem::take(&mut state.pauses);
+        drop(state);
+        if resumes {
+            shared.resume_reading();
         }
     }
 
@@ -123,28 +174,85 @@ impl PendingCall {
     }
 }
 
+fn text(update: &ProgressUpdate) -> usize {
+    update.message.as_ref().map_or(0, String::len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use mcp_types::ProgressToken;
 
-    #[test]
-    fn the_newest_update_replaces_the_one_before_when_nobody_reads() {
-        let call = PendingCall::new(CallKey(1));
-        let count = PROGRESS_QUEUE + 10;
-        for i in 0..count {
-            call.progress(Progress::new(ProgressToken::Number(1), i as f64));
-        }
-        call.finish(Ok(RawJson::EMPTY_OBJECT));
+    use crate::limits::Options;
+
+    const COALESCE: ProgressPolicy = ProgressPolicy::Coalesce;
+
+    fn drain(call: &PendingCall, shared: &Shared) -> Vec<ProgressUpdate> {
         let mut seen = Vec::new();
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(call.poll(&mut cx, &mut |u| seen.push(u)).is_ready());
-        assert_eq!(seen.len(), PROGRESS_QUEUE);
+        let _ = call.poll(&mut cx, shared, &mut |u| seen.push(u));
+        seen
+    }
+
+    #[test]
+    fn the_newest_update_replaces_the_one_before_when_nobody_reads() {
+        let shared = Shared::new(Options::default());
+        let call = PendingCall::new(CallKey(1), COALESCE);
+        let bound = shared.options.progress_updates;
+        let count = bound + 10;
+        for i in 0..count {
+            call.progress(Progress::new(ProgressToken::Number(1), i as f64), &shared);
+        }
+        call.finish(Ok(RawJson::EMPTY_OBJECT));
+        let seen = drain(&call, &shared);
+        assert_eq!(seen.len(), bound);
         let last = seen.last().unwrap();
         assert_eq!((last.progress, last.skipped), ((count - 1) as f64, 10));
         assert_eq!(
             seen.len() as u64 + seen.iter().map(|u| u.skipped).sum::<u64>(),
             count as u64
         );
+        assert_eq!(shared.tally.read().skipped_progress, 10);
+    }
+
+    #[test]
+    fn long_texts_are_bounded_by_bytes_and_the_last_one_is_never_lost() {
+        let mut options = Options::default();
+        options.progress_bytes = 1000;
+        let shared = Shared::new(options);
+        let call = PendingCall::new(CallKey(1), COALESCE);
+        // The last one is longer than all that may be queued.
+        for (i, length) in [300, 300, 300, 300, 5000].into_iter().enumerate() {
+            let mut progress = Progress::new(ProgressToken::Number(1), i as f64);
+            progress.message = Some("x".repeat(length));
+            call.progress(progress, &shared);
+        }
+        let seen = drain(&call, &shared);
+        let seen: Vec<_> = seen.iter().map(|u| (u.progress, u.skipped)).collect();
+        assert_eq!(seen, [(4.0, 4)]);
+        assert_eq!(call.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_lossless_queue_stops_the_reading_until_it_is_read_or_given_up() {
+        let mut options = Options::default();
+        options.progress_updates = 3;
+        let shared = Shared::new(options);
+        for give_up in [false, true] {
+            let call = PendingCall::new(CallKey(1), ProgressPolicy::Lossless);
+            for i in 0..5 {
+                assert_eq!(shared.is_reading_paused(), i > 3);
+                call.progress(
+                    Progress::new(ProgressToken::Number(1), f64::from(i)),
+                    &shared,
+                );
+            }
+            if give_up {
+                call.abandon(&shared);
+            } else {
+                assert_eq!(drain(&call, &shared).len(), 5);
+            }
+            assert!(!shared.is_reading_paused());
+        }
     }
 }

@@ -1,132 +1,25 @@
 //! The driver against a hand-played peer, under a clock that stands still unless it is told to move.
 
+mod stage;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::{FutureExt, SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt};
 use mcp_peer::session::{
     CallOptions, ClientConfig, EraChoice, NotSent, RequestError, ServerConfig,
 };
 use mcp_peer::types::{
-    ErrorObject, Implementation, Inbound, LogLevel, LogMessage, Message, Notification, ObjectBuf,
-    RawJson, RequestId, ServerCapabilities,
+    ErrorObject, Implementation, LogLevel, LogMessage, ObjectBuf, RawJson, RequestId,
+    ServerCapabilities,
 };
 use mcp_peer::{
-    Answer, Connection, Delivery, Duplex, Handler, HandlerFuture, Missed, NoHandler, Options,
-    Overflow, Peer, Request, duplex,
+    Answer, Delivery, HandlerFuture, Missed, NoHandler, Options, Overflow, Peer, Request, duplex,
 };
 use serde_json::{Value, json};
+use stage::{Ticked, call, client, ok, serve, server, tick};
 use tokio::time::Instant;
-
-/// A peer that is played by hand: JSON in, JSON out.
-struct Stage(Duplex);
-
-impl Stage {
-    async fn send(&mut self, message: Value) {
-        let frame = message.to_string();
-        let Inbound::Message(message) = Inbound::parse(frame.into(), Default::default()) else {
-            panic!("{message} is no message");
-        };
-        self.0.send(message.into()).await.unwrap();
-    }
-
-    /// The next message, or `None` at the end.
-    async fn next(&mut self) -> Option<Value> {
-        match self.0.next().await? {
-            Ok(Inbound::Message(message)) => Some(json_of(&message)),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn expect(&mut self, method: &str) -> Value {
-        let message = self.next().await.unwrap();
-        assert_eq!(message["method"], method, "{message}");
-        message
-    }
-}
-
-fn json_of(message: &Message) -> Value {
-    serde_json::from_str(&message.to_string()).unwrap()
-}
-
-/// A client with an open legacy session, and the server's end to be played.
-async fn client(handler: impl Handler) -> (Peer, Stage) {
-    let (ours, theirs) = duplex(64);
-    let mut config = ClientConfig::new(Implementation::new("client", "1"));
-    config.era = EraChoice::Legacy;
-    config.capabilities.sampling = Some(Default::default());
-    let Connection { peer, driver } =
-        mcp_peer::client(ours, config, Arc::new(handler), Options::default());
-    tokio::spawn(driver);
-    let mut stage = Stage(theirs);
-    let hello = stage.expect("initialize").await;
-    let result = json!({
-        "protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": { "name": "stage", "version": "1" },
-    });
-    stage
-        .send(json!({ "jsonrpc": "2.0", "id": hello["id"], "result": result }))
-        .await;
-    stage.expect("notifications/initialized").await;
-    peer.opened().await.unwrap();
-    (peer, stage)
-}
-
-/// A server with an open legacy session, and the client's end to be played.
-async fn server(handler: impl Handler) -> (tokio::task::JoinHandle<()>, Peer, Stage) {
-    let (ours, theirs) = duplex(64);
-    let mut config = ServerConfig::new(Implementation::new("server", "1"));
-    config.capabilities = ServerCapabilities::default().logging();
-    let Connection { peer, driver } =
-        mcp_peer::server(ours, config, Arc::new(handler), Options::default());
-    let driving = tokio::spawn(async move { driver.await.unwrap() });
-    let mut stage = Stage(theirs);
-    let params = json!({
-        "protocolVersion": "2025-11-25", "capabilities": { "sampling": {} },
-        "clientInfo": { "name": "stage", "version": "1" },
-    });
-    stage
-        .send(json!({ "jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params }))
-        .await;
-    assert_eq!(stage.next().await.unwrap()["id"], "init");
-    stage
-        .send(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
-        .await;
-    (driving, peer, stage)
-}
-
-/// A handler made of an async function.
-fn serve<F, Fut>(f: F) -> impl Handler
-where
-    F: Fn(Request) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Answer> + Send + 'static,
-{
-    move |request| -> HandlerFuture { Box::pin(f(request)) }
-}
-
-fn ok() -> Answer {
-    Answer::Result(ObjectBuf::new())
-}
-
-async fn call(peer: &Peer) -> Result<RawJson, RequestError> {
-    peer.request_raw(
-        "x/call".into(),
-        ObjectBuf::new(),
-        CallOptions::default(),
-        |_| (),
-    )
-    .await
-}
-
-struct Ticked;
-impl Notification for Ticked {
-    const METHOD: &'static str = "x/ticked";
-    type Params = Value;
-}
-
-fn tick(n: usize) -> Value {
-    json!({ "jsonrpc": "2.0", "method": "x/ticked", "params": { "n": n } })
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_is_cancelled_once_and_its_late_answer_ignored() {
@@ -337,7 +230,7 @@ async fn handlers_have_their_time_when_the_peer_has_closed_its_end() {
     assert_eq!(stage.next().await.unwrap()["id"], 1);
     assert!(finished.load(Ordering::Relaxed));
     assert_eq!(stage.next().await, None);
-    driving.await.unwrap();
+    driving.await.unwrap().unwrap();
     assert_eq!(start.elapsed().as_secs(), 5, "Options::drain");
 }
 
@@ -346,7 +239,7 @@ async fn with_nothing_to_do_a_server_ends_with_its_peer() {
     let (driving, _peer, stage) = server(NoHandler).await;
     let start = Instant::now();
     drop(stage);
-    driving.await.unwrap();
+    driving.await.unwrap().unwrap();
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 

@@ -75,6 +75,7 @@ fn assert_error(answer: &Value, code: i64, id: Option<&str>) {
 
 #[tokio::test]
 async fn lines_that_are_no_json() {
+    // REQ-ERR-01, REQ-ERR-07, REQ-JRPC-02
     #[rustfmt::skip]
     let cases: &[Case] = &[
         ("not JSON", b"hello", nameless(-32700)),
@@ -95,6 +96,7 @@ async fn lines_that_are_no_json() {
 
 #[tokio::test]
 async fn json_that_is_no_message() {
+    // REQ-JRPC-01, REQ-JRPC-03, REQ-JRPC-06, REQ-ID-01, REQ-ID-07
     #[rustfmt::skip]
     let cases: &[Case] = &[
         ("a number", b"7", nameless(-32600)),
@@ -187,6 +189,7 @@ async fn lines_that_are_unusual_and_good() {
 /// Requests that are well formed, with what is owed for them in the legacy and in the modern era.
 #[tokio::test]
 async fn requests_that_cannot_be_served() {
+    // REQ-JRPC-13, REQ-TOOL-03, REQ-PAG-02, TRAP-16
     #[rustfmt::skip]
     let cases = [
         ("unknown method", "tools/nope", json!({}), -32601, -32601),
@@ -340,6 +343,7 @@ async fn answers_to_questions_that_nobody_asked() {
 /// The model made the mistake, so the model reads about it: a result, not an error of the protocol.
 #[tokio::test]
 async fn bad_arguments_are_named_in_a_result() {
+    // REQ-TOOL-04, REQ-TOOL-11
     #[rustfmt::skip]
     let cases = [
         ("missing", "echo", json!({}), "text"),
@@ -500,6 +504,7 @@ fn cancelled(id: i64) -> Value {
 
 #[tokio::test]
 async fn one_request_too_many_is_refused_and_the_others_live() {
+    // REQ-ERR-03: no new code, an internal error that says so.
     const LIMIT: i64 = 1024;
     for era in ERAS {
         let (server, watch) = server();

@@ -200,6 +200,7 @@ async fn check(eras: &[Era], cases: &[Case]) {
 
 #[tokio::test]
 async fn answers_that_are_none() {
+    // REQ-ID-10, REQ-JRPC-06
     #[rustfmt::skip]
     let cases: &[Case] = &[
         ("an error", &[r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32603,"message":"m"}}"#], |o| refused(o, -32603)),

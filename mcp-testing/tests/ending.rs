@@ -35,6 +35,7 @@ async fn rest(mut by_hand: ByHand) -> Vec<Value> {
 
 #[tokio::test(start_paused = true)]
 async fn with_nothing_to_do_it_ends_at_once() {
+    // REQ-STDIO-05
     let start = Instant::now();
     for era in ERAS {
         let by_hand = ByHand::connect(server().0, era, 64).await;

@@ -74,6 +74,7 @@ async fn gone(pid: &str) {
 
 #[tokio::test]
 async fn cat_echoes_and_ends_with_its_stdin() {
+    // REQ-STDIO-01, REQ-STDIO-06
     let mut cat = ChildProcess::new("cat").spawn().unwrap();
     for n in 0..100 {
         let text = serde_json::json!({ "text": "é".repeat(n * 100) });
@@ -110,6 +111,7 @@ async fn last_words_survive_the_close() {
 
 #[tokio::test]
 async fn noise_before_the_first_message_is_an_item() {
+    // REQ-STDIO-02, REQ-ERR-07: what breaks the rule costs a line and not the connection.
     let mut child = sh(&format!("echo Listening; {}; cat", say("ready", "1")))
         .spawn()
         .unwrap();
@@ -174,6 +176,7 @@ async fn a_child_that_stays_is_terminated() {
 
 #[tokio::test]
 async fn a_child_that_ignores_sigterm_is_killed_with_its_children() {
+    // REQ-STDIO-04
     let script = format!(
         "trap '' TERM; sleep 1000 & {}; while :; do wait; done",
         say("ready", "$!")
@@ -200,6 +203,7 @@ async fn a_child_that_does_not_read_can_be_closed() {
 
 #[tokio::test]
 async fn much_on_stderr_never_blocks_the_child() {
+    // REQ-STDIO-03, REQ-STDIO-11
     let script = format!(
         "head -c 8388608 /dev/zero | tr '\\0' x >&2; echo end >&2; {}; cat",
         say("ready", "")

@@ -114,6 +114,7 @@ fn nonblocking(fd: impl AsFd) -> bool {
 
 #[test]
 fn pipes() {
+    // REQ-STDIO-05
     let (stdin, to) = std::io::pipe().unwrap();
     let (from, stdout) = std::io::pipe().unwrap();
     let kept = (stdin.try_clone().unwrap(), stdout.try_clone().unwrap());
@@ -267,6 +268,7 @@ fn a_reader_that_goes_away_is_an_error_and_no_panic() {
 
 #[test]
 fn a_guard_keeps_stray_prints_off_stdout() {
+    // REQ-STDIO-02, TRAP-51
     let dir = scratch("guard");
     let until = dir.join("until");
     assert!(

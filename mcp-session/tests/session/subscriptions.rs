@@ -26,7 +26,7 @@ fn publish(side: &mut Side, method: &str, params: &str) -> Result<(), NotSent> {
 
 #[test]
 fn a_stream_is_acknowledged_first_and_tagged_throughout() {
-    // REQ-SUB-01 to REQ-SUB-06, TRAP-38, TRAP-39: the tag keeps its JSON type.
+    // REQ-SUB-01, REQ-SUB-02, REQ-SUB-03, REQ-SUB-04, REQ-SUB-06, REQ-SUB-10, TRAP-38, TRAP-39: the tag keeps its JSON type.
     let mut server = server(ALL);
     let filter = r#"{"toolsListChanged":true,"promptsListChanged":false,"resourceSubscriptions":["file:///a"],"taskIds":["t"],"com.example/x":1}"#;
     server.hear(&listen(r#""s""#, filter, r#""_meta":{$M}"#)).says(&[
@@ -88,7 +88,7 @@ fn what_is_not_offered_is_not_honoured() {
             r#""_meta":{$M}"#,
             r#"{"resourceSubscriptions":["a"]}"#,
         ),
-        // A program's own need both sides.
+        // A program's own need both sides (REQ-EXT-02, REQ-EXT-03).
         (
             r#"{"extensions":{"io.mcp-stack/notifications":{}}}"#,
             r#""_meta":{$M}"#,

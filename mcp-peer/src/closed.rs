@@ -1,0 +1,57 @@
+//! How connections end.
+
+use std::time::Duration;
+
+use mcp_session::ConnectError;
+
+/// How a connection broke.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError<E: std::error::Error> {
+    /// The transport failed.
+    #[error("the transport failed: {0}")]
+    Transport(#[source] E),
+    /// The transport took nothing of what was to be sent for so long ([`Options::write_timeout`](crate::Options::write_timeout)).
+    #[error("the peer took nothing of what was sent for {0:?}")]
+    Stalled(Duration),
+    /// The peer was silent and did not answer a ping in time ([`Options::keep_alive`](crate::Options::keep_alive)).
+    #[error("the peer did not answer a ping within {0:?}")]
+    Unresponsive(Duration),
+}
+
+/// Why there is no connection any more.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Closed {
+    /// This side closed it, or dropped its last handle.
+    #[error("closed")]
+    ByUs,
+    /// The peer closed its end.
+    #[error("the peer closed the connection")]
+    ByPeer,
+    /// It could not be opened.
+    #[error("the connection could not be opened: {0}")]
+    NotOpened(ConnectError),
+    /// The transport failed.
+    #[error("{0}")]
+    Transport(String),
+    /// The transport took nothing of what was to be sent for so long.
+    #[error("the peer took nothing of what was sent for {0:?}")]
+    Stalled(Duration),
+    /// The peer was silent and did not answer a ping in time.
+    #[error("the peer did not answer a ping within {0:?}")]
+    Unresponsive(Duration),
+    /// Nobody drives it any more.
+    #[error("the driver was dropped")]
+    DriverDropped,
+}
+
+impl<E: std::error::Error> From<&ConnectionError<E>> for Closed {
+    fn from(error: &ConnectionError<E>) -> Self {
+        match error {
+            ConnectionError::Transport(error) => Self::Transport(error.to_string()),
+            ConnectionError::Stalled(time) => Self::Stalled(*time),
+            ConnectionError::Unresponsive(time) => Self::Unresponsive(*time),
+        }
+    }
+}
