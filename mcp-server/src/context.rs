@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mcp_peer::session::{CallOptions, NotSent, RequestError};
+use mcp_peer::session::{ApiMisuse, CallOptions, NotSent, RequestError};
 use mcp_peer::types::{
-    ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Elicit,
-    ElicitParams, ElicitResult, Era, Implementation, ListRoots, ListRootsParams, LogLevel,
-    Notification, ObjectBuf, ProtocolVersion, RawJson, Request, RequestId, Root,
+    ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Era, ForRevision,
+    Implementation, ListRoots, ListRootsParams, LogLevel, Notification, ObjectBuf, ProtocolVersion,
+    RawJson, Request, RequestId, Root,
 };
 use mcp_peer::{Delivery, RequestContext};
 use serde::Serialize;
@@ -57,18 +57,8 @@ impl Cx {
         &self,
         params: CreateMessageParams,
     ) -> Result<CreateMessageResult, RequestError> {
+        let params = self.fit::<CreateMessage>(params)?;
         self.ask::<CreateMessage>(&params).await
-    }
-
-    /// Asks the client's user.
-    ///
-    /// # Errors
-    /// As [`sample`](Self::sample); that the user declines is no error.
-    ///
-    /// # Cancel safety
-    /// Dropping the future withdraws the question.
-    pub async fn elicit(&self, params: ElicitParams) -> Result<ElicitResult, RequestError> {
-        self.ask::<Elicit>(&params).await
     }
 
     /// Asks for the client's roots.
@@ -85,7 +75,23 @@ impl Cx {
             .roots)
     }
 
-    async fn ask<M: Request>(&self, params: &M::Params) -> Result<M::Result, RequestError> {
+    /// The parameters of a question as the revision can say them (inventory 3.11).
+    pub(crate) fn fit<M: Request>(&self, params: M::Params) -> Result<M::Params, RequestError>
+    where
+        M::Params: ForRevision,
+    {
+        let version = self.version();
+        if let Some(reason) = params.inexpressible(version) {
+            let (method, reason) = (M::METHOD.into(), reason.to_owned());
+            return Err(ApiMisuse::Params { method, reason }.into());
+        }
+        Ok(params.for_revision(version))
+    }
+
+    pub(crate) async fn ask<M: Request>(
+        &self,
+        params: &M::Params,
+    ) -> Result<M::Result, RequestError> {
         let params: ObjectBuf = mcp_peer::encode_params(M::METHOD, params)?;
         let mut options = CallOptions::default();
         // A person may have to think; the client's own limit on the whole call still holds.

@@ -1,19 +1,42 @@
 #![doc = include_str!("../README.md")]
 
+mod catalog;
+mod complete;
 mod context;
+mod decode;
+mod elicit;
+mod error;
+mod form;
+mod group;
+mod handler;
+mod pages;
+mod prompt;
+mod resource;
 mod result;
 mod rounds;
 mod router;
+mod schema;
 mod server;
+mod template;
 mod tool;
+mod validate;
 
+pub use catalog::{Catalog, Changes, Offer, Refused};
+pub use complete::{IntoCompletion, Typed};
 pub use context::{Cx, Log, ProgressReporter, Total};
-pub use mcp_peer::session::{Limits, NotSent, RequestError};
+pub use elicit::Elicited;
+pub use error::{HandlerError, ToolError};
+pub use group::{Group, Item, Mounted};
+pub use handler::{FromInput, Handler, IntoOutput, Kind, Running, With, kind, with};
+pub use mcp_peer::session::{NotSent, RequestError};
 pub use mcp_peer::types;
-pub use mcp_peer::types::{Notification, Sampling};
-pub use mcp_peer::{Delivery, Options, Transport};
-pub use result::{IntoToolResult, Json, ToolError};
+pub use mcp_peer::types::Sampling;
+pub use mcp_peer::{Delivery, Transport};
+pub use pages::Cached;
+pub use prompt::{IntoPrompt, PromptDef, prompt};
+pub use resource::{IntoContents, ResourceDef, resource};
+pub use result::{IntoToolResult, Json};
 pub use rounds::ParkLimits;
 pub use schemars::{self, JsonSchema};
 pub use server::{ServeError, Server, ServerConnection};
-pub use tool::{ToolDef, ToolHandler, tool};
+pub use tool::{ToolDef, tool};

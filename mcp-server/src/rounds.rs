@@ -269,7 +269,7 @@ async fn sweep(lot: Weak<Lot>, first: Instant) {
 }
 
 /// 192 random bits as text.
-fn unguessable() -> Result<String, getrandom::Error> {
+pub(crate) fn unguessable() -> Result<String, getrandom::Error> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())

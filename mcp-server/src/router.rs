@@ -1,27 +1,50 @@
 //! From a method to a handler.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use mcp_peer::types::{
-    CacheScope, CallToolResult, Era, ErrorObject, ListToolsParams, ListToolsResult, ObjectBuf,
-    ProtocolVersion, RawJson, Tool,
+    CallToolResult, CompleteParams, CompletionRef, Era, ErrorObject, ForRevision, GetPromptResult,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    MethodName, ObjectBuf, PaginatedParams, ProtocolVersion, RawJson, ReadResourceResult,
 };
-use mcp_peer::{Answer, Handler, HandlerFuture, Request};
+use mcp_peer::{Answer, Handler, HandlerFuture, Request, RequestContext};
+use serde::Serialize;
 
+use crate::catalog::{Catalog, Offer};
+use crate::complete::Typed;
 use crate::context::Cx;
-use crate::result::ToolError;
+use crate::decode::Texts;
+use crate::error::{Failed, HandlerError, Told, resource_not_found, told};
+use crate::pages::{CacheHints, Cached, PAGE_SIZE, page};
+use crate::resource::located;
 use crate::rounds::{Lot, first_round, next_round};
-use crate::tool::ToolDef;
+use crate::tool::OfferedTool;
 
-/// What a server offers; shared by all its connections.
+/// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Router {
-    /// In the order in which they were added, which is the order of every list (REQ-TOOL-02).
-    tools: Vec<ToolDef>,
-    by_name: HashMap<String, usize>,
-    lot: Arc<Lot>,
+    pub(crate) catalog: Catalog,
+    pub(crate) lot: Arc<Lot>,
+    pub(crate) settings: Settings,
+}
+
+/// How a server answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) page_size: usize,
+    pub(crate) cache: CacheHints,
+    pub(crate) check_results: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            page_size: PAGE_SIZE,
+            cache: CacheHints::default(),
+            check_results: cfg!(debug_assertions),
+        }
+    }
 }
 
 /// The string that a raw value is; borrowed, but for escapes.
@@ -32,141 +55,306 @@ fn text(raw: &RawJson) -> Option<Cow<'_, str>> {
         .ok()
 }
 
+/// What a request says of a parameter that it must have as a string.
+fn must_be_a_string(method: &str, name: &str) -> ErrorObject {
+    ErrorObject::invalid_params(format!(
+        "invalid params of `{method}`: `{name}` must be a string"
+    ))
+}
+
+type Started = Result<HandlerFuture, ErrorObject>;
+
 impl Router {
-    pub(crate) fn new(tools: Vec<ToolDef>, lot: Arc<Lot>) -> Self {
-        let by_name = tools
-            .iter()
-            .enumerate()
-            .map(|(i, t)| (t.tool.name.clone(), i))
-            .collect();
-        Self {
-            tools,
-            by_name,
-            lot,
+    /// REQ-CAP: what no connection was told of is no method.
+    fn offered(&self, offer: Offer, method: &str) -> Result<(), ErrorObject> {
+        match self.catalog.read().offers(offer) {
+            true => Ok(()),
+            false => Err(ErrorObject::method_not_found(method)),
         }
     }
 
-    fn list_tools(&self, request: &Request) -> Result<ObjectBuf, ErrorObject> {
-        let params: ListToolsParams = request.params()?;
-        if let Some(cursor) = params.cursor {
-            // All tools fit on one page, so that no cursor was ever given out (REQ-PAG-02).
-            return Err(ErrorObject::invalid_params(format!(
-                "unknown cursor {:?}",
-                cursor.as_str()
-            )));
-        }
-        let version = request.context.version();
-        let tools: Vec<Tool> = self
-            .tools
-            .iter()
-            .map(|t| for_version(&t.tool, version))
-            .collect();
-        let mut result = ListToolsResult::new(tools);
-        if version.era() == Era::Modern {
-            result.ttl_ms = Some(0);
-            result.cache_scope = Some(CacheScope::Private);
-        }
-        ObjectBuf::encode(&result).map_err(|e| ErrorObject::internal(e.to_string()))
-    }
-
-    fn call_tool(&self, request: Request) -> HandlerFuture {
-        match self.start_call(request) {
-            Ok(future) => future,
-            Err(error) => Box::pin(std::future::ready(Answer::Error(error))),
-        }
-    }
-
-    fn start_call(&self, request: Request) -> Result<HandlerFuture, ErrorObject> {
-        if let Some(retry) = &request.retry
-            && let Some(state) = &retry.state
-        {
-            return next_round(&self.lot, &request, retry, state);
+    fn call_tool(&self, request: Request) -> Started {
+        if let Some(next) = self.next_round(&request) {
+            return next;
         }
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let [name, arguments] = params.members(["name", "arguments"]);
-        let name = name.as_ref().and_then(text).ok_or_else(|| {
-            ErrorObject::invalid_params("invalid params of `tools/call`: `name` must be a string")
-        })?;
-        let Some(&index) = self.by_name.get(&*name) else {
+        let name = name.as_ref().and_then(text);
+        let found = name.as_ref().and_then(|name| {
+            let shelves = self.catalog.read();
+            shelves.tools.get(name).cloned()
+        });
+        let Some(tool) = found else {
+            self.offered(Offer::Tools, &request.method)?;
+            let name = name.ok_or_else(|| must_be_a_string(&request.method, "name"))?;
             // REQ-TOOL-03: not -32601, for the method is known.
-            return Err(ErrorObject::invalid_params(format!(
-                "unknown tool {name:?}"
-            )));
+            let error = format!("unknown tool {name:?}");
+            return Err(ErrorObject::invalid_params(error));
         };
         let arguments = match arguments {
             Some(arguments) if arguments.is_object() => arguments,
             None => RawJson::EMPTY_OBJECT,
             Some(_) => return Err(ErrorObject::invalid_params("`arguments` must be an object")),
         };
-        let tool = &self.tools[index];
-        let context = request.context;
+        let context = &request.context;
         let version = context.version();
-        let running = (tool.run)(Cx::new(context.clone()), arguments);
-        let name = tool.tool.name.clone();
-        let handler: HandlerFuture = Box::pin(async move { answer(&name, version, running.await) });
-        Ok(match version.era() {
-            Era::Legacy => handler,
-            Era::Modern => first_round(&self.lot, &context, request.method, params, handler),
+        if let Some(faults) = tool.input_faults(&arguments) {
+            let outcome = Err(HandlerError::invalid(faults));
+            let answer = tool_answer(&tool, version, false, outcome);
+            return Ok(Box::pin(std::future::ready(answer)));
+        }
+        let running = (tool.def.run)(Cx::new(context.clone()), arguments);
+        let check = self.settings.check_results;
+        let handler = Box::pin(async move { tool_answer(&tool, version, check, running.await) });
+        Ok(self.first_round(version, context, request.method, params, handler))
+    }
+
+    fn read_resource(&self, request: Request) -> Started {
+        if let Some(next) = self.next_round(&request) {
+            return next;
+        }
+        let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
+        let uri = params.member("uri");
+        self.offered(Offer::Resources, &request.method)?;
+        let uri = uri.as_ref().and_then(text);
+        let uri = uri.ok_or_else(|| must_be_a_string(&request.method, "uri"))?;
+        let context = &request.context;
+        let version = context.version();
+        let found = self.catalog.read().reads(&uri);
+        let Some((resource, variables)) = found else {
+            return Err(resource_not_found(&uri, version));
+        };
+        let uri = uri.into_owned();
+        let running = (resource.def.run)(Cx::new(context.clone()), variables);
+        let cache = self.settings.cache.of(Cached::Contents);
+        let first = context.clone();
+        let first_id = context.id();
+        let handler = Box::pin(async move {
+            let located = |result| located(result, &uri, resource.def.resource.mime_type.as_ref());
+            match running.await.map(located) {
+                Ok(mut result) => {
+                    result.ttl_ms.get_or_insert(cache.0);
+                    result.cache_scope.get_or_insert(cache.1);
+                    if first.id() != first_id {
+                        // What took an input round is for nobody else (REQ-MRTR-17).
+                        result.ttl_ms = Some(0);
+                    }
+                    encoded::<ReadResourceResult>(result, version)
+                }
+                Err(error) => failed(error, Failed::Resource(&uri), version),
+            }
+        });
+        Ok(self.first_round(version, context, request.method, params, handler))
+    }
+
+    fn get_prompt(&self, request: Request) -> Started {
+        if let Some(next) = self.next_round(&request) {
+            return next;
+        }
+        let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
+        let [name, arguments] = params.members(["name", "arguments"]);
+        self.offered(Offer::Prompts, &request.method)?;
+        let name = name.as_ref().and_then(text);
+        let name = name.ok_or_else(|| must_be_a_string(&request.method, "name"))?;
+        let Some(prompt) = self.catalog.read().prompts.get(&name).cloned() else {
+            // REQ-PRM-01
+            let error = format!("unknown prompt {name:?}");
+            return Err(ErrorObject::invalid_params(error));
+        };
+        let arguments = match arguments {
+            None => Texts::default(),
+            Some(arguments) => Texts::from_object(&arguments)
+                .ok_or_else(|| ErrorObject::invalid_params("`arguments` must be texts by name"))?,
+        };
+        let context = &request.context;
+        let version = context.version();
+        let running = (prompt.run)(Cx::new(context.clone()), arguments);
+        let handler = Box::pin(async move {
+            match running.await {
+                Ok(result) => encoded::<GetPromptResult>(result, version),
+                Err(error) => failed(error, Failed::Prompt(&prompt.prompt.name), version),
+            }
+        });
+        Ok(self.first_round(version, context, request.method, params, handler))
+    }
+
+    fn complete(&self, request: Request) -> Started {
+        self.offered(Offer::Completions, &request.method)?;
+        let params: CompleteParams = request.params()?;
+        let argument = params.argument.name;
+        let completer = {
+            let shelves = self.catalog.read();
+            let (known, completers) = match &params.reference {
+                CompletionRef::Prompt(prompt) => {
+                    let prompt = shelves.prompts.get(&prompt.name).ok_or_else(|| {
+                        ErrorObject::invalid_params(format!("unknown prompt {:?}", prompt.name))
+                    })?;
+                    let mut arguments = prompt.prompt.arguments.iter().flatten();
+                    (arguments.any(|a| a.name == argument), &prompt.completers)
+                }
+                CompletionRef::Resource(resource) => {
+                    let template = shelves.templates.get(&resource.uri).ok_or_else(|| {
+                        let uri = &resource.uri;
+                        ErrorObject::invalid_params(format!("unknown resource template {uri:?}"))
+                    })?;
+                    let known = template.template.variables().any(|name| name == argument);
+                    (known, &template.def.completers)
+                }
+                _ => {
+                    let error = "`ref` must be of type `ref/prompt` or `ref/resource`";
+                    return Err(ErrorObject::invalid_params(error));
+                }
+            };
+            if !known {
+                // REQ-CMP-04
+                let error = format!("unknown argument {argument:?}");
+                return Err(ErrorObject::invalid_params(error));
+            }
+            completers.of(&argument).cloned()
+        };
+        let version = request.context.version();
+        let typed = Typed {
+            value: params.argument.value,
+            others: params
+                .context
+                .and_then(|context| context.arguments)
+                .unwrap_or_default(),
+        };
+        let Some(completer) = completer else {
+            let nothing = answer(&mcp_peer::types::CompleteResult::default());
+            return Ok(Box::pin(std::future::ready(nothing)));
+        };
+        let running = completer.start(Cx::new(request.context), typed);
+        Ok(Box::pin(async move {
+            match running.await {
+                Ok(result) => answer(&result),
+                Err(error) => failed(error, Failed::Completion(&argument), version),
+            }
+        }))
+    }
+
+    fn list(&self, request: &Request, what: Cached) -> Result<Answer, ErrorObject> {
+        let offer = match what {
+            Cached::Tools => Offer::Tools,
+            Cached::Prompts => Offer::Prompts,
+            Cached::Resources | Cached::Templates | Cached::Contents => Offer::Resources,
+        };
+        self.offered(offer, &request.method)?;
+        let params: PaginatedParams = request.params()?;
+        let (cursor, size) = (params.cursor.as_ref(), self.settings.page_size);
+        let version = request.context.version();
+        let shelves = self.catalog.read();
+        macro_rules! list {
+            ($shelf:ident, $tag:literal, $result:ident, $show:expr) => {{
+                let page = page(&shelves.$shelf, $tag, size, cursor, $show)?;
+                drop(shelves);
+                let mut result = $result::new(page.items);
+                result.next_cursor = page.next;
+                let (ttl, scope) = self.settings.cache.of(what);
+                (result.ttl_ms, result.cache_scope) = (Some(ttl), Some(scope));
+                encoded(result, version)
+            }};
+        }
+        Ok(match what {
+            Cached::Tools => list!(tools, 't', ListToolsResult, |t| t.def.tool.clone()),
+            Cached::Prompts => list!(prompts, 'p', ListPromptsResult, |p| p.prompt.clone()),
+            Cached::Resources | Cached::Contents => {
+                list!(resources, 'r', ListResourcesResult, |r| r
+                    .def
+                    .resource
+                    .clone())
+            }
+            Cached::Templates => {
+                list!(templates, 'f', ListResourceTemplatesResult, |r| r
+                    .as_family())
+            }
         })
     }
-}
 
-fn answer(
-    tool: &str,
-    version: ProtocolVersion,
-    outcome: Result<CallToolResult, ToolError>,
-) -> Answer {
-    let result = match outcome.or_else(|error| error.answer(tool, version.era())) {
-        Ok(result) => for_result(result, version),
-        Err(error) => return Answer::Error(error),
-    };
-    match ObjectBuf::encode(&result) {
-        Ok(result) => Answer::Result(result),
-        Err(error) => {
-            tracing::error!(tool, %error, "a tool's result does not serialise");
-            Answer::Error(ErrorObject::internal("the tool's result cannot be sent"))
+    /// The next round of a handler that waits, if the request says that it is one.
+    fn next_round(&self, request: &Request) -> Option<Started> {
+        let retry = request.retry.as_ref()?;
+        let state = retry.state.as_ref()?;
+        Some(next_round(&self.lot, request, retry, state))
+    }
+
+    fn first_round(
+        &self,
+        version: ProtocolVersion,
+        context: &RequestContext,
+        method: MethodName,
+        params: RawJson,
+        handler: HandlerFuture,
+    ) -> HandlerFuture {
+        match version.era() {
+            Era::Legacy => handler,
+            Era::Modern => first_round(&self.lot, context, method, params, handler),
         }
     }
 }
 
-/// A tool as a revision knows it.
-fn for_version(tool: &Tool, version: ProtocolVersion) -> Tool {
-    let mut tool = tool.clone();
-    let object = |schema: &RawJson| {
-        schema
-            .member("type")
-            .is_some_and(|t| t.as_bytes() == b"\"object\"")
+fn tool_answer(
+    tool: &OfferedTool,
+    version: ProtocolVersion,
+    check: bool,
+    outcome: Result<CallToolResult, HandlerError>,
+) -> Answer {
+    let name = &tool.def.tool.name;
+    let result = match outcome {
+        Ok(result) => result,
+        Err(error) => match told(error, Failed::Tool(name), version) {
+            Told::Result(result) => result,
+            Told::Error(error) => return Answer::Error(error),
+        },
     };
-    if version < ProtocolVersion::V2025_06_18
-        || (version < ProtocolVersion::V2026_07_28
-            && !tool.output_schema.as_ref().is_some_and(object))
-    {
-        tool.output_schema = None;
+    if check && let Some(faults) = tool.output_faults(&result) {
+        // REQ-TOOL-05: the server's own fault.
+        tracing::error!(tool = name, faults, "a result is not of its output schema");
+        return Answer::Error(ErrorObject::internal(
+            "the tool's result is not of its output schema",
+        ));
     }
-    tool
+    encoded(result, version)
 }
 
-/// A result as a revision knows it (inventory 3.11).
-fn for_result(mut result: CallToolResult, version: ProtocolVersion) -> CallToolResult {
-    if version < ProtocolVersion::V2025_06_18
-        || (version < ProtocolVersion::V2026_07_28
-            && !result
-                .structured_content
-                .as_ref()
-                .is_some_and(RawJson::is_object))
-    {
-        result.structured_content = None;
+fn failed(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Answer {
+    match told(error, failed, version) {
+        Told::Error(error) => Answer::Error(error),
+        // Only tools have results that say `isError`.
+        Told::Result(result) => answer(&result),
     }
-    result
+}
+
+/// A result as the revision knows it (inventory 3.11).
+fn encoded<R: ForRevision + Serialize>(result: R, version: ProtocolVersion) -> Answer {
+    answer(&result.for_revision(version))
+}
+
+fn answer<R: Serialize>(result: &R) -> Answer {
+    match ObjectBuf::encode(result) {
+        Ok(result) => Answer::Result(result),
+        Err(error) => {
+            tracing::error!(%error, "a result does not serialise");
+            Answer::Error(ErrorObject::internal("the result cannot be sent"))
+        }
+    }
 }
 
 impl Handler for Router {
     fn handle(&self, request: Request) -> HandlerFuture {
-        let answer = match request.method.as_str() {
-            "tools/call" if !self.tools.is_empty() => return self.call_tool(request),
-            "tools/list" if !self.tools.is_empty() => self.list_tools(&request),
+        let ready = |answer| -> HandlerFuture { Box::pin(std::future::ready(answer)) };
+        let list = |what| self.list(&request, what).map(ready);
+        let started = match request.method.as_str() {
+            "tools/call" => self.call_tool(request),
+            "resources/read" => self.read_resource(request),
+            "prompts/get" => self.get_prompt(request),
+            "completion/complete" => self.complete(request),
+            "tools/list" => list(Cached::Tools),
+            "prompts/list" => list(Cached::Prompts),
+            "resources/list" => list(Cached::Resources),
+            "resources/templates/list" => list(Cached::Templates),
             method => Err(ErrorObject::method_not_found(method)),
         };
-        Box::pin(std::future::ready(Answer::from(answer)))
+        started.unwrap_or_else(|error| ready(Answer::Error(error)))
     }
 }

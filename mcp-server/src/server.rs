@@ -1,13 +1,19 @@
 //! Servers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig};
-use mcp_peer::types::{Implementation, LogLevel, RawJson, ServerCapabilities, ToolsCapability};
+use mcp_peer::types::{CacheScope, Implementation, LogLevel, RawJson, ServerCapabilities};
 use mcp_peer::{Connection, ConnectionError, Options, Transport};
 
+use crate::catalog::{Catalog, Offer, Refused};
+use crate::group::Group;
+use crate::pages::Cached;
+use crate::prompt::PromptDef;
+use crate::resource::ResourceDef;
 use crate::rounds::{Lot, ParkLimits};
-use crate::router::Router;
+use crate::router::{Router, Settings};
 use crate::tool::ToolDef;
 
 /// A server: what it offers, to any number of connections of any revision.
@@ -28,7 +34,8 @@ pub struct Server {
     config: ServerConfig,
     options: Options,
     park: ParkLimits,
-    tools: Vec<ToolDef>,
+    settings: Settings,
+    catalog: Catalog,
 }
 
 impl Server {
@@ -40,7 +47,8 @@ impl Server {
             config,
             options: Options::default(),
             park: ParkLimits::default(),
-            tools: Vec::new(),
+            settings: Settings::default(),
+            catalog: Catalog::new(),
         }
     }
 
@@ -61,25 +69,83 @@ impl Server {
     /// Offers a tool.
     ///
     /// # Panics
-    /// If there is a tool of that name already, or the name breaks the rules: 1 to 128 of `A-Z a-z 0-9 _ . -` (REQ-TOOL-01).
+    /// If it is [`Refused`]: there is a tool of that name already, the name breaks the rules (REQ-TOOL-01), or a schema is none.
     #[must_use]
     #[track_caller]
-    pub fn tool(mut self, tool: ToolDef) -> Self {
-        let name = &tool.tool.name;
-        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        assert!(
-            (1..=128).contains(&name.len()) && name.bytes().all(legal),
-            "tool name {name:?} is not 1 to 128 of A-Z a-z 0-9 _ . -"
-        );
-        assert!(
-            self.tools.iter().all(|t| t.tool.name != *name),
-            "there is a tool named {name:?} already"
-        );
-        self.config
-            .capabilities
-            .tools
-            .get_or_insert_with(ToolsCapability::default);
-        self.tools.push(tool);
+    pub fn tool(self, tool: ToolDef) -> Self {
+        accept(self.catalog.add(tool));
+        self
+    }
+
+    /// Offers a resource, or a family of them.
+    ///
+    /// # Panics
+    /// If it is [`Refused`]: there is one of that URI already, or the URI or template is none that the handler can serve.
+    #[must_use]
+    #[track_caller]
+    pub fn resource(self, resource: ResourceDef) -> Self {
+        accept(self.catalog.add(resource));
+        self
+    }
+
+    /// Offers a prompt.
+    ///
+    /// # Panics
+    /// If it is [`Refused`]: there is a prompt of that name already, or its arguments cannot be read from texts.
+    #[must_use]
+    #[track_caller]
+    pub fn prompt(self, prompt: PromptDef) -> Self {
+        accept(self.catalog.add(prompt));
+        self
+    }
+
+    /// Offers everything of a group, the names of its tools and prompts prefixed.
+    ///
+    /// # Panics
+    /// If something of it is [`Refused`].
+    #[must_use]
+    #[track_caller]
+    pub fn mount(self, prefix: &str, group: Group) -> Self {
+        accept(self.catalog.mount(prefix, group));
+        self
+    }
+
+    /// A handle to what the server offers, to add and remove while it serves.
+    pub fn catalog(&self) -> Catalog {
+        self.catalog.clone()
+    }
+
+    /// Declares that there will be something of a kind of which there is nothing yet.
+    ///
+    /// Whatever is offered is declared by itself; what is not declared is answered with -32601.
+    #[must_use]
+    pub fn will_offer(self, offer: Offer) -> Self {
+        self.catalog.announce(offer);
+        self
+    }
+
+    /// Sets how many things a page of a list has at most, 1,000 by default; at least one.
+    #[must_use]
+    pub fn page_size(mut self, size: usize) -> Self {
+        self.settings.page_size = size.max(1);
+        self
+    }
+
+    /// Tells modern clients for how long, and for whom, a result may be kept; [`Cached`] has the defaults, all of them private.
+    ///
+    /// A hint and no protection: whoever may see something is not decided by it (REQ-CACHE-07).
+    #[must_use]
+    pub fn cache(mut self, what: Cached, ttl: Duration, scope: CacheScope) -> Self {
+        self.settings.cache.set(what, ttl, scope);
+        self
+    }
+
+    /// Checks structured results against their schemas before they are sent; by default in debug builds only.
+    ///
+    /// One that is not of its schema is logged, and the call answered with -32603.
+    #[must_use]
+    pub fn check_results(mut self, check: bool) -> Self {
+        self.settings.check_results = check;
         self
     }
 
@@ -135,12 +201,22 @@ impl Server {
 
     /// Makes it ready for many connections.
     pub fn start(self) -> ServerConnection {
-        let lot = Lot::new(self.park);
         ServerConnection {
-            router: Arc::new(Router::new(self.tools, lot)),
+            router: Arc::new(Router {
+                catalog: self.catalog,
+                lot: Lot::new(self.park),
+                settings: self.settings,
+            }),
             config: self.config,
             options: self.options,
         }
+    }
+}
+
+#[track_caller]
+fn accept<T>(offered: Result<T, Refused>) {
+    if let Err(refused) = offered {
+        panic!("{refused}");
     }
 }
 
@@ -158,12 +234,14 @@ pub struct ServerConnection {
 impl ServerConnection {
     /// One more connection: nothing happens on it until its driver is polled.
     pub fn connect<T: Transport>(&self, transport: T) -> Connection<T> {
+        let mut config = self.config.clone();
+        self.router.catalog.declare(&mut config.capabilities);
         let handler = Arc::clone(&self.router) as Arc<dyn mcp_peer::Handler>;
-        mcp_peer::server(
-            transport,
-            self.config.clone(),
-            handler,
-            self.options.clone(),
-        )
+        mcp_peer::server(transport, config, handler, self.options.clone())
+    }
+
+    /// A handle to what the server offers, to add and remove while it serves.
+    pub fn catalog(&self) -> Catalog {
+        self.router.catalog.clone()
     }
 }

@@ -1,37 +1,42 @@
 //! Tools: plain functions with a name and a schema.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use mcp_peer::types::{CallToolResult, RawJson, Tool, ToolAnnotations};
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
-use serde::de::DeserializeOwned;
+use mcp_peer::types::{CallToolResult, Icon, Meta, RawJson, Tool, ToolAnnotations};
 
 use crate::context::Cx;
-use crate::result::{IntoToolResult, ToolError};
+use crate::handler::{Handler, Running, kind};
+use crate::validate::{Check, says_more_than_its_type};
 
 /// A tool: what the client sees of it, and what runs.
 #[derive(Clone)]
 pub struct ToolDef {
     pub(crate) tool: Tool,
     pub(crate) run: Run,
+    input: Input,
 }
 
-/// A tool's call at work.
-pub(crate) type Running = Pin<Box<dyn Future<Output = Result<CallToolResult, ToolError>> + Send>>;
-pub(crate) type Run = Arc<dyn Fn(Cx, RawJson) -> Running + Send + Sync>;
+type Run = Arc<dyn Fn(Cx, RawJson) -> Running<CallToolResult> + Send + Sync>;
 
-/// Makes a tool of an async function.
+/// What has to be seen to before a tool runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// Nothing that decoding does not see to.
+    Decoded,
+    /// The schema has constraints.
+    Constrained,
+}
+
+/// Makes a tool of a function, async or not.
 ///
-/// The function takes a [`Cx`], its arguments, both in this order, or nothing. The arguments are a struct that derives
-/// `Deserialize` and `JsonSchema`; its doc comments describe the fields. (What the latter derives needs `schemars` in scope: this
-/// crate's own will do.) What may be returned is in [`IntoToolResult`].
+/// The function takes a [`Cx`], its arguments, both in this order, or nothing; [`with`](crate::with) puts state before
+/// them. The arguments are a struct that derives `Deserialize` and `JsonSchema`; its doc comments describe the fields, and
+/// what its schema demands besides (a minimum, a pattern) holds when the function runs. What may be returned is in
+/// [`IntoToolResult`](crate::IntoToolResult).
 ///
 /// ```
-/// use mcp_server::{Cx, Json, JsonSchema, ToolError, schemars, tool};
+/// use mcp_server::{Cx, Json, JsonSchema, ToolError, tool};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Deserialize, JsonSchema)]
@@ -51,13 +56,19 @@ pub(crate) type Run = Arc<dyn Fn(Cx, RawJson) -> Running + Send + Sync>;
 ///
 /// let sum = tool("sum", sum).describe("Adds numbers");
 /// ```
-pub fn tool<M, H: ToolHandler<M>>(name: impl Into<String>, handler: H) -> ToolDef {
-    let mut tool = Tool::new(name, H::input_schema());
+pub fn tool<M, H: Handler<kind::Tool, M>>(name: impl Into<String>, handler: H) -> ToolDef {
+    let schema = H::input_schema();
+    let input = if says_more_than_its_type(&schema) {
+        Input::Constrained
+    } else {
+        Input::Decoded
+    };
+    let mut tool = Tool::new(name, schema);
     tool.output_schema = H::output_schema();
-    let handler = Arc::new(handler);
     ToolDef {
         tool,
-        run: Arc::new(move |cx, arguments| handler.call(cx, arguments)),
+        run: Arc::new(move |cx, arguments| handler.start(cx, arguments)),
+        input,
     }
 }
 
@@ -83,9 +94,64 @@ impl ToolDef {
         self
     }
 
+    /// Gives icons to choose from.
+    #[must_use]
+    pub fn icons(mut self, icons: impl Into<Vec<Icon>>) -> Self {
+        self.tool.icons = Some(icons.into());
+        self
+    }
+
+    /// Sets the tool's `_meta`.
+    #[must_use]
+    pub fn meta(mut self, meta: Meta) -> Self {
+        self.tool.meta = Some(meta);
+        self
+    }
+
+    /// Replaces the JSON Schema of the arguments, for a function that takes `serde_json::Value`, say.
+    ///
+    /// Every keyword reaches the client; the arguments are valid by it when the function runs.
+    #[must_use]
+    pub fn input_schema(mut self, schema: impl Into<RawJson>) -> Self {
+        self.tool.input_schema = schema.into();
+        self.input = Input::Constrained;
+        self
+    }
+
+    /// Sets the JSON Schema of the structured result, where the return type does not say it.
+    #[must_use]
+    pub fn output_schema(mut self, schema: impl Into<RawJson>) -> Self {
+        self.tool.output_schema = Some(schema.into());
+        self
+    }
+
     /// What the client sees of it.
     pub fn definition(&self) -> &Tool {
         &self.tool
+    }
+
+    /// Compiles what there is to check.
+    pub(crate) fn offer(self) -> Result<OfferedTool, String> {
+        let schema = &self.tool.input_schema;
+        let root = schema.member("type");
+        if root.is_none_or(|root| root.as_str() != "\"object\"") {
+            return Err("its input schema does not say `\"type\": \"object\"`".to_owned());
+        }
+        let input = match self.input {
+            Input::Decoded => None,
+            Input::Constrained => {
+                Some(Check::compile(schema).map_err(|e| format!("its input schema: {e}"))?)
+            }
+        };
+        let output = self.tool.output_schema.as_ref().map(Check::compile);
+        let output = output
+            .transpose()
+            .map_err(|e| format!("its output schema: {e}"))?;
+        Ok(OfferedTool {
+            def: self,
+            input,
+            output,
+        })
     }
 }
 
@@ -95,154 +161,27 @@ impl fmt::Debug for ToolDef {
     }
 }
 
-/// A function that can be a tool; `M` is which of its parameters it has, and never written out.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a tool",
-    note = "a tool is an async function of a `Cx`, of arguments that derive `Deserialize` and `JsonSchema`, of both in this order, or of nothing; it returns something that is `IntoToolResult`, or a `Result` of that and an error",
-    note = "its future must be `Send`: nothing that is not `Send` may live across an `.await`"
-)]
-pub trait ToolHandler<M>: Send + Sync + 'static {
-    /// The JSON Schema of the arguments.
-    fn input_schema() -> RawJson;
-    /// The JSON Schema of the structured result, if there is one.
-    fn output_schema() -> Option<RawJson>;
-    /// Starts a call; `arguments` is an object.
-    fn call(
-        &self,
-        cx: Cx,
-        arguments: RawJson,
-    ) -> Pin<Box<dyn Future<Output = Result<CallToolResult, ToolError>> + Send>>;
-}
-
-/// Marks a handler that takes arguments of type `A`.
+/// A tool that is ready to be called.
 #[derive(Debug)]
-pub struct Args<A>(std::marker::PhantomData<A>);
-
-impl<F, Fut, A> ToolHandler<(Cx, Args<A>)> for F
-where
-    F: Fn(Cx, A) -> Fut + Send + Sync + 'static,
-    Fut: Future + Send + 'static,
-    Fut::Output: IntoToolResult,
-    A: DeserializeOwned + JsonSchema + Send + 'static,
-{
-    fn input_schema() -> RawJson {
-        arguments_schema::<A>()
-    }
-
-    fn output_schema() -> Option<RawJson> {
-        Fut::Output::output_schema()
-    }
-
-    fn call(&self, cx: Cx, arguments: RawJson) -> Running {
-        run(decode(&arguments).map(|arguments| self(cx, arguments)))
-    }
+pub(crate) struct OfferedTool {
+    pub(crate) def: ToolDef,
+    input: Option<Check>,
+    output: Option<Check>,
 }
 
-impl<F, Fut, A> ToolHandler<(Args<A>,)> for F
-where
-    F: Fn(A) -> Fut + Send + Sync + 'static,
-    Fut: Future + Send + 'static,
-    Fut::Output: IntoToolResult,
-    A: DeserializeOwned + JsonSchema + Send + 'static,
-{
-    fn input_schema() -> RawJson {
-        arguments_schema::<A>()
+impl OfferedTool {
+    /// What is wrong with the arguments that decoding would not notice.
+    pub(crate) fn input_faults(&self, arguments: &RawJson) -> Option<String> {
+        self.input.as_ref()?.faults(arguments)
     }
 
-    fn output_schema() -> Option<RawJson> {
-        Fut::Output::output_schema()
+    /// What is wrong with a result (REQ-TOOL-05); one that says `isError` needs none (REQ-TOOL-15).
+    pub(crate) fn output_faults(&self, result: &CallToolResult) -> Option<String> {
+        let check = self.output.as_ref()?;
+        match &result.structured_content {
+            _ if result.is_error => None,
+            Some(value) => check.faults(value),
+            None => Some("`structuredContent` is missing.".to_owned()),
+        }
     }
-
-    fn call(&self, _cx: Cx, arguments: RawJson) -> Running {
-        run(decode(&arguments).map(self))
-    }
-}
-
-impl<F, Fut> ToolHandler<(Cx,)> for F
-where
-    F: Fn(Cx) -> Fut + Send + Sync + 'static,
-    Fut: Future + Send + 'static,
-    Fut::Output: IntoToolResult,
-{
-    fn input_schema() -> RawJson {
-        no_arguments()
-    }
-
-    fn output_schema() -> Option<RawJson> {
-        Fut::Output::output_schema()
-    }
-
-    fn call(&self, cx: Cx, _arguments: RawJson) -> Running {
-        run(Ok(self(cx)))
-    }
-}
-
-impl<F, Fut> ToolHandler<()> for F
-where
-    F: Fn() -> Fut + Send + Sync + 'static,
-    Fut: Future + Send + 'static,
-    Fut::Output: IntoToolResult,
-{
-    fn input_schema() -> RawJson {
-        no_arguments()
-    }
-
-    fn output_schema() -> Option<RawJson> {
-        Fut::Output::output_schema()
-    }
-
-    fn call(&self, _cx: Cx, _arguments: RawJson) -> Running {
-        run(Ok(self()))
-    }
-}
-
-fn run<Fut>(started: Result<Fut, ToolError>) -> Running
-where
-    Fut: Future + Send + 'static,
-    Fut::Output: IntoToolResult,
-{
-    match started {
-        Ok(future) => Box::pin(async move { future.await.into_tool_result() }),
-        Err(error) => Box::pin(std::future::ready(Err(error))),
-    }
-}
-
-/// Decodes arguments; what is wrong with them is for the model to read, and names the field (X2, SEP-1303).
-fn decode<A: DeserializeOwned>(arguments: &RawJson) -> Result<A, ToolError> {
-    arguments.decode().map_err(|_| {
-        let mut text = serde_json::Deserializer::from_slice(arguments.as_bytes());
-        let error = match serde_path_to_error::deserialize::<_, A>(&mut text) {
-            Ok(_) => return ToolError::new("Invalid arguments."),
-            Err(error) => error,
-        };
-        let path = error.path().to_string();
-        let what = error.into_inner().to_string();
-        // The position is that in a text which the model does not see.
-        let what = what.split(" at line ").next().unwrap_or_default();
-        ToolError::new(match path.as_str() {
-            "." => format!("Invalid arguments: {what}."),
-            path => format!("Invalid argument `{path}`: {what}."),
-        })
-    })
-}
-
-/// The JSON Schema (2020-12) of a type.
-pub(crate) fn schema_of<T: JsonSchema>() -> RawJson {
-    let schema = SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<T>();
-    RawJson::from(schema.to_value())
-}
-
-/// The schema of arguments, which says `"type": "object"` whatever the type does (REQ-TOOL-12).
-fn arguments_schema<A: JsonSchema>() -> RawJson {
-    let mut schema = SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<A>();
-    schema.insert("type".to_owned(), "object".into());
-    RawJson::from(schema.to_value())
-}
-
-fn no_arguments() -> RawJson {
-    RawJson::from(serde_json::json!({ "type": "object", "additionalProperties": false }))
 }

@@ -1,0 +1,442 @@
+//! What a server offers, while it serves.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+
+use mcp_peer::types::{
+    PromptsCapability, RawJson, ResourcesCapability, ServerCapabilities, ToolsCapability,
+};
+
+use crate::decode::Texts;
+use crate::group::{Group, Item, Mounted};
+use crate::prompt::PromptDef;
+use crate::resource::OfferedResource;
+use crate::tool::OfferedTool;
+
+/// The tools, resources and prompts of a server; clones are handles to the same.
+///
+/// Whatever is added or removed here while the server serves is so for the next request on every connection. What runs
+/// goes on. Every list has the order in which things were added (REQ-TOOL-02).
+///
+/// A connection declares what there was, or had been, when it began. A server that begins with none of a kind and gets some
+/// later says so by [`Server::will_offer`](crate::Server::will_offer).
+///
+/// ```
+/// use mcp_server::{Server, tool};
+///
+/// let server = Server::new("plugins", "1.0.0").tool(tool("list", || "none"));
+/// let catalog = server.catalog();
+/// catalog.add(tool("greet", || "Hello."))?;
+/// assert!(catalog.remove_tool("list"));
+/// # Ok::<(), mcp_server::Refused>(())
+/// ```
+#[derive(Clone)]
+pub struct Catalog(Arc<Inner>);
+
+struct Inner {
+    shelves: RwLock<Shelves>,
+    changes: watch::Sender<Changes>,
+}
+
+/// How often each kind has changed since the server was made; see [`Catalog::changes`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Changes {
+    /// Tools added and removed.
+    pub tools: u64,
+    /// Resources and templates added and removed.
+    pub resources: u64,
+    /// Prompts added and removed.
+    pub prompts: u64,
+}
+
+/// Something that there are lists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Tools.
+    Tools,
+    /// Resources and resource templates.
+    Resources,
+    /// Prompts.
+    Prompts,
+    /// Completion of arguments and variables.
+    Completions,
+}
+
+/// Why something is not offered; nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// There is one of that name, or under that URI, already.
+    #[error("there is a {kind} {name:?} already")]
+    Taken {
+        /// What it is.
+        kind: &'static str,
+        /// Its name or URI.
+        name: String,
+    },
+    /// A tool's name is not 1 to 128 of `A-Z a-z 0-9 _ . -` (REQ-TOOL-01).
+    #[error("tool name {0:?} is not 1 to 128 of A-Z a-z 0-9 _ . -")]
+    ToolName(String),
+    /// It cannot be what it is meant to be.
+    #[error("the {kind} {name:?} cannot be offered: {reason}")]
+    Unfit {
+        /// What it is.
+        kind: &'static str,
+        /// Its name or URI.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Everything of one kind: by key, and in the order of the lists.
+#[derive(Debug)]
+pub(crate) struct Shelf<T> {
+    by_key: HashMap<String, (u64, Arc<T>)>,
+    in_order: BTreeMap<u64, Arc<T>>,
+    /// The number of the next one. None is used again, so that a cursor survives whatever comes and goes.
+    next: u64,
+    /// Whether clients are told that there may be some.
+    announced: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shelves {
+    pub(crate) tools: Shelf<OfferedTool>,
+    /// Resources of one URI each.
+    pub(crate) resources: Shelf<OfferedResource>,
+    pub(crate) templates: Shelf<OfferedResource>,
+    pub(crate) prompts: Shelf<PromptDef>,
+    completions: bool,
+}
+
+impl<T> Default for Shelf<T> {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            in_order: BTreeMap::new(),
+            next: 0,
+            announced: false,
+        }
+    }
+}
+
+impl<T> Shelf<T> {
+    fn add(&mut self, key: String, item: T) {
+        let item = Arc::new(item);
+        self.by_key.insert(key, (self.next, Arc::clone(&item)));
+        self.in_order.insert(self.next, item);
+        self.next += 1;
+        self.announced = true;
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Arc<T>> {
+        let (number, item) = self.by_key.remove(key)?;
+        self.in_order.remove(&number);
+        Some(item)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Arc<T>> {
+        self.by_key.get(key).map(|(_, item)| item)
+    }
+
+    /// Everything from a number on, in order.
+    pub(crate) fn from(&self, number: u64) -> impl Iterator<Item = (u64, &Arc<T>)> {
+        self.in_order.range(number..).map(|(n, item)| (*n, item))
+    }
+
+    /// Whether a number is, or was, that of something here, or of what comes next.
+    pub(crate) fn knows(&self, number: u64) -> bool {
+        number <= self.next
+    }
+}
+
+impl Catalog {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner {
+            shelves: RwLock::new(Shelves {
+                tools: Shelf::default(),
+                resources: Shelf::default(),
+                templates: Shelf::default(),
+                prompts: Shelf::default(),
+                completions: false,
+            }),
+            changes: watch::Sender::default(),
+        }))
+    }
+
+    /// Offers a tool, a resource or a prompt from now on.
+    ///
+    /// # Errors
+    /// [`Refused`]: why it is not.
+    pub fn add(&self, item: impl Into<Item>) -> Result<(), Refused> {
+        self.add_all(vec![item.into()])
+    }
+
+    /// Offers everything of a group, the names of its tools and prompts prefixed; or nothing of it, if something is refused.
+    ///
+    /// # Errors
+    /// [`Refused`]: what is not fit, and why.
+    pub fn mount(&self, prefix: &str, group: Group) -> Result<Mounted, Refused> {
+        let items = group.prefixed(prefix);
+        let mounted = Mounted::of(&items);
+        self.add_all(items).map(|()| mounted)
+    }
+
+    /// Takes away what a group brought, as far as it is still there.
+    pub fn unmount(&self, mounted: Mounted) {
+        for tool in mounted.tools {
+            self.remove_tool(&tool);
+        }
+        for uri in mounted.resources {
+            self.remove_resource(&uri);
+        }
+        for prompt in mounted.prompts {
+            self.remove_prompt(&prompt);
+        }
+    }
+
+    fn add_all(&self, items: Vec<Item>) -> Result<(), Refused> {
+        // Schemas are compiled before anybody has to wait.
+        let ready: Vec<Ready> = items
+            .into_iter()
+            .map(Item::ready)
+            .collect::<Result<_, _>>()?;
+        let mut changes = Changes::default();
+        let mut shelves = self.write();
+        let mut keys = HashSet::new();
+        for (kind, name) in ready.iter().map(Ready::key) {
+            if shelves.has(kind, &name) || !keys.insert((kind, name.clone())) {
+                return Err(Refused::Taken { kind, name });
+            }
+            changes.count(kind);
+        }
+        for item in ready {
+            let (_, key) = item.key();
+            shelves.completions |= item.completes();
+            match item {
+                Ready::Tool(tool) => shelves.tools.add(key, tool),
+                Ready::Resource(r) if r.is_family() => shelves.templates.add(key, r),
+                Ready::Resource(resource) => shelves.resources.add(key, resource),
+                Ready::Prompt(prompt) => shelves.prompts.add(key, prompt),
+            }
+        }
+        drop(shelves);
+        self.changed(changes);
+        Ok(())
+    }
+
+    /// Offers a tool no longer; whether it was there.
+    pub fn remove_tool(&self, name: &str) -> bool {
+        self.remove(TOOL, name)
+    }
+
+    /// Offers a resource, or the family of a template, no longer; whether it was there.
+    pub fn remove_resource(&self, uri: &str) -> bool {
+        self.remove(RESOURCE, uri) || self.remove(TEMPLATE, uri)
+    }
+
+    /// Offers a prompt no longer; whether it was there.
+    pub fn remove_prompt(&self, name: &str) -> bool {
+        self.remove(PROMPT, name)
+    }
+
+    fn remove(&self, kind: &'static str, key: &str) -> bool {
+        let removed = self.write().remove(kind, key);
+        // What is removed is dropped here, with no lock held: it is the program's.
+        if removed.is_none() {
+            return false;
+        }
+        let mut changes = Changes::default();
+        changes.count(kind);
+        self.changed(changes);
+        true
+    }
+
+    /// Tells when something was added or removed: the counts only ever grow, and are coalesced for whoever looks late.
+    ///
+    /// This is what list-changed notifications are made of.
+    pub fn changes(&self) -> watch::Receiver<Changes> {
+        self.0.changes.subscribe()
+    }
+
+    fn changed(&self, by: Changes) {
+        self.0.changes.send_modify(|changes| {
+            changes.tools += by.tools;
+            changes.resources += by.resources;
+            changes.prompts += by.prompts;
+        });
+    }
+
+    pub(crate) fn announce(&self, offer: Offer) {
+        let mut shelves = self.write();
+        match offer {
+            Offer::Tools => shelves.tools.announced = true,
+            Offer::Resources => shelves.resources.announced = true,
+            Offer::Prompts => shelves.prompts.announced = true,
+            Offer::Completions => shelves.completions = true,
+        }
+    }
+
+    /// What a connection that begins now declares.
+    pub(crate) fn declare(&self, capabilities: &mut ServerCapabilities) {
+        let shelves = self.read();
+        let offers = |offer| shelves.offers(offer);
+        capabilities.tools = offers(Offer::Tools).then(ToolsCapability::default);
+        capabilities.resources = offers(Offer::Resources).then(ResourcesCapability::default);
+        capabilities.prompts = offers(Offer::Prompts).then(PromptsCapability::default);
+        capabilities.completions = offers(Offer::Completions).then_some(RawJson::EMPTY_OBJECT);
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Shelves> {
+        self.0
+            .shelves
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shelves> {
+        self.0
+            .shelves
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const TOOL: &str = "tool";
+const RESOURCE: &str = "resource";
+const TEMPLATE: &str = "resource template";
+const PROMPT: &str = "prompt";
+
+/// Something that has passed its checks.
+pub(crate) enum Ready {
+    Tool(OfferedTool),
+    Resource(OfferedResource),
+    Prompt(PromptDef),
+}
+
+impl Ready {
+    fn key(&self) -> (&'static str, String) {
+        match self {
+            Self::Tool(tool) => (TOOL, tool.def.tool.name.clone()),
+            Self::Resource(resource) => {
+                let kind = if resource.is_family() {
+                    TEMPLATE
+                } else {
+                    RESOURCE
+                };
+                (kind, resource.def.resource.uri.clone())
+            }
+            Self::Prompt(prompt) => (PROMPT, prompt.prompt.name.clone()),
+        }
+    }
+}
+
+impl Ready {
+    fn completes(&self) -> bool {
+        match self {
+            Self::Tool(_) => false,
+            Self::Resource(resource) => !resource.def.completers.is_empty(),
+            Self::Prompt(prompt) => !prompt.completers.is_empty(),
+        }
+    }
+}
+
+impl Item {
+    fn ready(self) -> Result<Ready, Refused> {
+        let unfit = |kind, name| move |reason| Refused::Unfit { kind, name, reason };
+        match self {
+            Self::Tool(tool) => {
+                let name = tool.tool.name.clone();
+                let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+                if !(1..=128).contains(&name.len()) || !name.bytes().all(legal) {
+                    return Err(Refused::ToolName(name));
+                }
+                tool.offer().map(Ready::Tool).map_err(unfit(TOOL, name))
+            }
+            Self::Resource(resource) => {
+                let uri = resource.resource.uri.clone();
+                let ready = resource.offer().map(Ready::Resource);
+                ready.map_err(unfit(RESOURCE, uri))
+            }
+            Self::Prompt(prompt) => {
+                let name = prompt.prompt.name.clone();
+                prompt
+                    .offer()
+                    .map(Ready::Prompt)
+                    .map_err(unfit(PROMPT, name))
+            }
+        }
+    }
+}
+
+impl Changes {
+    fn count(&mut self, kind: &'static str) {
+        *match kind {
+            TOOL => &mut self.tools,
+            PROMPT => &mut self.prompts,
+            _ => &mut self.resources,
+        } += 1;
+    }
+}
+
+impl Shelves {
+    fn has(&self, kind: &'static str, key: &str) -> bool {
+        match kind {
+            TOOL => self.tools.get(key).is_some(),
+            PROMPT => self.prompts.get(key).is_some(),
+            TEMPLATE => self.templates.get(key).is_some(),
+            _ => self.resources.get(key).is_some(),
+        }
+    }
+
+    fn remove(&mut self, kind: &'static str, key: &str) -> Option<Box<dyn std::any::Any>> {
+        fn boxed<T: 'static>(item: Arc<T>) -> Box<dyn std::any::Any> {
+            Box::new(item)
+        }
+        match kind {
+            TOOL => self.tools.remove(key).map(boxed),
+            PROMPT => self.prompts.remove(key).map(boxed),
+            TEMPLATE => self.templates.remove(key).map(boxed),
+            _ => self.resources.remove(key).map(boxed),
+        }
+    }
+
+    /// Whether clients have been told, or will be, that there are some.
+    pub(crate) fn offers(&self, offer: Offer) -> bool {
+        match offer {
+            Offer::Tools => self.tools.announced,
+            Offer::Resources => self.resources.announced || self.templates.announced,
+            Offer::Prompts => self.prompts.announced,
+            Offer::Completions => self.completions,
+        }
+    }
+
+    /// What a URI is read by: the resource of that URI, or else the first template that it is of.
+    pub(crate) fn reads(&self, uri: &str) -> Option<(Arc<OfferedResource>, Texts)> {
+        if let Some(resource) = self.resources.get(uri) {
+            return Some((Arc::clone(resource), Texts::default()));
+        }
+        self.templates.from(0).find_map(|(_, family)| {
+            let variables = family.template.capture(uri)?;
+            Some((Arc::clone(family), variables))
+        })
+    }
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shelves = self.read();
+        let keys = |keys: Vec<&String>| format!("{keys:?}");
+        f.debug_struct("Catalog")
+            .field("tools", &keys(shelves.tools.by_key.keys().collect()))
+            .field("resources", &shelves.resources.by_key.len())
+            .field("templates", &shelves.templates.by_key.len())
+            .field("prompts", &shelves.prompts.by_key.len())
+            .finish()
+    }
+}

@@ -1,0 +1,277 @@
+//! Why a handler failed, and how that is told.
+
+use std::error::Error;
+use std::fmt;
+
+use mcp_peer::session::{ApiMisuse, RequestError};
+use mcp_peer::types::{CallToolResult, Era, ErrorCode, ErrorObject, ProtocolVersion};
+use serde_json::json;
+
+/// Why a handler failed.
+///
+/// [`HandlerError::new`] has a text for the model to read. Any other error becomes one by `?`, and its text stays on this
+/// side: it is logged, and the client learns only that the handler failed. What a client's refusal or lack of a capability
+/// did to a question of the handler's is told as what it is.
+///
+/// A tool's failure is a result that says `isError`; those of resources, prompts and completions are JSON-RPC errors.
+pub struct HandlerError {
+    kind: Fault,
+}
+
+/// What the handler of a tool fails with.
+pub type ToolError = HandlerError;
+
+enum Fault {
+    Visible(String),
+    Invalid(String),
+    NotFound,
+    Private(Box<dyn Error + Send + Sync>),
+    Protocol(ErrorObject),
+}
+
+impl HandlerError {
+    /// A failure whose text the client and its model may read.
+    pub fn new(text: impl Into<String>) -> Self {
+        Fault::Visible(text.into()).into()
+    }
+
+    /// An argument that cannot be; the text says which and why. Outside of tools -32602.
+    pub fn invalid(text: impl Into<String>) -> Self {
+        Fault::Invalid(text.into()).into()
+    }
+
+    /// There is no such resource: -32002 to a legacy client, -32602 to a modern one, with its URI (REQ-RES-01).
+    pub fn not_found() -> Self {
+        Fault::NotFound.into()
+    }
+
+    /// A failure that is answered with this JSON-RPC error.
+    pub fn protocol(error: ErrorObject) -> Self {
+        Fault::Protocol(error).into()
+    }
+}
+
+impl From<Fault> for HandlerError {
+    fn from(kind: Fault) -> Self {
+        Self { kind }
+    }
+}
+
+// `HandlerError` is no `Error` itself, which leaves room for this.
+impl<E: Error + Send + Sync + 'static> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Fault::Private(Box::new(error)).into()
+    }
+}
+
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_tuple("HandlerError");
+        match &self.kind {
+            Fault::Visible(text) | Fault::Invalid(text) => f.field(text),
+            Fault::NotFound => f.field(&"not found"),
+            Fault::Private(error) => f.field(error),
+            Fault::Protocol(error) => f.field(error),
+        };
+        f.finish()
+    }
+}
+
+/// What failed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Failed<'a> {
+    Tool(&'a str),
+    /// By its URI.
+    Resource(&'a str),
+    Prompt(&'a str),
+    /// By the argument.
+    Completion(&'a str),
+}
+
+/// How a failure is told: by a tool's result, or by an error.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Told {
+    Result(CallToolResult),
+    Error(ErrorObject),
+}
+
+/// What the client gets for a handler's failure: the one place where errors are mapped (inventory 3.10).
+pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Told {
+    let modern = version.era() == Era::Modern;
+    match error.kind {
+        Fault::Visible(text) => failed.say(ErrorCode::INTERNAL_ERROR, text),
+        Fault::Invalid(text) => failed.say(ErrorCode::INVALID_PARAMS, text),
+        Fault::NotFound => match failed {
+            Failed::Resource(uri) => Told::Error(resource_not_found(uri, version)),
+            _ => failed.say(ErrorCode::INVALID_PARAMS, "not found".to_owned()),
+        },
+        Fault::Protocol(error) => Told::Error(of_era(error, version)),
+        Fault::Private(error) => match error.downcast_ref::<RequestError>() {
+            Some(RequestError::Misuse(
+                missing @ ApiMisuse::MissingCapability { capability, .. },
+            )) => {
+                if modern {
+                    return Told::Error(missing_capability(missing, capability));
+                }
+                failed.say(ErrorCode::INVALID_PARAMS, unanswered(missing))
+            }
+            Some(
+                error @ (RequestError::Misuse(_)
+                | RequestError::Refused(_)
+                | RequestError::TimedOut(_)),
+            ) => failed.say(ErrorCode::INTERNAL_ERROR, unanswered(error)),
+            _ => {
+                let (kind, name) = failed.name();
+                tracing::error!(kind, name, error = &*error as &dyn Error, "handler failed");
+                let text = match failed {
+                    Failed::Tool(_) => "The tool failed.",
+                    Failed::Resource(_) => "the resource cannot be read",
+                    Failed::Prompt(_) => "the prompt failed",
+                    Failed::Completion(_) => "the completion failed",
+                };
+                failed.say(ErrorCode::INTERNAL_ERROR, text.to_owned())
+            }
+        },
+    }
+}
+
+impl Failed<'_> {
+    fn name(&self) -> (&'static str, &str) {
+        match self {
+            Self::Tool(name) => ("tool", name),
+            Self::Resource(uri) => ("resource", uri),
+            Self::Prompt(name) => ("prompt", name),
+            Self::Completion(argument) => ("completion", argument),
+        }
+    }
+
+    /// Says a text the way this kind of handler does.
+    fn say(self, code: ErrorCode, text: String) -> Told {
+        match self {
+            Self::Tool(_) => Told::Result(CallToolResult::error(text)),
+            Self::Resource(uri) => {
+                Told::Error(ErrorObject::new(code, text).with_data(&json!({ "uri": uri })))
+            }
+            Self::Prompt(_) | Self::Completion(_) => Told::Error(ErrorObject::new(code, text)),
+        }
+    }
+}
+
+fn unanswered(error: &dyn Error) -> String {
+    format!("The client did not answer: {error}")
+}
+
+/// REQ-RES-01, REQ-ERR-03
+pub(crate) fn resource_not_found(uri: &str, version: ProtocolVersion) -> ErrorObject {
+    let code = match version.era() {
+        Era::Legacy => ErrorCode::RESOURCE_NOT_FOUND,
+        Era::Modern => ErrorCode::INVALID_PARAMS,
+    };
+    ErrorObject::new(code, "resource not found").with_data(&json!({ "uri": uri }))
+}
+
+/// A handler's own error without a code that the revision must not see: what the code says is said by another.
+fn of_era(mut error: ErrorObject, version: ProtocolVersion) -> ErrorObject {
+    let modern = version.era() == Era::Modern;
+    if error.code == ErrorCode::RESOURCE_NOT_FOUND && modern {
+        error.code = ErrorCode::INVALID_PARAMS;
+    }
+    // REQ-ELIC-10
+    if error.code == ErrorCode::URL_ELICITATION_REQUIRED && version != ProtocolVersion::V2025_11_25
+    {
+        error.code = ErrorCode::INTERNAL_ERROR;
+    }
+    error
+}
+
+/// -32021 with the capabilities that are missing, as an object (TRAP-18).
+fn missing_capability(missing: &ApiMisuse, capability: &str) -> ErrorObject {
+    let required = capability
+        .rsplit('.')
+        .fold(json!({}), |inner, name| json!({ name: inner }));
+    ErrorObject::new(ErrorCode::MISSING_CLIENT_CAPABILITY, missing.to_string())
+        .with_data(&json!({ "requiredCapabilities": required }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mcp_peer::types::MethodName;
+
+    const LEGACY: ProtocolVersion = ProtocolVersion::V2025_06_18;
+    const MODERN: ProtocolVersion = ProtocolVersion::V2026_07_28;
+
+    fn code(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Option<i64> {
+        match told(error, failed, version) {
+            Told::Result(result) => {
+                assert!(result.is_error);
+                None
+            }
+            Told::Error(error) => Some(error.code.0),
+        }
+    }
+
+    fn missing() -> HandlerError {
+        let method = MethodName::from_static("sampling/createMessage");
+        let capability = "sampling.tools";
+        RequestError::from(ApiMisuse::MissingCapability { method, capability }).into()
+    }
+
+    /// Inventory 3.10, a line a row: what happened, to whom; then a tool's code (none: `isError`), and that of the others.
+    #[test]
+    fn errors_are_mapped_by_era_and_kind() {
+        type Make = fn() -> HandlerError;
+        let broken: Make = || std::io::Error::other("secret").into();
+        let refused: Make =
+            || RequestError::Refused(ErrorObject::new(ErrorCode::SAMPLING_REJECTED, "no")).into();
+        let own: Make = || HandlerError::protocol(ErrorObject::new(7, "seven"));
+        let url: Make =
+            || HandlerError::protocol(ErrorObject::new(ErrorCode::URL_ELICITATION_REQUIRED, ""));
+        let old: Make =
+            || HandlerError::protocol(ErrorObject::new(ErrorCode::RESOURCE_NOT_FOUND, ""));
+        type Code = Option<i64>;
+        #[rustfmt::skip]
+        let cases: [(Make, ProtocolVersion, Code, Code, Code); 16] = [
+            (|| HandlerError::new("a"), LEGACY, None, Some(-32603), Some(-32603)),
+            (|| HandlerError::new("a"), MODERN, None, Some(-32603), Some(-32603)),
+            (|| HandlerError::invalid("a"), LEGACY, None, Some(-32602), Some(-32602)),
+            (|| HandlerError::invalid("a"), MODERN, None, Some(-32602), Some(-32602)),
+            (HandlerError::not_found, LEGACY, None, Some(-32002), Some(-32602)),
+            (HandlerError::not_found, MODERN, None, Some(-32602), Some(-32602)),
+            (broken, LEGACY, None, Some(-32603), Some(-32603)),
+            (broken, MODERN, None, Some(-32603), Some(-32603)),
+            (missing, LEGACY, None, Some(-32602), Some(-32602)),
+            (missing, MODERN, Some(-32021), Some(-32021), Some(-32021)),
+            (refused, LEGACY, None, Some(-32603), Some(-32603)),
+            (own, MODERN, Some(7), Some(7), Some(7)),
+            (url, ProtocolVersion::V2025_11_25, Some(-32042), Some(-32042), Some(-32042)),
+            (url, MODERN, Some(-32603), Some(-32603), Some(-32603)),
+            (old, LEGACY, Some(-32002), Some(-32002), Some(-32002)),
+            (old, MODERN, Some(-32602), Some(-32602), Some(-32602)),
+        ];
+        for (i, (make, version, tool, resource, prompt)) in cases.into_iter().enumerate() {
+            assert_eq!(code(make(), Failed::Tool("t"), version), tool, "{i}");
+            let failed = Failed::Resource("x:y");
+            assert_eq!(code(make(), failed, version), resource, "{i}");
+            assert_eq!(code(make(), Failed::Prompt("p"), version), prompt, "{i}");
+            assert_eq!(
+                code(make(), Failed::Completion("a"), version),
+                prompt,
+                "{i}"
+            );
+        }
+    }
+
+    #[test]
+    fn private_text_stays_here_and_data_names_what_is_missing() {
+        let secret: HandlerError = std::io::Error::other("secret").into();
+        let shown = format!("{:?}", told(secret, Failed::Tool("t"), MODERN));
+        assert!(!shown.contains("secret"), "{shown}");
+        let Told::Error(error) = told(missing(), Failed::Tool("t"), MODERN) else {
+            panic!("an error");
+        };
+        let data = error.data.map(|data| data.to_string());
+        let expected = r#"{"requiredCapabilities":{"sampling":{"tools":{}}}}"#;
+        assert_eq!(data.as_deref(), Some(expected));
+    }
+}
