@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::id::ProgressToken;
+use crate::capabilities::ClientCapabilities;
+use crate::id::{ProgressToken, RequestId};
+use crate::lifecycle::Implementation;
+use crate::logging::LogLevel;
+use crate::tasks::RelatedTask;
+use crate::version::ProtocolVersion;
 
 /// Reserved keys of `_meta`.
 pub mod key {
@@ -63,5 +68,84 @@ impl Meta {
     /// The token under which the sender wants progress.
     pub fn progress_token(&self) -> Option<ProgressToken> {
         self.get(key::PROGRESS_TOKEN)
+    }
+
+    /// The protocol version of a modern request; `None` also if it is a version that is not known here.
+    pub fn protocol_version(&self) -> Option<ProtocolVersion> {
+        self.get(key::PROTOCOL_VERSION)
+    }
+
+    /// What the client of a modern request is able to do.
+    pub fn client_capabilities(&self) -> Option<ClientCapabilities> {
+        self.get(key::CLIENT_CAPABILITIES)
+    }
+
+    /// Who the client of a modern request is.
+    pub fn client_info(&self) -> Option<Implementation> {
+        self.get(key::CLIENT_INFO)
+    }
+
+    /// The lowest level of logs that a modern request wants.
+    pub fn log_level(&self) -> Option<LogLevel> {
+        self.get(key::LOG_LEVEL)
+    }
+
+    /// Who the server of a modern result is.
+    pub fn server_info(&self) -> Option<Implementation> {
+        self.get(key::SERVER_INFO)
+    }
+
+    /// The id of the `subscriptions/listen` request to which a notification belongs.
+    pub fn subscription_id(&self) -> Option<RequestId> {
+        self.get(key::SUBSCRIPTION_ID)
+    }
+
+    /// The task to which a message of 2025-11-25 belongs.
+    pub fn related_task(&self) -> Option<RelatedTask> {
+        self.get(key::RELATED_TASK)
+    }
+
+    /// The sender's place in a trace, as W3C Trace Context writes it.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.0.get(key::TRACEPARENT)?.as_str()
+    }
+
+    /// What the vendors of a trace add to it.
+    pub fn tracestate(&self) -> Option<&str> {
+        self.0.get(key::TRACESTATE)?.as_str()
+    }
+
+    /// What an application hands on with a trace, as W3C Baggage writes it.
+    pub fn baggage(&self) -> Option<&str> {
+        self.0.get(key::BAGGAGE)?.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reserved_keys_have_types_and_others_survive() {
+        let text = r#"{"baggage":"b","com.example/x":[1],"io.modelcontextprotocol/clientCapabilities":{"roots":{}},"io.modelcontextprotocol/clientInfo":{"name":"n","version":"1"},"io.modelcontextprotocol/logLevel":"notice","io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/related-task":{"taskId":"t"},"io.modelcontextprotocol/serverInfo":{"name":"s","version":"2"},"io.modelcontextprotocol/subscriptionId":"7","progressToken":7,"traceparent":"00-1","tracestate":"a=b"}"#;
+        let meta: Meta = serde_json::from_str(text).unwrap();
+        assert_eq!(meta.progress_token(), Some(ProgressToken::Number(7)));
+        assert_eq!(meta.protocol_version(), Some(ProtocolVersion::V2026_07_28));
+        assert!(meta.client_capabilities().unwrap().lists_roots());
+        assert_eq!(meta.client_info().unwrap().name, "n");
+        assert_eq!(meta.server_info().unwrap().version, "2");
+        assert_eq!(meta.log_level(), Some(LogLevel::Notice));
+        assert_eq!(meta.subscription_id(), Some("7".into()));
+        assert_eq!(meta.related_task().unwrap().task_id, "t");
+        assert_eq!(
+            (meta.traceparent(), meta.tracestate(), meta.baggage()),
+            (Some("00-1"), Some("a=b"), Some("b"))
+        );
+        assert_eq!(serde_json::to_string(&meta).unwrap(), text);
+
+        // What has another shape is not there for those who want the type, and still there for the rest.
+        let odd: Meta = serde_json::from_str(r#"{"progressToken":null,"traceparent":1}"#).unwrap();
+        assert!(odd.progress_token().is_none() && odd.traceparent().is_none());
+        assert_eq!(odd.0.len(), 2);
     }
 }
