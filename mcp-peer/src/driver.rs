@@ -220,9 +220,6 @@ impl<T: Transport> Driver<T> {
                 }
             }
         }
-        if let Turn::Progressed = turn {
-            self.stall.got_on(self.now);
-        }
         if self.session.transmit_len() == 0 {
             self.ahead = 0;
             self.shared
@@ -383,9 +380,9 @@ impl<T: Transport> Driver<T> {
                 if let Some(pending) = self.calls.remove(&call) {
                     pending.finish(outcome);
                 } else if call == PING {
-                    // An error is an answer, too. And whoever does not read cannot hear one.
+                    // An error is an answer, too.
                     let silent = matches!(outcome, Err(RequestError::TimedOut(_))) && !self.heard;
-                    self.unresponsive |= silent && self.reads();
+                    self.unresponsive |= silent && self.silence_tells();
                 }
             }
             Event::Progress { call, progress } => {
@@ -477,6 +474,11 @@ impl<T: Transport> Driver<T> {
             && self.session.transmit_len() < REPLY_AHEAD
             && self.shared.outbox.unsent_answers() < self.options.answer_bytes
             && !self.shared.is_reading_paused()
+    }
+
+    /// Whether a peer that is there would be heard: not if nothing is read, nor if the question may not have arrived yet.
+    fn silence_tells(&self) -> bool {
+        self.reads() && !self.stall.is_watched()
     }
 
     /// Reads one message.
@@ -580,7 +582,7 @@ impl<T: Transport> Driver<T> {
 
     /// Asks the peer if it is there, unless it has just shown that it is.
     fn ping(&mut self, keep_alive: KeepAlive) {
-        if std::mem::take(&mut self.heard) || !self.reads() {
+        if std::mem::take(&mut self.heard) || !self.silence_tells() {
             return;
         }
         let mut options = CallOptions::default();

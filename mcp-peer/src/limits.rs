@@ -34,8 +34,7 @@ pub struct Options {
     /// How long the transport may take nothing of what is to be sent; then the connection ends with
     /// [`ConnectionError::Stalled`](crate::ConnectionError::Stalled). [`Duration::MAX`] is for ever. Default 60 s.
     ///
-    /// It counts from the last time the transport took a message or could go on writing one, so a peer that reads slowly is
-    /// never cut off.
+    /// It counts from the last time the transport could go on writing, so a peer that reads slowly is not cut off.
     pub write_timeout: Duration,
     /// Whether to ask a silent peer if it is there. Default `None`: not at all.
     pub keep_alive: Option<KeepAlive>,
@@ -87,8 +86,9 @@ pub struct KeepAlive {
     /// It is asked if nothing came from it for that long, twice that at most.
     pub interval: Duration,
     /// If nothing at all comes within that time then, the connection ends with
-    /// [`ConnectionError::Unresponsive`](crate::ConnectionError::Unresponsive). While this side does not read, because a
-    /// lossless queue is full, silence proves nothing.
+    /// [`ConnectionError::Unresponsive`](crate::ConnectionError::Unresponsive). Silence proves nothing while this side does
+    /// not read, because a lossless queue is full, or while something waits to be written: that is
+    /// [`Options::write_timeout`]'s matter.
     pub timeout: Duration,
 }
 

@@ -11,7 +11,8 @@ use futures::task::AtomicWaker;
 ///
 /// A sink does not say how much of a message it has written. But it wakes whoever polled it when it can write more; so it
 /// is polled, when it is not ready, with a waker that notes being woken before it wakes the driver. That way a long message
-/// over a slow line counts as getting on, and nothing is paid for while the transport keeps up.
+/// over a slow line counts as getting on, and nothing is paid for while the transport keeps up. That it takes another
+/// message does not count: it may have room for many in a buffer that nobody empties.
 #[derive(Debug, Default)]
 pub(crate) struct Stall {
     waker: Option<Arc<WriteWaker>>,
@@ -38,11 +39,9 @@ impl Stall {
         self.since = None;
     }
 
-    /// The transport has taken a message.
-    pub(crate) fn got_on(&mut self, now: Instant) {
-        if let Some(since) = &mut self.since {
-            *since = now;
-        }
+    /// Whether something waits to be written.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.since.is_some()
     }
 
     /// Something waits: the waker to poll the transport with.

@@ -27,7 +27,7 @@ use stage::{
     Stage, Ticked, call, client, client_config, client_with, ok, parse, serve, server, server_with,
     tasks, tick,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -219,6 +219,42 @@ async fn a_long_message_over_a_slow_line_is_no_stall_and_one_that_stops_is() {
     assert!(start.elapsed() > 9 * MINUTE);
     assert!(!driving.is_finished());
     let start = Instant::now();
+    let ended = driving.await.unwrap();
+    assert!(
+        matches!(ended, Err(ConnectionError::Stalled(MINUTE))),
+        "{ended:?}"
+    );
+    assert_eq!(start.elapsed(), MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_into_a_buffer_that_nobody_empties_does_not_count() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let transport = mcp_codec::framed(ours);
+    // Nor is a peer taken for silent by who has not got the question through to it.
+    let options = keep_alive(5, 1);
+    let (config, handler) = (client_config(), Arc::new(NoHandler));
+    let connection = mcp_peer::client(transport, config, handler, options);
+    let driving = tokio::spawn(connection.driver);
+    let (read, mut write) = tokio::io::split(theirs);
+    let mut read = tokio::io::BufReader::with_capacity(1, read);
+    let mut hello = String::new();
+    read.read_line(&mut hello).await.unwrap();
+    let result = r#"{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}"#;
+    let opened = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{result}}}\n");
+    write.write_all(opened.as_bytes()).await.unwrap();
+    let peer = connection.peer;
+    peer.opened().await.unwrap();
+    let start = Instant::now();
+    let long = json!({ "text": "x".repeat(2000) });
+    peer.notify::<Ticked>(&long).await.unwrap();
+    // The transport has room for 64 KiB more of these.
+    while tokio::time::timeout(Duration::from_secs(1), peer.closed())
+        .await
+        .is_err()
+    {
+        let _ = peer.notify::<Ticked>(&json!({})).await;
+    }
     let ended = driving.await.unwrap();
     assert!(
         matches!(ended, Err(ConnectionError::Stalled(MINUTE))),
