@@ -1,6 +1,6 @@
 //! What a server offers, while it serves.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -14,6 +14,7 @@ use crate::decode::Texts;
 use crate::group::{Group, Item, Mounted};
 use crate::prompt::PromptDef;
 use crate::resource::OfferedResource;
+use crate::shelf::Shelf;
 use crate::tool::OfferedTool;
 
 /// The tools, resources and prompts of a server; clones are handles to the same.
@@ -93,17 +94,6 @@ pub enum Refused {
     },
 }
 
-/// Everything of one kind: by key, and in the order of the lists.
-#[derive(Debug)]
-pub(crate) struct Shelf<T> {
-    by_key: HashMap<String, (u64, Arc<T>)>,
-    in_order: BTreeMap<u64, Arc<T>>,
-    /// The number of the next one. None is used again, so that a cursor survives whatever comes and goes.
-    next: u64,
-    /// Whether clients are told that there may be some.
-    announced: bool,
-}
-
 #[derive(Debug)]
 pub(crate) struct Shelves {
     pub(crate) tools: Shelf<OfferedTool>,
@@ -112,47 +102,6 @@ pub(crate) struct Shelves {
     pub(crate) templates: Shelf<OfferedResource>,
     pub(crate) prompts: Shelf<PromptDef>,
     completions: bool,
-}
-
-impl<T> Default for Shelf<T> {
-    fn default() -> Self {
-        Self {
-            by_key: HashMap::new(),
-            in_order: BTreeMap::new(),
-            next: 0,
-            announced: false,
-        }
-    }
-}
-
-impl<T> Shelf<T> {
-    fn add(&mut self, key: String, item: T) {
-        let item = Arc::new(item);
-        self.by_key.insert(key, (self.next, Arc::clone(&item)));
-        self.in_order.insert(self.next, item);
-        self.next += 1;
-        self.announced = true;
-    }
-
-    fn remove(&mut self, key: &str) -> Option<Arc<T>> {
-        let (number, item) = self.by_key.remove(key)?;
-        self.in_order.remove(&number);
-        Some(item)
-    }
-
-    pub(crate) fn get(&self, key: &str) -> Option<&Arc<T>> {
-        self.by_key.get(key).map(|(_, item)| item)
-    }
-
-    /// Everything from a number on, in order.
-    pub(crate) fn from(&self, number: u64) -> impl Iterator<Item = (u64, &Arc<T>)> {
-        self.in_order.range(number..).map(|(n, item)| (*n, item))
-    }
-
-    /// Whether a number is, or was, that of something here, or of what comes next.
-    pub(crate) fn knows(&self, number: u64) -> bool {
-        number <= self.next
-    }
 }
 
 impl Catalog {
@@ -431,12 +380,11 @@ impl Shelves {
 impl fmt::Debug for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shelves = self.read();
-        let keys = |keys: Vec<&String>| format!("{keys:?}");
         f.debug_struct("Catalog")
-            .field("tools", &keys(shelves.tools.by_key.keys().collect()))
-            .field("resources", &shelves.resources.by_key.len())
-            .field("templates", &shelves.templates.by_key.len())
-            .field("prompts", &shelves.prompts.by_key.len())
+            .field("tools", &shelves.tools.len())
+            .field("resources", &shelves.resources.len())
+            .field("templates", &shelves.templates.len())
+            .field("prompts", &shelves.prompts.len())
             .finish()
     }
 }

@@ -41,7 +41,7 @@ impl Cx {
     /// valid by the type's schema.
     ///
     /// ```
-    /// use mcp_server::{Cx, Elicited, JsonSchema, ToolError};
+    /// use mcp_server::{Cx, Elicited, JsonSchema, ToolError, schemars};
     /// use serde::Deserialize;
     ///
     /// #[derive(Deserialize, JsonSchema)]

@@ -17,6 +17,7 @@ mod rounds;
 mod router;
 mod schema;
 mod server;
+mod shelf;
 mod template;
 mod tool;
 mod validate;

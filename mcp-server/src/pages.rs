@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcp_peer::types::{CacheScope, Cursor, ErrorObject};
 
-use crate::catalog::Shelf;
+use crate::shelf::Shelf;
 
 /// How many things a page has if nothing else is said. Many clients never ask for a second page.
 pub(crate) const PAGE_SIZE: usize = 1000;

@@ -34,7 +34,7 @@ type Run = Arc<dyn Fn(Cx, Texts) -> Running<GetPromptResult> + Send + Sync>;
 /// enumeration is completed from its variants. What may be returned is in [`IntoPrompt`].
 ///
 /// ```
-/// use mcp_server::{JsonSchema, prompt};
+/// use mcp_server::{JsonSchema, prompt, schemars};
 /// use serde::Deserialize;
 ///
 /// #[derive(Deserialize, JsonSchema)]

@@ -39,7 +39,7 @@ type Run = Arc<dyn Fn(Cx, Texts) -> Running<ReadResourceResult> + Send + Sync>;
 /// Values are percent-decoded, so that `{name}` may well be `../x`: whoever opens files must check.
 ///
 /// ```
-/// use mcp_server::{JsonSchema, resource};
+/// use mcp_server::{JsonSchema, resource, schemars};
 /// use serde::Deserialize;
 ///
 /// #[derive(Deserialize, JsonSchema)]

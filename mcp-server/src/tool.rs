@@ -32,11 +32,11 @@ enum Input {
 ///
 /// The function takes a [`Cx`], its arguments, both in this order, or nothing; [`with`](crate::with) puts state before
 /// them. The arguments are a struct that derives `Deserialize` and `JsonSchema`; its doc comments describe the fields, and
-/// what its schema demands besides (a minimum, a pattern) holds when the function runs. What may be returned is in
-/// [`IntoToolResult`](crate::IntoToolResult).
+/// what its schema demands besides (a minimum, a pattern) holds when the function runs. (What `JsonSchema` derives needs
+/// `schemars` in scope: this crate's own will do.) What may be returned is in [`IntoToolResult`](crate::IntoToolResult).
 ///
 /// ```
-/// use mcp_server::{Cx, Json, JsonSchema, ToolError, tool};
+/// use mcp_server::{Cx, Json, JsonSchema, ToolError, schemars, tool};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Deserialize, JsonSchema)]

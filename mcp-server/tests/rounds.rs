@@ -202,12 +202,27 @@ async fn what_is_not_answered_is_asked_again() {
     let mut hand = Hand::connect(&server, MODERN).await;
     let request = call(1);
     let first = open(&mut hand, "tools/call", &request).await;
-    let mut wrong = request.clone();
-    wrong["inputResponses"] = json!({ "unknown": { "roots": [] } });
-    wrong["requestState"] = first["requestState"].clone();
-    let second = hand.once("tools/call", wrong).await.unwrap();
-    assert_eq!(second["inputRequests"], first["inputRequests"]);
-    assert_ne!(second["requestState"], first["requestState"]);
+    let mut last = first.clone();
+    let key = first["inputRequests"].as_object().unwrap().keys().next();
+    let key = key.unwrap().as_str();
+    for answers in [json!({}), json!({ "unknown": { "roots": [] } })] {
+        let mut wrong = request.clone();
+        wrong["inputResponses"] = answers;
+        wrong["requestState"] = last["requestState"].clone();
+        let again = hand.once("tools/call", wrong).await.unwrap();
+        assert_eq!(again["inputRequests"], first["inputRequests"]);
+        assert_ne!(again["requestState"], last["requestState"]);
+        last = again;
+    }
+    // What cannot be an answer at all is refused before it gets here, and uses nothing up.
+    for answer in [json!(42), json!(null)] {
+        let mut wrong = request.clone();
+        wrong["inputResponses"][key] = answer;
+        wrong["requestState"] = last["requestState"].clone();
+        let id = hand.send_unchecked("tools/call", wrong).await;
+        assert_eq!(code(hand.outcome(id).await), -32602);
+    }
+    let second = last;
     let result = hand
         .once("tools/call", retry(&request, &second, "file:///x"))
         .await;

@@ -135,6 +135,14 @@ impl Hand {
         id
     }
 
+    /// Sends a request that no schema allows.
+    pub(crate) async fn send_unchecked(&mut self, method: &str, params: Value) -> u64 {
+        let schemas = self.schemas.take();
+        let id = self.request(method, params).await;
+        self.schemas = schemas;
+        id
+    }
+
     /// Makes a request, answers what the server asks on the way, and returns the result or the error.
     pub(crate) async fn call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let mut outcome = self.once(method, params.clone()).await;
