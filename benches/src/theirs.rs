@@ -62,11 +62,19 @@ fn number(arguments: Option<&JsonObject>, key: &str) -> Result<i64, ErrorData> {
 
 impl Server {
     /// rmcp itself filters nothing by level.
-    fn logs(&self, level: LoggingLevel, context: &RequestContext<RoleServer>) -> bool {
+    fn logs(
+        &self,
+        level: LoggingLevel,
+        meta: Option<&RequestMetaObject>,
+        context: &RequestContext<RoleServer>,
+    ) -> bool {
         let version = context.protocol_version();
         let modern = version.is_some_and(|version| !version.has_initialize());
         let threshold = if modern {
-            context.meta.log_level().map(|level| level as u8)
+            // It stands in the context if it came over a wire, and in the request if it did not.
+            let level = context.meta.log_level();
+            let level = level.or_else(|| meta.and_then(RequestMetaObject::log_level));
+            level.map(|level| level as u8)
         } else {
             Some(self.level.load(Ordering::Relaxed))
         };
@@ -109,6 +117,7 @@ impl ServerHandler for Server {
         let CallToolRequestParams {
             name,
             mut arguments,
+            meta,
             ..
         } = request;
         let result = match &*name {
@@ -126,7 +135,7 @@ impl ServerHandler for Server {
             }
             "flood" => {
                 for i in 0..number(arguments.as_ref(), "n")? {
-                    if self.logs(LoggingLevel::Info, &context) {
+                    if self.logs(LoggingLevel::Info, meta.as_ref(), &context) {
                         let data = json!(format!("line {i}"));
                         let line = LoggingMessageNotificationParam::new(LoggingLevel::Info, data);
                         let line = line.with_logger("flood");

@@ -209,7 +209,7 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 /// The least room for a read, in bytes: what an idle connection costs.
-const MIN_ROOM: usize = 4 << 10;
+const MIN_ROOM: usize = 2 << 10;
 /// The most room for a read, in bytes: what a pipe holds.
 const MAX_ROOM: usize = 64 << 10;
 /// A buffer is replaced when it is this many times larger than what it is for; less would be to and fro.
@@ -250,10 +250,11 @@ impl Reading {
         self.allocated = self.allocated.max(buffer.capacity());
         self.peak = self.peak.max(buffer.len());
         let arrived = buffer.len().saturating_sub(before);
-        self.room = if arrived >= self.room || buffer.len() == buffer.capacity() {
+        let full = arrived > 0 && buffer.len() == buffer.capacity();
+        self.room = if arrived >= self.room || full {
             (self.room * 2).min(MAX_ROOM)
         } else {
-            // Less at once: the next flood needs four reads to get it back.
+            // Less at once: the next flood needs five reads to get it back.
             (arrived * SLACK).clamp(MIN_ROOM, self.room)
         };
     }
@@ -408,7 +409,11 @@ mod tests {
     fn reads_grow_with_a_flood_and_shrink_after_it() {
         let (mut codec, mut buffer) = (LineCodec::new(), BytesMut::new());
         assert!(codec.read(&mut buffer).is_none());
-        assert!((MIN_ROOM..=2 * MIN_ROOM).contains(&buffer.capacity()));
+        assert_eq!(
+            buffer.capacity(),
+            MIN_ROOM,
+            "an idle connection keeps no more"
+        );
         feed(&mut codec, &mut buffer, &PING.repeat(20_000), usize::MAX);
         assert_eq!(codec.reading.room, MAX_ROOM);
         feed(&mut codec, &mut buffer, PING, usize::MAX);
