@@ -69,16 +69,16 @@ async fn answers(client: &mut DuplexStream, input: &mut [u8], mut count: usize) 
 async fn allocations_stay_within_their_bounds() {
     let mut broken = Vec::new();
     for (era, tool, window, bound) in [
-        (Era::Legacy, Tool::Echo, 64, 0.0),
-        (Era::Legacy, Tool::Echo, 1, 0.0),
-        (Era::Legacy, Tool::Sum, 64, 0.0),
-        (Era::Legacy, Tool::Flood, 1, 0.0),
-        (Era::Legacy, Tool::Progress, 1, 0.0),
-        (Era::Modern, Tool::Echo, 64, 0.0),
-        (Era::Modern, Tool::Echo, 1, 0.0),
-        (Era::Modern, Tool::Sum, 64, 0.0),
-        (Era::Modern, Tool::Flood, 1, 0.0),
-        (Era::Modern, Tool::Progress, 1, 0.0),
+        (Era::Legacy, Tool::Echo, 64, 8.5),
+        (Era::Legacy, Tool::Echo, 1, 8.5),
+        (Era::Legacy, Tool::Sum, 64, 13.5),
+        (Era::Legacy, Tool::Flood, 1, 3.5),
+        (Era::Legacy, Tool::Progress, 1, 2.5),
+        (Era::Modern, Tool::Echo, 64, 11.5),
+        (Era::Modern, Tool::Echo, 1, 11.5),
+        (Era::Modern, Tool::Sum, 64, 16.5),
+        (Era::Modern, Tool::Flood, 1, 3.5),
+        (Era::Modern, Tool::Progress, 1, 2.5),
     ] {
         let task = Task {
             era,
