@@ -1,5 +1,7 @@
 //! Streams of modern servers, and callbacks that ask for more, between two real ends in memory.
 
+#![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
+
 use std::sync::{Arc, Mutex};
 
 use mcp_peer::session::{ApiMisuse, ClientConfig, EraChoice, NotSent, RequestError, ServerConfig};
