@@ -83,7 +83,7 @@ impl ClientBuilder {
 
     /// Calls back for each notification of a type, in the order of the wire.
     ///
-    /// [`Progress`](mcp_peer::types::Progress) is one, too, of calls that have [`on_progress`](crate::CallTool::on_progress).
+    /// [`Progress`](mcp_peer::types::Progress) is one, too, of calls that have [`on_progress`](crate::Call::on_progress).
     /// For a program's own type this declares the extension that modern servers need to send it. The callback runs within the
     /// connection's task and should return quickly; [`Client::notifications`] is a stream instead.
     pub fn on_notification<N: Notification>(
