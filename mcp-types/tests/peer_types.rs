@@ -395,11 +395,11 @@ impl Peer {
         }
     }
 
-    fn done(mut self) {
+    fn done(self) {
         for limit in self.limits() {
+            // The values are random: that none of them met a limit this time says little.
             if !self.met.borrow().contains(&limit.why) {
-                self.failed
-                    .push(format!("no limit any more: {}", limit.why));
+                println!("{}: not met this time: {}", self.version, limit.why);
             }
         }
         let failed = self.failed.join("\n");
