@@ -20,7 +20,8 @@ use crate::tool::ToolDef;
 pub(crate) struct Router {
     /// In the order in which they were added, which is the order of every list (REQ-TOOL-02).
     tools: Vec<ToolDef>,
-    by_name: HashMap<String, usize>,
+    /// Shared with the calls, which log by it.
+    by_name: HashMap<Arc<str>, usize>,
     lot: Arc<Lot>,
 }
 
@@ -37,7 +38,7 @@ impl Router {
         let by_name = tools
             .iter()
             .enumerate()
-            .map(|(i, t)| (t.tool.name.clone(), i))
+            .map(|(i, t)| (Arc::from(t.tool.name.as_str()), i))
             .collect();
         Self {
             tools,
@@ -87,7 +88,7 @@ impl Router {
         let name = name.as_ref().and_then(text).ok_or_else(|| {
             ErrorObject::invalid_params("invalid params of `tools/call`: `name` must be a string")
         })?;
-        let Some(&index) = self.by_name.get(&*name) else {
+        let Some((name, &index)) = self.by_name.get_key_value(&*name) else {
             // REQ-TOOL-03: not -32601, for the method is known.
             return Err(ErrorObject::invalid_params(format!(
                 "unknown tool {name:?}"
@@ -102,7 +103,7 @@ impl Router {
         let context = request.context;
         let version = context.version();
         let running = (tool.run)(Cx::new(context.clone()), arguments);
-        let name = tool.tool.name.clone();
+        let name = Arc::clone(name);
         let handler: HandlerFuture = Box::pin(async move { answer(&name, version, running.await) });
         Ok(match version.era() {
             Era::Legacy => handler,
