@@ -1,6 +1,6 @@
 //! The one task of a connection.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use futures::StreamExt;
 use mcp_session::{
     CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event, Incoming,
-    IncomingKey, RequestError, ServerConfig, Session,
+    IncomingKey, KeyMap, RequestError, ServerConfig, Session,
 };
 use mcp_types::{ErrorObject, Inbound, Malformed, Message, ObjectBuf, Outbound, RequestId};
 use tokio::task::AbortHandle;
@@ -81,8 +81,8 @@ fn connection<T: Transport>(
         done: 0,
         ahead: 0,
         answers_ahead: 0,
-        calls: HashMap::new(),
-        running: HashMap::new(),
+        calls: KeyMap::default(),
+        running: KeyMap::default(),
         reading: Reading::Open,
         closing: false,
         ending: false,
@@ -127,8 +127,8 @@ pub struct Driver<T> {
     ahead: u32,
     /// Bytes of long answers among them.
     answers_ahead: usize,
-    calls: HashMap<CallKey, Arc<PendingCall>>,
-    running: HashMap<IncomingKey, Running>,
+    calls: KeyMap<CallKey, Arc<PendingCall>>,
+    running: KeyMap<IncomingKey, Running>,
     reading: Reading,
     /// The program wants no more of it.
     closing: bool,
