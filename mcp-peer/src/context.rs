@@ -172,6 +172,16 @@ impl RequestContext {
         Arc::clone(&lock(&self.exchange.binding))
     }
 
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.binding().shared)
+    }
+
+    /// Whether a program's own notifications reach the caller: a legacy one always, a modern one if both sides declared
+    /// [`NOTIFICATIONS_EXTENSION`](mcp_session::NOTIFICATIONS_EXTENSION).
+    pub fn takes_notifications(&self) -> bool {
+        self.binding().own_notifications
+    }
+
     /// The request's id; a question of an input round has none, and the next round of a request has another.
     pub fn id(&self) -> Option<RequestId> {
         self.binding().id.clone()
