@@ -14,6 +14,8 @@ use mcp_peer::types::{
 use mcp_peer::{Delivery, RequestContext};
 use serde::Serialize;
 
+use crate::hub::Hub;
+
 /// The request that a handler serves: what is known of it, and what can be sent on its behalf.
 ///
 /// A clone may go to other tasks. Whatever is sent through it is on the wire before the handler's result; once the
@@ -21,11 +23,16 @@ use serde::Serialize;
 #[derive(Clone)]
 pub struct Cx {
     context: RequestContext,
+    hub: Hub,
 }
 
 impl Cx {
-    pub(crate) fn new(context: RequestContext) -> Self {
-        Self { context }
+    pub(crate) fn new(context: RequestContext, hub: Hub) -> Self {
+        Self { context, hub }
+    }
+
+    pub(crate) fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     /// Log messages for the client.
@@ -114,6 +121,11 @@ impl Cx {
     /// If the future is dropped, the notification may or may not be sent.
     pub async fn notify<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
         self.context.notify::<N>(params).await
+    }
+
+    /// Everyone who is connected to the server, and its rooms.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Completes when nobody waits for the result any more: the request was cancelled, or answered, or its connection is gone.

@@ -65,6 +65,10 @@ fn must_be_a_string(method: &str, name: &str) -> ErrorObject {
 type Started = Result<HandlerFuture, ErrorObject>;
 
 impl Router {
+    fn cx(&self, context: &RequestContext) -> Cx {
+        Cx::new(context.clone(), self.catalog.hub().clone())
+    }
+
     /// REQ-CAP: what no connection was told of is no method.
     fn offered(&self, offer: Offer, method: &str) -> Result<(), ErrorObject> {
         match self.catalog.read().offers(offer) {
@@ -103,7 +107,7 @@ impl Router {
             let answer = tool_answer(&tool, version, false, outcome);
             return Ok(Box::pin(std::future::ready(answer)));
         }
-        let running = (tool.def.run)(Cx::new(context.clone()), arguments);
+        let running = (tool.def.run)(self.cx(context), arguments);
         let check = self.settings.check_results;
         let handler = Box::pin(async move { tool_answer(&tool, version, check, running.await) });
         Ok(self.first_round(version, context, request.method, params, handler))
@@ -125,7 +129,7 @@ impl Router {
             return Err(resource_not_found(&uri, version));
         };
         let uri = uri.into_owned();
-        let running = (resource.def.run)(Cx::new(context.clone()), variables);
+        let running = (resource.def.run)(self.cx(context), variables);
         let cache = self.settings.cache.of(Cached::Contents);
         let first = context.clone();
         let first_id = context.id();
@@ -168,7 +172,7 @@ impl Router {
         };
         let context = &request.context;
         let version = context.version();
-        let running = (prompt.run)(Cx::new(context.clone()), arguments);
+        let running = (prompt.run)(self.cx(context), arguments);
         let handler = Box::pin(async move {
             match running.await {
                 Ok(result) => encoded::<GetPromptResult>(result, version),
@@ -224,7 +228,7 @@ impl Router {
             let nothing = answer(&mcp_peer::types::CompleteResult::default());
             return Ok(Box::pin(std::future::ready(nothing)));
         };
-        let running = completer.start(Cx::new(request.context), typed);
+        let running = completer.start(self.cx(&request.context), typed);
         Ok(Box::pin(async move {
             match running.await {
                 Ok(result) => answer(&result),
