@@ -361,6 +361,23 @@ impl RequestContext {
         params: ObjectBuf,
         options: CallOptions,
     ) -> Result<RawJson, RequestError> {
+        self.ask_as(None, method, params, options).await
+    }
+
+    /// Asks as [`ask`](Self::ask) does, under a key of the caller's choosing, where a question has one: in an input round.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the question.
+    pub async fn ask_as(
+        &self,
+        key: Option<Arc<str>>,
+        method: &'static str,
+        params: ObjectBuf,
+        options: CallOptions,
+    ) -> Result<RawJson, RequestError> {
         let binding = self.binding();
         let name = MethodName::from_static(method);
         if binding.active().is_err() {
@@ -395,6 +412,7 @@ impl RequestContext {
             }
             let method = name;
             questions.open.push(Question {
+                key,
                 method,
                 params,
                 reply,
@@ -453,6 +471,8 @@ pub struct Rounds {
 /// One thing a handler wants to know.
 #[derive(Debug)]
 pub struct Question {
+    /// What it is called in an input round, if whoever asks cares.
+    pub key: Option<Arc<str>>,
     /// `sampling/createMessage`, `elicitation/create` or `roots/list`.
     pub method: MethodName,
     /// Its parameters, an object.
