@@ -24,11 +24,14 @@ use crate::hub::Hub;
 pub struct Cx {
     context: RequestContext,
     hub: Hub,
+    /// What a question is called.
+    key: Option<Arc<str>>,
 }
 
 impl Cx {
     pub(crate) fn new(context: RequestContext, hub: Hub) -> Self {
-        Self { context, hub }
+        let key = None;
+        Self { context, hub, key }
     }
 
     pub(crate) fn context(&self) -> &RequestContext {
@@ -84,6 +87,26 @@ impl Cx {
             .roots)
     }
 
+    /// The same request, with a name for what is asked through it: the key of the question in an input round, which is a
+    /// number otherwise. A client that knows it can answer with its first request.
+    ///
+    /// ```
+    /// use mcp_server::{Cx, ToolError};
+    ///
+    /// async fn where_to(cx: Cx) -> Result<String, ToolError> {
+    ///     let roots = cx.named("client_roots").roots().await?;
+    ///     Ok(format!("{} roots", roots.len()))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn named(&self, key: impl Into<Arc<str>>) -> Self {
+        let key = Some(key.into());
+        Self {
+            key,
+            ..self.clone()
+        }
+    }
+
     /// The parameters of a question as the revision can say them (inventory 3.11).
     pub(crate) fn fit<M: Request>(&self, params: M::Params) -> Result<M::Params, RequestError>
     where
@@ -105,7 +128,10 @@ impl Cx {
         let mut options = CallOptions::default();
         // A person may have to think; the client's own limit on the whole call still holds.
         options.timeout = Some(std::time::Duration::from_secs(600));
-        let answer = self.context.ask(M::METHOD, params, options).await?;
+        let answer = self
+            .context
+            .ask_as(self.key.clone(), M::METHOD, params, options)
+            .await?;
         mcp_peer::decode_result::<M::Result>(M::METHOD, &answer)
     }
 

@@ -12,13 +12,16 @@ mod group;
 mod handler;
 mod hub;
 mod pages;
+mod park;
 mod prompt;
+mod replay;
 mod resource;
 mod result;
 mod room;
 mod rounds;
 mod router;
 mod schema;
+mod seal;
 mod server;
 mod shelf;
 mod template;
@@ -39,14 +42,16 @@ pub use mcp_peer::types;
 pub use mcp_peer::types::{Extensions, Notification, Principal, Sampling};
 pub use mcp_peer::{ConnectionId, Delivery, Options, Transport};
 pub use pages::Cached;
+pub use park::ParkLimits;
 pub use prompt::{IntoPrompt, PromptDef, prompt};
+pub use replay::Replay;
 pub use resource::{IntoContents, ResourceDef, resource};
 pub use result::{IntoToolResult, Json};
 pub use room::{
     Departure, Lagged, LaggedParams, Member, NotJoined, NotPublished, Presence, Room, RoomOptions,
     WhenFull,
 };
-pub use rounds::ParkLimits;
 pub use schemars::{self, JsonSchema};
+pub use seal::ReplayKeys;
 pub use server::{ServeError, Server, ServerConnection};
 pub use tool::{ToolDef, tool};

@@ -14,10 +14,12 @@ use crate::catalog::{Catalog, Offer, Refused};
 use crate::group::Group;
 use crate::hub::Hub;
 use crate::pages::Cached;
+use crate::park::{Lot, ParkLimits};
 use crate::prompt::PromptDef;
+use crate::replay::{Replay, Replayer};
 use crate::resource::ResourceDef;
 use crate::room::RoomOptions;
-use crate::rounds::{Lot, ParkLimits};
+use crate::rounds::Between;
 use crate::router::{Router, Settings};
 use crate::tool::ToolDef;
 
@@ -39,6 +41,7 @@ pub struct Server {
     config: ServerConfig,
     options: Options,
     park: ParkLimits,
+    replay: Option<Replay>,
     settings: Settings,
     catalog: Catalog,
     /// Whether resources can be subscribed to.
@@ -54,6 +57,7 @@ impl Server {
             config,
             options: Options::default(),
             park: ParkLimits::default(),
+            replay: None,
             settings: Settings::default(),
             catalog: Catalog::new(Hub::new()),
             subscriptions: false,
@@ -212,6 +216,14 @@ impl Server {
         self
     }
 
+    /// Keeps no handler between the input rounds of modern clients, so that any node may serve the next round; see
+    /// [`Replay`] for what that demands of handlers.
+    #[must_use]
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.replay = Some(replay);
+        self
+    }
+
     /// Sets the bounds of each connection's queues and times.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
@@ -238,7 +250,10 @@ impl Server {
         ServerConnection {
             router: Arc::new(Router {
                 catalog: self.catalog,
-                lot: Lot::new(self.park),
+                between: match self.replay {
+                    None => Between::Park(Lot::new(self.park)),
+                    Some(replay) => Between::Replay(Replayer::new(replay)),
+                },
                 settings: self.settings,
             }),
             config: self.config,
