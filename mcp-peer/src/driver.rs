@@ -23,8 +23,9 @@ use tokio::time::Sleep;
 use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
-use crate::inbox::{deliver, deliver_progress};
+use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
+use crate::link::Link;
 use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
@@ -428,7 +429,11 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Notification(notification) => {
-                deliver(&self.shared, &notification);
+                let from = Link::new(&self.shared);
+                let see = || self.handler.notification(&notification, &from);
+                if guarded(&notification.method, see).unwrap_or_default() {
+                    deliver(&self.shared, &notification);
+                }
             }
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(&call) {
