@@ -13,15 +13,19 @@ use mcp_session::{
     CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event, Incoming,
     IncomingKey, KeyMap, RequestError, ServerConfig, Session,
 };
-use mcp_types::{ErrorObject, Inbound, Malformed, Message, ObjectBuf, Outbound, RequestId};
+use mcp_types::{
+    ErrorObject, Inbound, Malformed, Message, NotificationMessage, ObjectBuf, Outbound, RawJson,
+    RequestId,
+};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
-use crate::inbox::{deliver, deliver_progress};
+use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
+use crate::link::Link;
 use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
@@ -195,6 +199,12 @@ fn echo(inbound: &Inbound) -> usize {
     }
 }
 
+/// What a notification of a mailbox counts of what is ahead of the transport.
+fn weight(message: &NotificationMessage) -> u32 {
+    let bytes = message.params.as_ref().map_or(0, RawJson::len);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 /// Now, by the runtime's clock, which tests can stop.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -308,6 +318,14 @@ impl<T: Transport> Driver<T> {
                     let _ = reply.send(sent);
                 }
             }
+            Command::Mail(mailbox) => {
+                let (notice, message) = mailbox.take();
+                for message in notice.into_iter().chain(message) {
+                    self.ahead = self.ahead.saturating_add(weight(&message));
+                    let sent = self.session.notify(None, message.method, message.params);
+                    mailbox.sent(sent);
+                }
+            }
             Command::Log {
                 related,
                 level,
@@ -411,7 +429,11 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Notification(notification) => {
-                deliver(&self.shared, &notification);
+                let from = Link::new(&self.shared);
+                let see = || self.handler.notification(&notification, &from);
+                if guarded(&notification.method, see).unwrap_or_default() {
+                    deliver(&self.shared, &notification);
+                }
             }
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(&call) {
@@ -645,6 +667,9 @@ impl<T: Transport> Driver<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
+        if self.shared.end.is_cut() {
+            return Poll::Ready(Err(ConnectionError::CutOff));
+        }
         if self.ending {
             return self.poll_close(cx);
         }
@@ -723,11 +748,16 @@ impl<T> Driver<T> {
         }
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
-            if let Command::Call { pending, .. } = command {
-                pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
+            match command {
+                Command::Call { pending, .. } => {
+                    pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
+                }
+                Command::Mail(mailbox) => mailbox.close(),
+                _ => {}
             }
         }
         self.shared.subscribers().end();
+        self.shared.end.ended();
     }
 }
 
