@@ -10,10 +10,12 @@ use mcp_peer::types::{
     ListRootsResult, LogLevel, LogMessage, LogMessageParams, Notification, NotificationMessage,
     RawJson, Request, Root, RootsCapability, SamplingCapability,
 };
-use mcp_peer::{Options, Peer, RequestContext, Transport};
+use mcp_peer::{Driver, Options, Peer, RequestContext, Transport};
 
-use crate::client::Client;
+use crate::client::{Client, Link};
+use crate::connector::{Connector, OpenError};
 use crate::handlers::Handlers;
+use crate::reconnect::{self, Reconnect};
 
 /// A client that is being made; see [`Client::builder`].
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub struct ClientBuilder {
     options: Options,
     handlers: Handlers,
     subscriptions: Subscriptions,
+    reconnect: Option<Reconnect>,
 }
 
 /// Callbacks that are there before the first message is.
@@ -44,6 +47,7 @@ impl ClientBuilder {
             options: Options::default(),
             handlers: Handlers::default(),
             subscriptions: Subscriptions::default(),
+            reconnect: None,
         }
     }
 
@@ -185,6 +189,12 @@ impl ClientBuilder {
         self
     }
 
+    /// Opens a lost connection again, if it is made [through a connector](Self::connect_with).
+    pub fn reconnect(mut self, policy: Reconnect) -> Self {
+        self.reconnect = Some(policy);
+        self
+    }
+
     /// Connects: finds out which era the server speaks, and shakes hands if it is the legacy one.
     ///
     /// The connection runs in a task of its own until the last clone of the client is dropped.
@@ -195,6 +205,42 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn connect<T: Transport>(self, transport: T) -> Result<Client, ConnectError> {
+        self.start(transport, false, |driver, _, _| async move {
+            if let Err(error) = driver.await {
+                tracing::warn!(%error, "connection ended");
+            }
+        })
+        .await
+    }
+
+    /// Connects to a server that can be reached again: one that ends when it is asked for its era, as some legacy ones do,
+    /// is started once more, and a lost connection is opened again as [`reconnect`](Self::reconnect) says. The era that was
+    /// found is not asked for again, unless the server turns out to speak another one.
+    ///
+    /// # Errors
+    /// [`OpenError`]: there is no transport at all, or the handshake failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub async fn connect_with<C: Connector>(
+        self,
+        mut connector: C,
+    ) -> Result<Client, OpenError<C::Error>> {
+        let transport = connector.connect().await.map_err(OpenError::NoTransport)?;
+        let reopens = self.reconnect.is_some();
+        let client = self.start(transport, reopens, |driver, era, policy| {
+            reconnect::drive(driver.reopenable(), connector, era, policy)
+        });
+        Ok(client.await?)
+    }
+
+    async fn start<T: Transport, Fut: Future<Output = ()> + Send + 'static>(
+        self,
+        transport: T,
+        reopens: bool,
+        drive: impl FnOnce(Driver<T>, EraChoice, Option<Reconnect>) -> Fut,
+    ) -> Result<Client, ConnectError> {
+        let (era, timeout) = (self.config.era, self.config.limits.request_timeout);
         let connection = mcp_peer::client(
             transport,
             self.config,
@@ -204,13 +250,13 @@ impl ClientBuilder {
         for subscribe in self.subscriptions.0 {
             subscribe(&connection.peer);
         }
-        let driver = connection.driver;
-        tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                tracing::warn!(%error, "connection ended");
-            }
-        });
+        tokio::spawn(drive(connection.driver, era, self.reconnect));
         let server = connection.peer.opened().await?;
-        Ok(Client::new(connection.peer, server))
+        let link = Link {
+            server,
+            reopens,
+            timeout,
+        };
+        Ok(Client::new(connection.peer, link))
     }
 }

@@ -89,7 +89,7 @@ impl<'a, M: Paged> List<'a, M> {
         let Some(params) = &self.next else {
             return Ok(None);
         };
-        let result = Call::<M>::new(self.client.peer(), params).await?;
+        let result = Call::<M>::new(self.client, params).await?;
         let (items, cursor) = M::into_page(result);
         // An empty cursor is a cursor (REQ-PAG-03).
         self.next = match cursor {

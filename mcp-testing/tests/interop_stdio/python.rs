@@ -31,7 +31,7 @@ async fn every_feature_in_every_era() {
             client.server().instructions.as_deref(),
             Some("Try everything.")
         );
-        let info = client.server().server_info.as_ref().unwrap();
+        let info = client.server().server_info.clone().unwrap();
         assert_eq!(info.name, "python-everything");
         python_lists(&client).await;
         python_calls(&client, &seen).await;

@@ -26,7 +26,7 @@ async fn every_feature_of_server_everything() {
             .await
             .unwrap();
         assert_eq!(client.server().version.as_str(), "2025-11-25");
-        let info = client.server().server_info.as_ref().unwrap();
+        let info = client.server().server_info.clone().unwrap();
         assert_eq!(info.name, "mcp-servers/everything");
         typescript_lists(&client).await;
         typescript_calls(&client).await;
