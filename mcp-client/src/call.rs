@@ -24,9 +24,9 @@ use crate::progress::Progressing;
 /// Awaiting it fails with a [`RequestError`], by whose fault it is.
 #[must_use = "a request is sent when it is awaited"]
 pub struct Call<'a, M> {
-    client: &'a Client,
-    params: Result<ObjectBuf, RequestError>,
-    options: CallOptions,
+    pub(crate) client: &'a Client,
+    pub(crate) params: Result<ObjectBuf, RequestError>,
+    pub(crate) options: CallOptions,
     progress: ProgressPolicy,
     on_progress: Option<Box<dyn FnMut(ProgressUpdate) + Send + 'a>>,
     idempotent: bool,
@@ -125,7 +125,18 @@ impl<'a, M: Request> Call<'a, M> {
         self
     }
 
-    async fn raw(mut self) -> Result<RawJson, RequestError> {
+    /// The result as it came.
+    pub(crate) async fn finished(mut self) -> Result<RawJson, RequestError> {
+        match self.cancel.take() {
+            None => self.sent().await,
+            Some(cancel) => match select(pin!(cancel.cancelled()), pin!(self.sent())).await {
+                Either::Left(_) => Err(RequestError::Cancelled),
+                Either::Right((result, _)) => result,
+            },
+        }
+    }
+
+    async fn sent(mut self) -> Result<RawJson, RequestError> {
         let mut params = self.params?;
         let mut see = |update| {
             if let Some(callback) = &mut self.on_progress {
@@ -164,16 +175,9 @@ impl<'a, M: Request> IntoFuture for Call<'a, M> {
     type Output = Result<M::Result, RequestError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
-    fn into_future(mut self) -> Self::IntoFuture {
-        let cancel = self.cancel.take();
+    fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let result = match cancel {
-                None => self.raw().await?,
-                Some(cancel) => match select(pin!(cancel.cancelled()), pin!(self.raw())).await {
-                    Either::Left(_) => return Err(RequestError::Cancelled),
-                    Either::Right((result, _)) => result?,
-                },
-            };
+            let result = self.finished().await?;
             mcp_peer::decode_result(M::METHOD, &result)
         })
     }

@@ -13,6 +13,7 @@ use mcp_peer::{Overflow, Peer, Receiver};
 use serde::Serialize;
 
 use crate::builder::ClientBuilder;
+use crate::cache::Lists;
 use crate::call::Call;
 use crate::list::List;
 
@@ -42,6 +43,10 @@ pub(crate) struct Link {
     pub(crate) reopens: bool,
     /// How long a call waits that has no time of its own.
     pub(crate) timeout: Duration,
+    pub(crate) lists: Lists,
+    /// What tools that were listed promise of their results.
+    #[cfg(feature = "schema")]
+    pub(crate) schemas: crate::structured::Schemas,
 }
 
 impl Client {
@@ -71,6 +76,22 @@ impl Client {
     /// Whether a lost connection is opened again.
     pub(crate) fn reopens(&self) -> bool {
         self.link.reopens
+    }
+
+    pub(crate) fn lists(&self) -> &Lists {
+        &self.link.lists
+    }
+
+    #[cfg(feature = "schema")]
+    pub(crate) fn schemas(&self) -> &crate::structured::Schemas {
+        &self.link.schemas
+    }
+
+    #[cfg(feature = "schema")]
+    pub(crate) fn remember_schemas(&self, items: &dyn std::any::Any) {
+        if let Some(tools) = items.downcast_ref::<Vec<mcp_peer::types::Tool>>() {
+            self.link.schemas.remember(tools);
+        }
     }
 
     /// The connection, when it is open; it is waited for if it is being opened again.
