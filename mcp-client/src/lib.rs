@@ -7,6 +7,7 @@ mod cancel;
 mod client;
 mod connector;
 mod form;
+mod group;
 mod handlers;
 mod incoming;
 mod list;
@@ -21,6 +22,7 @@ pub use call::Call;
 pub use cancel::Cancel;
 pub use client::Client;
 pub use connector::{Connector, OpenError};
+pub use group::{ClientGroup, Failed, Merged, NameRefused, Of, UnknownServer};
 pub use incoming::{Asked, Incoming};
 pub use list::{List, Page, Paged};
 pub use mcp_peer::session::{
