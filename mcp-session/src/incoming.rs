@@ -54,6 +54,14 @@ enum Origin {
 }
 
 impl IncomingTable {
+    /// An empty one, whose keys are none of this one's.
+    pub(crate) fn succeeded(&self) -> Self {
+        Self {
+            last_key: self.last_key,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -39,6 +39,8 @@ pub struct CallOptions {
     pub meta: Option<Meta>,
     /// The request of the peer's on whose behalf this one is made.
     pub related: Option<IncomingKey>,
+    /// Whether a result that asks for input is the outcome, instead of the beginning of another round.
+    pub single_round: bool,
 }
 
 /// The table of requests of ours that are not answered.
@@ -55,6 +57,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: MethodName,
+    single_round: bool,
     /// As they went out; kept only where a retry may need them.
     pub(crate) params: Option<RawJson>,
     /// The id on the wire, or what is gathered between two of them.
@@ -230,6 +233,7 @@ impl Session {
             last_progress: f64::NEG_INFINITY,
             log_level: options.log_level,
             meta: options.meta,
+            single_round: options.single_round,
             timeout,
             reset_on_progress: options.reset_on_progress,
             deadline,
@@ -304,6 +308,7 @@ impl Session {
             Ok(result) if !modern => Ok(result),
             Ok(result) => match self.result_type(&result) {
                 ResultType::Complete => Ok(result),
+                ResultType::InputRequired if self.is_single_round(key) => Ok(result),
                 ResultType::InputRequired => match self.start_round(now, key, &result) {
                     Ok(()) => return,
                     Err(error) => Err(error),
@@ -312,6 +317,10 @@ impl Session {
             },
         };
         self.end_call(key, outcome);
+    }
+
+    fn is_single_round(&mut self, key: CallKey) -> bool {
+        self.outgoing.get_mut(key).is_some_and(|c| c.single_round)
     }
 
     /// REQ-JRPC-10, REQ-JRPC-11
