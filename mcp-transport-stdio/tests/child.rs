@@ -8,7 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use mcp_transport_stdio::{ChildProcess, ChildTransport, Exited, SpawnError, Stderr};
+use mcp_transport_stdio::{
+    ChildProcess, ChildTransport, Exited, RestartError, RestartPolicy, SpawnError, Stderr,
+};
 use mcp_types::{Inbound, Message, RawJson};
 
 /// Nothing here takes this long; what does hangs.
@@ -356,4 +358,43 @@ async fn a_child_can_die_with_its_parent() {
     for pid in pids {
         gone(&pid).await;
     }
+}
+
+#[tokio::test]
+async fn a_connector_starts_the_child_again_but_not_for_ever() {
+    let mut policy = RestartPolicy::default();
+    (policy.starts, policy.pause) = (2, SHORT);
+    let mut connect = ChildProcess::new("cat").connector(policy);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut cat = within(connect()).await.unwrap();
+        ids.push(cat.id());
+        within(cat.close()).await.unwrap();
+    }
+    assert_ne!(ids[0], ids[1]);
+    let refused = within(connect()).await.unwrap_err();
+    assert!(
+        matches!(refused, RestartError::TooOften { starts: 2, .. }),
+        "{refused}"
+    );
+    let mut connect = ChildProcess::new("/no/such").connector(policy);
+    assert!(matches!(
+        within(connect()).await,
+        Err(RestartError::Spawn(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_captured_stderr_is_told_line_by_line() {
+    let (send, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    let child = sh("echo one >&2; printf two >&2").stderr(Stderr::Capture(0));
+    let child = child.on_stderr(move |line| {
+        // The test may have ended.
+        let _ = send.send(line.to_owned());
+    });
+    let mut child = child.spawn().unwrap();
+    let exited = error(&mut child).await;
+    assert_eq!(exited.stderr, [""; 0]);
+    assert_eq!(within(lines.recv()).await.unwrap(), "one");
+    assert_eq!(within(lines.recv()).await.unwrap(), "two");
 }
