@@ -6,6 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mcp_client::EraChoice;
 
+use crate::commands::bridge::{Bridge, Record};
 use crate::commands::call::Call;
 use crate::commands::complete::Complete;
 use crate::commands::list::List;
@@ -13,6 +14,7 @@ use crate::commands::listen::{Listen, Log, Watch};
 use crate::commands::ping::Ping;
 use crate::commands::prompt::Prompt;
 use crate::commands::read::Read;
+use crate::commands::replay::Replay;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -58,6 +60,7 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Bridge(Bridge),
     Call(Call),
     Complete(Complete),
     Demo(Demo),
@@ -67,6 +70,8 @@ pub(crate) enum Command {
     Ping(Ping),
     Prompt(Prompt),
     Read(Read),
+    Record(Record),
+    Replay(Replay),
     Watch(Watch),
     #[command(hide = true)]
     DemoServer(DemoServer),
@@ -145,8 +150,12 @@ impl Command {
             Self::Prompt(args) => args.connect.json,
             Self::Read(args) => args.connect.json,
             Self::Watch(args) => args.connect.json,
-            // It has a line of its own that says so.
-            Self::Demo(_) | Self::DemoServer(_) => false,
+            // The demo has a line of its own that says so.
+            Self::Bridge(_)
+            | Self::Demo(_)
+            | Self::DemoServer(_)
+            | Self::Record(_)
+            | Self::Replay(_) => false,
         }
     }
 }

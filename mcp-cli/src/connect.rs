@@ -20,27 +20,43 @@ use crate::render::{Event, Human, Json, Screen};
 use crate::target::{Boxed, Broken, Command, OnStderr, Opened, Target};
 use crate::wire::Observer;
 
-/// How a server is reached.
+/// Which server, and in what surroundings it runs if it is started.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
-pub(crate) struct Connect {
+pub(crate) struct Reach {
     /// The configuration file that names servers, in the format of MCP hosts: {"mcpServers": {…}}
     ///
     /// Unless told otherwise MCP_CONFIG says where it is, or it is .mcp.json in this directory.
     #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
     /// Set a variable of the server's environment, of which it sees only PATH, HOME and the like
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
-    pub(crate) env: Vec<(String, String)>,
+    env: Vec<(String, String)>,
 
     /// Give the server all of this environment
     #[arg(long)]
-    pub(crate) inherit_env: bool,
+    inherit_env: bool,
 
     /// The server's working directory
     #[arg(long, value_name = "DIR")]
-    pub(crate) cwd: Option<PathBuf>,
+    cwd: Option<PathBuf>,
+
+    /// Show what the server writes to its stderr; otherwise its last lines are told if it fails
+    #[arg(long)]
+    stderr: bool,
+
+    /// Start this server and speak to it over stdin and stdout
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Arguments")]
+    command: Vec<OsString>,
+}
+
+/// How a server is reached and talked to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connect {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 
     /// The era to connect in; `auto` finds out what the server speaks
     #[arg(long, value_enum, default_value_t = Era::Auto)]
@@ -58,10 +74,6 @@ pub(crate) struct Connect {
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Vec<String>,
 
-    /// Show what the server writes to its stderr; otherwise its last lines are told if it fails
-    #[arg(long)]
-    pub(crate) stderr: bool,
-
     /// Show every message: → sent, ← received, with the time since the start
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "short")]
     pub(crate) wire: Option<Wire>,
@@ -72,10 +84,6 @@ pub(crate) struct Connect {
 
     #[command(flatten)]
     pub(crate) answers: Answers,
-
-    /// Start this server and speak to it over stdin and stdout
-    #[arg(last = true, value_name = "COMMAND", help_heading = "Arguments")]
-    pub(crate) command: Vec<OsString>,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -83,7 +91,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-impl Connect {
+impl Reach {
     /// What to talk to: the command behind `--`, or else the first of the words, which it takes.
     ///
     /// # Errors
@@ -112,6 +120,23 @@ impl Connect {
             command.cwd = self.cwd.clone().or(command.cwd.take());
         }
         target
+    }
+
+    /// What is done with what the server writes to its stderr.
+    pub(crate) fn on_stderr(&self, screen: &Screen) -> Option<OnStderr> {
+        let screen = screen.clone();
+        self.stderr
+            .then(|| Arc::new(move |line: &str| screen.show(&Event::Stderr { line })) as OnStderr)
+    }
+}
+
+impl Connect {
+    /// What to talk to: see [`Reach::target`].
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]
+    pub(crate) fn target(&self, words: &mut Vec<String>) -> Result<Target, Failure> {
+        self.reach.target(words)
     }
 
     /// Where events are told while a result is waited for: on stderr, as stdout is for results.
@@ -144,7 +169,7 @@ impl Connect {
         work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let opening = async {
-            let opened = target.open(self.on_stderr(&screen)).await?;
+            let opened = target.open(self.reach.on_stderr(&screen)).await?;
             self.session(opened, screen.clone(), prepare).await
         };
         let session = tokio::select! {
@@ -200,12 +225,6 @@ impl Connect {
             child,
             timeout: self.timeout,
         })
-    }
-
-    fn on_stderr(&self, screen: &Screen) -> Option<OnStderr> {
-        let screen = screen.clone();
-        self.stderr
-            .then(|| Arc::new(move |line: &str| screen.show(&Event::Stderr { line })) as OnStderr)
     }
 }
 

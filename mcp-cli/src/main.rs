@@ -8,6 +8,8 @@ mod connect;
 mod demo;
 mod exit;
 mod logging;
+mod recording;
+mod relay;
 mod render;
 mod summarise;
 mod target;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::commands::{call, complete, list, listen, ping, prompt, read};
+use crate::commands::{bridge, call, complete, list, listen, ping, prompt, read, replay};
 use crate::exit::{Failure, USAGE};
 use crate::render::{Event, Json, Screen};
 
@@ -59,6 +61,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         .map_err(|e| Failure::Connect(e.to_string()))?;
     let outcome = runtime.block_on(async {
         match cli.command {
+            Command::Bridge(args) => bridge::run(args).await,
             Command::Call(args) => call::run(args).await,
             Command::Complete(args) => complete::run(args).await,
             Command::List(args) => list::run(args).await,
@@ -67,6 +70,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Ping(args) => ping::run(args).await,
             Command::Prompt(args) => prompt::run(args).await,
             Command::Read(args) => read::run(args).await,
+            Command::Record(args) => bridge::record(args).await,
+            Command::Replay(args) => replay::run(args).await,
             Command::Watch(args) => listen::watch(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::DemoServer(args) => demo::server::run(args).await,

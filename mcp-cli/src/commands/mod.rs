@@ -1,5 +1,6 @@
 //! What the program can do: one file a command.
 
+pub(crate) mod bridge;
 pub(crate) mod call;
 pub(crate) mod complete;
 pub(crate) mod list;
@@ -7,6 +8,7 @@ pub(crate) mod listen;
 pub(crate) mod ping;
 pub(crate) mod prompt;
 pub(crate) mod read;
+pub(crate) mod replay;
 
 use serde_json::Value;
 

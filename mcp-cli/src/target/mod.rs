@@ -4,6 +4,7 @@
 
 mod boxed;
 mod config;
+mod listen;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use mcp_transport_stdio::{ChildMonitor, ChildProcess, Stderr};
 
 pub(crate) use boxed::{Boxed, Broken, boxed};
+pub(crate) use listen::{Listen, Listener};
 
 use crate::exit::Failure;
 
