@@ -9,6 +9,7 @@ use mcp_client::EraChoice;
 use crate::commands::bridge::{Bridge, Record};
 use crate::commands::call::Call;
 use crate::commands::complete::Complete;
+use crate::commands::doctor::Doctor;
 use crate::commands::list::List;
 use crate::commands::listen::{Listen, Log, Watch};
 use crate::commands::ping::Ping;
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     Call(Call),
     Complete(Complete),
     Demo(Demo),
+    Doctor(Doctor),
     List(List),
     Listen(Listen),
     Log(Log),
@@ -154,6 +156,7 @@ impl Command {
             Self::Bridge(_)
             | Self::Demo(_)
             | Self::DemoServer(_)
+            | Self::Doctor(_)
             | Self::Record(_)
             | Self::Replay(_) => false,
         }

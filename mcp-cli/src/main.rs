@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::commands::{bridge, call, complete, list, listen, ping, prompt, read, replay};
+use crate::commands::{bridge, call, complete, doctor, list, listen, ping, prompt, read, replay};
 use crate::exit::{Failure, USAGE};
 use crate::render::{Event, Json, Screen};
 
@@ -64,6 +64,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Bridge(args) => bridge::run(args).await,
             Command::Call(args) => call::run(args).await,
             Command::Complete(args) => complete::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
             Command::List(args) => list::run(args).await,
             Command::Listen(args) => listen::listen(args).await,
             Command::Log(args) => listen::log(args).await,

@@ -288,7 +288,9 @@ impl ChildProcess {
         })
     }
 
-    fn command(&self) -> Command {
+    /// The process as [`spawn`](Self::spawn) would start it, for whoever wants its bytes and not its messages: with its
+    /// environment, its working directory and a group of its own, killed when it is dropped. Its pipes are not set up.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).kill_on_drop(true);
         if !self.inherit_env {

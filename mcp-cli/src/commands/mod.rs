@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod call;
 pub(crate) mod complete;
+pub(crate) mod doctor;
 pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod ping;

@@ -123,17 +123,22 @@ impl fmt::Display for Target {
 }
 
 impl Command {
-    fn spawn(&self, on_stderr: Option<OnStderr>) -> Result<Opened, Failure> {
+    /// How it is started.
+    pub(crate) fn process(&self) -> ChildProcess {
         let mut process = ChildProcess::new(&self.program)
             .args(&self.args)
-            .envs(self.env.iter().map(|(key, value)| (key, value)))
-            .stderr(Stderr::Capture(LAST_WORDS));
+            .envs(self.env.iter().map(|(key, value)| (key, value)));
         if let Some(cwd) = &self.cwd {
             process = process.cwd(cwd);
         }
         if self.inherit_env {
             process = process.inherit_env();
         }
+        process
+    }
+
+    fn spawn(&self, on_stderr: Option<OnStderr>) -> Result<Opened, Failure> {
+        let mut process = self.process().stderr(Stderr::Capture(LAST_WORDS));
         if let Some(on_stderr) = on_stderr {
             process = process.on_stderr(move |line| on_stderr(line));
         }
