@@ -214,9 +214,10 @@ impl<W: Write> Human<W> {
                 });
                 fields.collect::<Vec<_>>().join(", ")
             }
+            Err(_) if params.is_null() => String::new(),
             Err(_) => params.to_string(),
         };
-        let text = format!("{method}  {says}");
+        let text = format!("{method}  {says}").trim_end().to_owned();
         self.labelled("notified", self.style().magenta().bold(), &text);
     }
 
