@@ -10,12 +10,14 @@ use crate::commands::bridge::{Bridge, Record};
 use crate::commands::call::Call;
 use crate::commands::complete::Complete;
 use crate::commands::doctor::Doctor;
+use crate::commands::generate::{Completions, Man};
 use crate::commands::list::List;
 use crate::commands::listen::{Listen, Log, Watch};
 use crate::commands::ping::Ping;
 use crate::commands::prompt::Prompt;
 use crate::commands::read::Read;
 use crate::commands::replay::Replay;
+use crate::commands::shell::Shell;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -64,16 +66,19 @@ pub(crate) enum Command {
     Bridge(Bridge),
     Call(Call),
     Complete(Complete),
+    Completions(Completions),
     Demo(Demo),
     Doctor(Doctor),
     List(List),
     Listen(Listen),
     Log(Log),
+    Man(Man),
     Ping(Ping),
     Prompt(Prompt),
     Read(Read),
     Record(Record),
     Replay(Replay),
+    Shell(Shell),
     Watch(Watch),
     #[command(hide = true)]
     DemoServer(DemoServer),
@@ -151,9 +156,12 @@ impl Command {
             Self::Ping(args) => args.connect.json,
             Self::Prompt(args) => args.connect.json,
             Self::Read(args) => args.connect.json,
+            Self::Shell(args) => args.connect.json,
             Self::Watch(args) => args.connect.json,
             // The demo has a line of its own that says so.
             Self::Bridge(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Demo(_)
             | Self::DemoServer(_)
             | Self::Doctor(_)

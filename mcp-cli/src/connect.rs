@@ -168,6 +168,28 @@ impl Connect {
         prepare: impl FnOnce(ClientBuilder) -> ClientBuilder,
         work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        let interruptible = async |session: &Session| {
+            tokio::select! {
+                outcome = work(session) => outcome,
+                // The work is dropped, which cancels its request on the wire.
+                () = interrupted() => Err(Failure::Interrupted),
+            }
+        };
+        self.with_ctrl_c(target, screen, prepare, interruptible)
+            .await
+    }
+
+    /// The same, where Ctrl-C is the work's own matter once there is a connection.
+    ///
+    /// # Errors
+    /// [`Failure`], with its exit code.
+    pub(crate) async fn with_ctrl_c<T>(
+        &self,
+        target: &Target,
+        screen: Screen,
+        prepare: impl FnOnce(ClientBuilder) -> ClientBuilder,
+        work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let opening = async {
             let opened = target.open(self.reach.on_stderr(&screen)).await?;
             self.session(opened, screen.clone(), prepare).await
@@ -176,11 +198,7 @@ impl Connect {
             session = opening => session?,
             () = interrupted() => return Err(Failure::Interrupted),
         };
-        let outcome = tokio::select! {
-            outcome = work(&session) => outcome,
-            // The work is dropped, which cancels its request on the wire.
-            () = interrupted() => Err(Failure::Interrupted),
-        };
+        let outcome = work(&session).await;
         screen.end();
         session.close().await;
         outcome

@@ -20,7 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::commands::{bridge, call, complete, doctor, list, listen, ping, prompt, read, replay};
+use crate::commands::{
+    bridge, call, complete, doctor, generate, list, listen, ping, prompt, read, replay, shell,
+};
 use crate::exit::{Failure, USAGE};
 use crate::render::{Event, Json, Screen};
 
@@ -64,15 +66,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Bridge(args) => bridge::run(args).await,
             Command::Call(args) => call::run(args).await,
             Command::Complete(args) => complete::run(args).await,
+            Command::Completions(args) => generate::completions(&args),
             Command::Doctor(args) => doctor::run(args).await,
             Command::List(args) => list::run(args).await,
             Command::Listen(args) => listen::listen(args).await,
             Command::Log(args) => listen::log(args).await,
+            Command::Man(args) => generate::man(&args),
             Command::Ping(args) => ping::run(args).await,
             Command::Prompt(args) => prompt::run(args).await,
             Command::Read(args) => read::run(args).await,
             Command::Record(args) => bridge::record(args).await,
             Command::Replay(args) => replay::run(args).await,
+            Command::Shell(args) => shell::run(args).await,
             Command::Watch(args) => listen::watch(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::DemoServer(args) => demo::server::run(args).await,

@@ -96,7 +96,7 @@ pub(crate) async fn log(mut args: Log) -> Result<(), Failure> {
     let heard = Heard::new(connect.screen_of_results(), args.until.count);
     let logs = heard.clone();
     connect
-        .with(
+        .with_ctrl_c(
             &target,
             connect.screen(),
             |builder| builder.on_log(move |params| logs.show(&Event::Log(&params))),
@@ -135,7 +135,7 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
         })
     };
     connect
-        .with(&target, connect.screen(), prepare, async |session| {
+        .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
             let mut subscription = session.client.subscribe(filter).await?;
             let reading = async {
                 while let Some(uri) = updates.recv().await {
@@ -191,7 +191,7 @@ pub(crate) async fn listen(mut args: Listen) -> Result<(), Failure> {
         }
     };
     connect
-        .with(&target, connect.screen(), prepare, async |session| {
+        .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
             let mut subscription = session.client.subscribe(filter).await?;
             let ended = async { subscription.ended().await.map_err(Failure::from) };
             heard.until_enough(ended).await

@@ -4,12 +4,14 @@ pub(crate) mod bridge;
 pub(crate) mod call;
 pub(crate) mod complete;
 pub(crate) mod doctor;
+pub(crate) mod generate;
 pub(crate) mod list;
 pub(crate) mod listen;
 pub(crate) mod ping;
 pub(crate) mod prompt;
 pub(crate) mod read;
 pub(crate) mod replay;
+pub(crate) mod shell;
 
 use serde_json::Value;
 
