@@ -25,7 +25,7 @@ const RULES: &[Rule] = &[
     Rule { name: "mcp-peer", ours: &["mcp-session", "mcp-types"], theirs: &["futures-util", "pin-project-lite", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
     Rule { name: "mcp-server", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "chacha20poly1305", "futures-util", "getrandom", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "tokio", "tower-layer", "tower-service", "tracing"], for_tests: &[] },
     Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures-util", "jsonschema", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures-util", "rustix", "thiserror", "tokio", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures-util", "rustix", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
 ];
 
 /// Where everything meets, and nobody depends on: these may use what they like.
