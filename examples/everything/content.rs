@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mcp_server::types::{AudioContent, ContentBlock, ImageContent, LogLevel, ResourceContents};
 use mcp_server::{Cx, JsonSchema, ToolDef, ToolError, schemars, tool};
+use mcp_transport_http::Streams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,6 +35,7 @@ pub(crate) fn tools() -> Vec<ToolDef> {
         tool("test_logging_tool", log_once).describe("Logs if the request wants it"),
         tool("test_custom_header", |header: Header| header.value)
             .describe("Returns what a header says, too"),
+        tool("test_reconnection", reconnection).describe("Hangs up, and answers later"),
         tool("json_schema_2020_12_tool", |arguments: Value| {
             arguments.to_string()
         })
@@ -91,6 +93,15 @@ async fn log_once(cx: Cx) -> &'static str {
         cx.log().info("The tool runs").await;
     }
     "Logged, if that was wanted."
+}
+
+async fn reconnection(cx: Cx) -> &'static str {
+    // Only a stream over HTTP can be hung up.
+    if let (Some(streams), Some(id)) = (cx.extension::<Streams>(), cx.request_id()) {
+        streams.hang_up(&id);
+    }
+    tokio::time::sleep(2 * PAUSE).await;
+    "Reconnection test completed."
 }
 
 #[derive(Deserialize, JsonSchema)]

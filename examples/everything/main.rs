@@ -5,6 +5,7 @@ mod content;
 mod resources;
 
 use mcp_server::{Server, ToolDef};
+use mcp_transport_http::{HttpListener, HttpService};
 use mcp_transport_stdio::stdio;
 
 /// All of it.
@@ -24,5 +25,29 @@ fn server() -> Server {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    Ok(server().serve(stdio()?).await?)
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [] => Ok(server().serve(stdio()?).await?),
+        [flag, address] if flag == "--http" => http(address).await,
+        _ => Err("usage: everything [--http ADDRESS]".into()),
+    }
+}
+
+/// Serves `http://ADDRESS/mcp` until it is interrupted.
+async fn http(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let server = server().start();
+    let catalog = server.catalog();
+    let service = HttpService::new(move |c| server.serve(c.transport, c.extensions))
+        .path("/mcp")
+        .tool_schemas(move |tool| catalog.input_schema(tool));
+    let listener = HttpListener::bind(address).await?;
+    eprintln!("listening on http://{}/mcp", listener.local_addr()?);
+    let interrupted = async {
+        // Without the signal it serves on.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    };
+    listener.serve(service, interrupted).await;
+    Ok(())
 }
