@@ -383,9 +383,9 @@ impl RequestContext {
                     mcp_session::ApiMisuse::NoInputHere(self.exchange.method.clone()).into(),
                 );
             }
-            let method = name;
             questions.open.push(Question {
-                method,
+                key: options.key,
+                method: name,
                 params,
                 reply,
             });
@@ -443,6 +443,8 @@ pub struct Rounds {
 /// One thing a handler wants to know.
 #[derive(Debug)]
 pub struct Question {
+    /// The key under which it is to be asked, if the handler wants a certain one.
+    pub key: Option<Arc<str>>,
     /// `sampling/createMessage`, `elicitation/create` or `roots/list`.
     pub method: MethodName,
     /// Its parameters, an object.

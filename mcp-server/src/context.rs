@@ -21,11 +21,25 @@ use serde::Serialize;
 #[derive(Clone)]
 pub struct Cx {
     context: RequestContext,
+    key: Option<Arc<str>>,
 }
 
 impl Cx {
     pub(crate) fn new(context: RequestContext) -> Self {
-        Self { context }
+        let key = None;
+        Self { context, key }
+    }
+
+    /// The same, but what is asked through it is asked under a key, where clients answer by keys (modern ones do).
+    ///
+    /// A request that brings an answer under this key at once is not asked again: a client that knows what will be asked
+    /// saves a round. One key is for one question.
+    #[must_use]
+    pub fn keyed(&self, key: impl Into<Arc<str>>) -> Self {
+        Self {
+            context: self.context.clone(),
+            key: Some(key.into()),
+        }
     }
 
     /// Log messages for the client.
@@ -98,6 +112,7 @@ impl Cx {
         let mut options = CallOptions::default();
         // A person may have to think; the client's own limit on the whole call still holds.
         options.timeout = Some(std::time::Duration::from_secs(600));
+        options.key = self.key.clone();
         let answer = self.context.ask(M::METHOD, params, options).await?;
         mcp_peer::decode_result::<M::Result>(M::METHOD, &answer)
     }

@@ -80,6 +80,31 @@ struct Work {
     asked: u64,
 }
 
+impl Work {
+    /// Takes new questions; whether one of them is answered already, by what the first round brought.
+    fn take(&mut self, questions: Vec<Question>) -> bool {
+        let mut answered = false;
+        for question in questions {
+            let given = question.key.as_deref().and_then(|key| {
+                let answers = self.params.member("inputResponses")?;
+                answers.member(key)
+            });
+            if let Some(answer) = given {
+                question.answer(Ok(answer));
+                answered = true;
+                continue;
+            }
+            self.asked += 1;
+            let key = match &question.key {
+                Some(key) if !self.open.contains_key(&**key) => key.to_string(),
+                _ => format!("q{}", self.asked),
+            };
+            self.open.insert(key, question);
+        }
+        answered
+    }
+}
+
 /// A round of a handler: completes with its answer, or with its questions.
 struct Round {
     work: Option<Work>,
@@ -145,13 +170,15 @@ impl Future for Round {
         let Some(work) = &mut this.work else {
             return Poll::Pending;
         };
-        if let Poll::Ready(answer) = work.handler.as_mut().poll(cx) {
-            this.work = None;
-            return Poll::Ready(answer);
-        }
-        for question in work.rounds.poll_questions(cx) {
-            work.asked += 1;
-            work.open.insert(format!("q{}", work.asked), question);
+        loop {
+            if let Poll::Ready(answer) = work.handler.as_mut().poll(cx) {
+                this.work = None;
+                return Poll::Ready(answer);
+            }
+            let asked = work.rounds.poll_questions(cx);
+            if !work.take(asked) {
+                break;
+            }
         }
         work.open.retain(|_, question| !question.is_withdrawn());
         if work.open.is_empty() {

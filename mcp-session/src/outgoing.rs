@@ -1,6 +1,7 @@
 //! Requests of ours: each ends exactly once.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mcp_types::{
@@ -38,6 +39,8 @@ pub struct CallOptions {
     pub meta: Option<Meta>,
     /// The request of the peer's on whose behalf this one is made.
     pub related: Option<IncomingKey>,
+    /// By which key a modern client is to answer a question; `None` for one of the asker's choosing.
+    pub key: Option<Arc<str>>,
 }
 
 /// The table of requests of ours that are not answered.
