@@ -9,13 +9,8 @@ use mcp_types::meta::key;
 use mcp_types::{Era, ProtocolVersion, RawJson, RequestMessage};
 
 use super::reply::Refusal;
+use crate::head::{LAST_EVENT, METHOD, NAME, SESSION, VERSION, modern_version, named};
 use crate::param::{self, Annotated};
-
-pub(crate) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
-pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-pub(crate) const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The one value of a header, spaces around it removed (REQ-HTTPM-07).
 ///
@@ -132,12 +127,6 @@ fn accepts(range: &str, kind: &str) -> bool {
     named && !refused
 }
 
-/// Whether a request brings what makes it a modern one: the version that it is made under.
-pub(super) fn modern_version(params: Option<&RawJson>) -> Option<RawJson> {
-    let meta = params?.member("_meta")?;
-    meta.member(key::PROTOCOL_VERSION)
-}
-
 /// Whether the `_meta` of a modern request has all it has to have (REQ-META-01).
 pub(super) fn is_complete(params: Option<&RawJson>) -> bool {
     let meta = params.and_then(|params| params.member("_meta"));
@@ -158,11 +147,8 @@ pub(super) fn check_modern(headers: &HeaderMap, request: &RequestMessage) -> Res
     if method != request.method.as_str() {
         return Err(mismatch(&METHOD, method, &request.method));
     }
-    let named = match request.method.as_str() {
-        "tools/call" | "prompts/get" => "name",
-        "resources/read" => "uri",
-        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
-        _ => return Ok(()),
+    let Some(named) = named(&request.method) else {
+        return Ok(());
     };
     let name = request.params.as_ref().and_then(|p| p.member(named));
     let name = name.and_then(|raw| raw.decode::<String>().ok());

@@ -23,7 +23,7 @@ use super::service::{Client, Inner, unavailable};
 use super::session::{Session, Streams};
 use super::shutdown::Ending;
 use super::transport::{HttpTransport, Kind};
-use crate::param;
+use crate::{head, param};
 
 impl Inner {
     pub(super) async fn post<B>(
@@ -51,7 +51,7 @@ impl Inner {
             }
             Inbound::Message(Message::Request(request)) => request,
             Inbound::Message(Message::Notification(notification)) => {
-                let version = headers::modern_version(notification.params.as_ref());
+                let version = head::modern_version(notification.params.as_ref());
                 let modern = version.is_some() || matches!(claim, Claim::Other(_));
                 let inbound = Inbound::Message(Message::Notification(notification));
                 return match modern {
@@ -68,10 +68,10 @@ impl Inner {
             }
             Inbound::Batch(members) => return self.batch(&client, members).await,
         };
-        let marked = headers::modern_version(request.params.as_ref()).is_some();
+        let marked = head::modern_version(request.params.as_ref()).is_some();
         match claim {
             Claim::None if marked => {
-                let message = format!("the header `{}` is missing", headers::VERSION);
+                let message = format!("the header `{}` is missing", head::VERSION);
                 Err(Refusal::header_mismatch(message).about(Some(request.id)))
             }
             _ if marked => self.modern(client, request).await,
@@ -303,7 +303,7 @@ impl Inner {
         match session.lanes.version() {
             Some(_) => {
                 let id = HeaderValue::try_from(&session.id).expect("hexadecimal digits");
-                response.headers_mut().insert(headers::SESSION, id);
+                response.headers_mut().insert(head::SESSION, id);
             }
             // It was refused: there is nothing to come back to.
             None => session.end(),
@@ -372,7 +372,7 @@ impl Inner {
             }
         }
         let Some(id) = headers::session(&client.headers)? else {
-            let message = format!("the header `{}` is missing", headers::SESSION);
+            let message = format!("the header `{}` is missing", head::SESSION);
             return Err(Refusal::bad_request(message));
         };
         self.sessions
