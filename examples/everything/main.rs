@@ -6,7 +6,7 @@ mod resources;
 
 use mcp_server::{Server, ToolDef};
 use mcp_transport_http::{HttpListener, HttpService};
-use mcp_transport_stdio::stdio;
+use mcp_transport_stdio::{shutdown_signal, stdio};
 
 /// All of it.
 fn server() -> Server {
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-/// Serves `http://ADDRESS/mcp` until it is interrupted.
+/// Serves `http://ADDRESS/mcp` until a signal ends it.
 async fn http(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     let server = server().start();
     let catalog = server.catalog();
@@ -42,12 +42,8 @@ async fn http(address: &str) -> Result<(), Box<dyn std::error::Error>> {
         .tool_schemas(move |tool| catalog.input_schema(tool));
     let listener = HttpListener::bind(address).await?;
     eprintln!("listening on http://{}/mcp", listener.local_addr()?);
-    let interrupted = async {
-        // Without the signal it serves on.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    };
-    listener.serve(service, interrupted).await;
-    Ok(())
+    let mut signal = Ok(());
+    let end = async { signal = shutdown_signal().await };
+    listener.serve(service, end).await;
+    Ok(signal?)
 }
