@@ -22,9 +22,14 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
         (None, _) => Ok(None),
         (Some(value), None) => std::str::from_utf8(value.as_bytes())
             .map(|text| Some(text.trim_ascii()))
-            .map_err(|_| Refusal::header_mismatch(format!("`{name}` is not UTF-8"))),
-        _ => Err(Refusal::header_mismatch(format!("`{name}` stands twice"))),
+            .map_err(|_| Refusal::bad_request(format!("`{name}` is not UTF-8"))),
+        _ => Err(Refusal::bad_request(format!("`{name}` stands twice"))),
     }
+}
+
+/// The same of a header that repeats what the body says (REQ-HTTPM-08).
+fn repeated<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    single(headers, name).map_err(|refusal| Refusal::header_mismatch(refusal.error.message))
 }
 
 /// What a request says of the revision in its head.
@@ -38,7 +43,7 @@ pub(super) enum Claim<'a> {
 
 impl<'a> Claim<'a> {
     pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Refusal> {
-        Ok(match single(headers, &VERSION)? {
+        Ok(match repeated(headers, &VERSION)? {
             None => Self::None,
             Some(name) => match ProtocolVersion::from_name(name) {
                 Some(version) if version.era() == Era::Legacy => Self::Legacy,
@@ -92,13 +97,16 @@ pub(super) fn check_accept(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Re
     if !headers.contains_key(ACCEPT) {
         return Ok(());
     }
+    // The range that says most about a kind decides.
     let accepts = |kind: &str| {
         headers
             .get_all(ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .any(|range| accepts(range, kind))
+            .filter_map(|range| judge(range, kind))
+            .max()
+            .is_some_and(|(_, accepted)| accepted)
     };
     match kinds.iter().all(|kind| accepts(kind)) {
         true => Ok(()),
@@ -109,22 +117,22 @@ pub(super) fn check_accept(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Re
     }
 }
 
-fn accepts(range: &str, kind: &str) -> bool {
+/// How closely a range of `Accept` is about a kind, and whether it accepts it; none if it is about others.
+fn judge(range: &str, kind: &str) -> Option<(u8, bool)> {
     let mut parameters = range.split(';').map(str::trim);
     let range = parameters.next().unwrap_or_default();
     let refused = parameters.any(|parameter| {
-        let weight = parameter
-            .strip_prefix("q=")
-            .or(parameter.strip_prefix("Q="));
-        weight.is_some_and(|weight| weight.parse() == Ok(0.0))
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        name.eq_ignore_ascii_case("q") && value.parse() == Ok(0.0)
     });
-    let group = kind.split('/').next().unwrap_or_default();
-    let named = range == "*/*"
-        || range.eq_ignore_ascii_case(kind)
-        || range
-            .strip_suffix("/*")
-            .is_some_and(|range| range.eq_ignore_ascii_case(group));
-    named && !refused
+    let group = range.strip_suffix("/*");
+    let closeness = match group {
+        None if range.eq_ignore_ascii_case(kind) => 2,
+        Some(group) if kind.split('/').next()?.eq_ignore_ascii_case(group) => 1,
+        Some("*") => 0,
+        _ => return None,
+    };
+    Some((closeness, !refused))
 }
 
 /// Whether the `_meta` of a modern request has all it has to have (REQ-META-01).
@@ -143,7 +151,7 @@ pub(super) fn check_modern(headers: &HeaderMap, request: &RequestMessage) -> Res
     let version = version.and_then(|raw| raw.decode::<String>().ok());
     same(headers, &VERSION, version.as_deref())?;
     // A value that is missing in the body, or of the wrong type, is for whoever serves the method to refuse.
-    let method = single(headers, &METHOD)?.ok_or_else(|| missing(&METHOD))?;
+    let method = repeated(headers, &METHOD)?.ok_or_else(|| missing(&METHOD))?;
     if method != request.method.as_str() {
         return Err(mismatch(&METHOD, method, &request.method));
     }
@@ -160,7 +168,7 @@ fn same(headers: &HeaderMap, name: &HeaderName, body: Option<&str>) -> Result<()
     let Some(body) = body else {
         return Ok(());
     };
-    let header = single(headers, name)?.ok_or_else(|| missing(name))?;
+    let header = repeated(headers, name)?.ok_or_else(|| missing(name))?;
     let header = param::decode(header.as_bytes()).map_err(|_| unreadable(name))?;
     match header == body {
         true => Ok(()),
@@ -179,7 +187,7 @@ pub(super) fn check_params(
             continue;
         };
         let value = arguments.and_then(|arguments| annotated.value(arguments));
-        match (single(headers, &name)?, value) {
+        match (repeated(headers, &name)?, value) {
             (None, None) => {}
             (None, Some(_)) => return Err(missing(&name)),
             (Some(header), value) => {

@@ -41,13 +41,14 @@ impl Inner {
         let claim = Claim::of(&client.headers)?;
         let request = match inbound {
             Inbound::Malformed(malformed) => {
-                let error = match malformed.reply() {
-                    Some(Message::Response(response)) => response.outcome.err(),
-                    _ => None,
+                // What is no request has no id that an error could name.
+                let (id, error) = match malformed.reply() {
+                    Some(Message::Response(response)) => (response.id, response.outcome.err()),
+                    _ => (None, None),
                 };
-                let error = error.unwrap_or(ErrorObject::invalid_request(malformed.to_string()));
-                let refusal = Refusal::bad_request("").error(error);
-                return Err(refusal.about(malformed.id));
+                let message = malformed.kind.to_string();
+                let error = error.unwrap_or(ErrorObject::invalid_request(message));
+                return Err(Refusal::bad_request("").error(error).about(id));
             }
             Inbound::Message(Message::Request(request)) => request,
             Inbound::Message(Message::Notification(notification)) => {
