@@ -121,10 +121,10 @@ impl Wire {
 
     /// True if something came.
     async fn fill(&mut self) -> bool {
-        let mut chunk = [0; 64 * 1024];
-        let read = soon(self.stream.read(&mut chunk)).await.unwrap_or(0);
-        self.buffer.extend_from_slice(&chunk[..read]);
-        read > 0
+        soon(self.stream.read_buf(&mut self.buffer))
+            .await
+            .unwrap_or(0)
+            > 0
     }
 
     /// Reads up to and with `until`; none at the end of the stream.
