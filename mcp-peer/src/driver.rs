@@ -575,6 +575,8 @@ impl<T: Transport> Driver<T> {
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
                 self.drain_by.get_or_insert(self.now + self.options.drain);
+                // Nobody can end them by a request any more, and whoever still reads is to know that they have.
+                self.session.end_subscriptions();
                 self.session
                     .handle_disconnected(&Closed::ByPeer.to_string());
                 self.events(cx);
