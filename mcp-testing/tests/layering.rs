@@ -26,6 +26,7 @@ const RULES: &[Rule] = &[
     Rule { name: "mcp-server", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "futures", "getrandom", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "thiserror", "tokio", "tracing"], for_tests: &[] },
     Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
     Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures", "rustix", "thiserror", "tokio", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-ws", ours: &["mcp-codec", "mcp-types"], theirs: &["base64", "bytes", "futures", "getrandom", "http", "httparse", "hyper", "hyper-util", "memchr", "rustls-native-certs", "sha1", "thiserror", "tokio", "tokio-rustls", "tokio-util", "tracing"], for_tests: &[] },
 ];
 
 /// Where everything meets, and nobody depends on: these may use what they like.
@@ -59,6 +60,7 @@ fn an_arrow_that_points_up_is_found() {
         ("mcp-client", "mcp-server"), ("mcp-server", "mcp-client"),
         ("mcp-client", "mcp-transport-stdio"), ("mcp-server", "mcp-transport-stdio"),
         ("mcp-transport-stdio", "mcp-peer"), ("mcp-transport-stdio", "mcp-session"),
+        ("mcp-transport-ws", "mcp-peer"), ("mcp-transport-ws", "mcp-server"), ("mcp-client", "mcp-transport-ws"),
         ("mcp-client", "mcp-testing"), ("mcp-client", "rmcp"),
     ];
     for (from, to) in forbidden {
