@@ -90,16 +90,18 @@ enum State {
     Closing,
     /// Both have, or the protocol was broken; what remains is to get the last frame to the peer.
     Ending(Ending),
+    /// The peer has left in good order: nothing comes, and what is sent goes nowhere.
+    Left,
     Ended,
 }
 
 enum Ending {
     /// The peer said why it closes.
-    Peer(Option<Close>),
+    Peer(Close),
     /// The peer has answered this end's goodbye.
     Answered,
     /// The peer may still be sending: closing now would reset the connection and lose the close frame.
-    Failed { why: Option<Error>, shut: bool },
+    Failed { why: Violation, shut: bool },
 }
 
 /// Messages wait in the write buffer until it holds this many bytes or is flushed.
@@ -199,10 +201,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         }
         ready!(self.poll_end(cx));
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Ending(Ending::Peer(Some(close))) if !close.code.is_regular() => {
+            State::Ending(Ending::Peer(close)) if !close.code.is_regular() => {
                 Poll::Ready(Err(Error::Closed(close)))
             }
-            State::Ending(Ending::Failed { why: Some(why), .. }) => Poll::Ready(Err(why)),
+            State::Ending(Ending::Peer(_)) | State::Left => {
+                self.state = State::Left;
+                Poll::Ready(Ok(None))
+            }
+            State::Ending(Ending::Failed { why, .. }) => Poll::Ready(Err(why.into())),
             _ => Poll::Ready(Ok(None)),
         }
     }
@@ -310,7 +316,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
 
     /// Gets the last frame to the peer, within the time for that; a failure on the way changes nothing.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if matches!(self.state, State::Ended) || self.poll_end_time(cx).is_ready() {
+        if matches!(self.state, State::Left | State::Ended) || self.poll_end_time(cx).is_ready() {
             return Poll::Ready(());
         }
         if ready!(self.poll_write_out(cx)).is_err() {
@@ -354,7 +360,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             _ => {
                 // A client may lack the randomness to answer; then it just ends.
                 let _ = self.writer.close(&close, &mut self.output);
-                Ending::Peer(Some(close))
+                Ending::Peer(close)
             }
         });
     }
@@ -367,7 +373,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             let _ = self.writer.close(&close, &mut self.output);
         }
         self.state = State::Ending(Ending::Failed {
-            why: Some(violation.into()),
+            why: violation,
             shut: false,
         });
     }
@@ -399,7 +405,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
                 this.poll_sent(written, cx)
             }
             // The stream tells why.
-            State::Ending(Ending::Peer(_) | Ending::Failed { .. }) => Poll::Ready(Ok(())),
+            State::Ending(Ending::Peer(_) | Ending::Failed { .. }) | State::Left => {
+                Poll::Ready(Ok(()))
+            }
             State::Closing | State::Ending(Ending::Answered) | State::Ended => {
                 Poll::Ready(Err(Error::Ended))
             }
@@ -410,7 +418,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
         let this = self.get_mut();
         match this.state {
             State::Open => Ok(this.writer.text(&item.message, &mut this.output)?),
-            State::Ending(_) => Ok(()),
+            State::Ending(_) | State::Left => Ok(()),
             State::Closing | State::Ended => Err(Error::Ended),
         }
     }
@@ -422,7 +430,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
                 let written = this.poll_write_out(cx);
                 this.poll_sent(written, cx)
             }
-            State::Ending(_) | State::Ended => Poll::Ready(Ok(())),
+            State::Ending(_) | State::Left | State::Ended => Poll::Ready(Ok(())),
         }
     }
 
