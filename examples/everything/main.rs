@@ -6,6 +6,7 @@ mod resources;
 
 use mcp_server::{Server, ToolDef};
 use mcp_transport_stdio::stdio;
+use mcp_transport_ws::{AcceptOptions, Listener};
 
 /// All of it.
 fn server() -> Server {
@@ -24,5 +25,26 @@ fn server() -> Server {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    Ok(server().serve(stdio()?).await?)
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [] => Ok(server().serve(stdio()?).await?),
+        [flag, address] if flag == "--ws" => ws(address).await,
+        _ => Err("usage: everything [--ws ADDRESS]".into()),
+    }
+}
+
+/// Serves `ws://ADDRESS/` until it is ended.
+async fn ws(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let server = server().start();
+    let mut listener = Listener::bind(address, AcceptOptions::new()).await?;
+    eprintln!("listening on ws://{}/", listener.local_addr()?);
+    loop {
+        let accepted = listener.accept().await;
+        let connection = server.connect_with(accepted.socket, accepted.extensions);
+        tokio::spawn(async move {
+            let _handle = connection.peer;
+            // How a connection ends is its client's matter.
+            let _ = connection.driver.await;
+        });
+    }
 }
