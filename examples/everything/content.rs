@@ -32,6 +32,10 @@ pub(crate) fn tools() -> Vec<ToolDef> {
         tool("test_tool_with_progress", progress).describe("Reports progress"),
         tool("test_tool_with_logging", logging).describe("Logs"),
         tool("test_logging_tool", log_once).describe("Logs if the request wants it"),
+        tool("test_trigger_tool_change", tool_change)
+            .describe("Tells that the list of tools changed"),
+        tool("test_trigger_prompt_change", prompt_change)
+            .describe("Tells that the list of prompts changed"),
         tool("test_custom_header", |header: Header| header.value)
             .describe("Returns what a header says, too"),
         tool("json_schema_2020_12_tool", |arguments: Value| {
@@ -91,6 +95,16 @@ async fn log_once(cx: Cx) -> &'static str {
         cx.log().info("The tool runs").await;
     }
     "Logged, if that was wanted."
+}
+
+fn tool_change(cx: Cx) -> &'static str {
+    cx.hub().tools_changed();
+    "Whoever listens is told."
+}
+
+fn prompt_change(cx: Cx) -> &'static str {
+    cx.hub().prompts_changed();
+    "Whoever listens is told."
 }
 
 #[derive(Deserialize, JsonSchema)]

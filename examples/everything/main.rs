@@ -11,7 +11,8 @@ use mcp_transport_ws::{AcceptOptions, Listener};
 /// All of it.
 fn server() -> Server {
     let server = Server::new("everything", env!("CARGO_PKG_VERSION"))
-        .instructions("A server to try every feature on; nothing here does anything useful.");
+        .instructions("A server to try every feature on; nothing here does anything useful.")
+        .with_subscriptions();
     let tools = content::tools().into_iter().chain(ask::tools());
     let server = tools.fold(server, |server, tool: ToolDef| server.tool(tool));
     let server = resources::resources()

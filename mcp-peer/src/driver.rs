@@ -13,7 +13,10 @@ use mcp_session::{
     CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event, Incoming,
     IncomingKey, RequestError, ServerConfig, Session,
 };
-use mcp_types::{ErrorObject, Inbound, Malformed, Message, ObjectBuf, Outbound, RequestId};
+use mcp_types::{
+    ErrorObject, Inbound, Malformed, Message, NotificationMessage, ObjectBuf, Outbound, RawJson,
+    RequestId,
+};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -195,6 +198,12 @@ fn echo(inbound: &Inbound) -> usize {
     }
 }
 
+/// What a notification of a mailbox counts of what is ahead of the transport.
+fn weight(message: &NotificationMessage) -> u32 {
+    let bytes = message.params.as_ref().map_or(0, RawJson::len);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
 /// Now, by the runtime's clock, which tests can stop.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -306,6 +315,14 @@ impl<T: Transport> Driver<T> {
                 let sent = self.session.notify(related, method, params);
                 if let Some(reply) = reply {
                     let _ = reply.send(sent);
+                }
+            }
+            Command::Mail(mailbox) => {
+                let (notice, message) = mailbox.take();
+                for message in notice.into_iter().chain(message) {
+                    self.ahead = self.ahead.saturating_add(weight(&message));
+                    let sent = self.session.notify(None, message.method, message.params);
+                    mailbox.sent(sent);
                 }
             }
             Command::Log {
@@ -645,6 +662,9 @@ impl<T: Transport> Driver<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
+        if self.shared.end.is_cut() {
+            return Poll::Ready(Err(ConnectionError::CutOff));
+        }
         if self.ending {
             return self.poll_close(cx);
         }
@@ -723,11 +743,16 @@ impl<T> Driver<T> {
         }
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
-            if let Command::Call { pending, .. } = command {
-                pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
+            match command {
+                Command::Call { pending, .. } => {
+                    pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
+                }
+                Command::Mail(mailbox) => mailbox.close(),
+                _ => {}
             }
         }
         self.shared.subscribers().end();
+        self.shared.end.ended();
     }
 }
 

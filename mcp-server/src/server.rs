@@ -9,12 +9,17 @@ use mcp_peer::types::{
 };
 use mcp_peer::{Connection, ConnectionError, Options, Transport};
 
+use crate::backplane::Backplane;
 use crate::catalog::{Catalog, Offer, Refused};
 use crate::group::Group;
+use crate::hub::Hub;
 use crate::pages::Cached;
+use crate::park::{Lot, ParkLimits};
 use crate::prompt::PromptDef;
+use crate::replay::{Replay, Replayer};
 use crate::resource::ResourceDef;
-use crate::rounds::{Lot, ParkLimits};
+use crate::room::RoomOptions;
+use crate::rounds::Between;
 use crate::router::{Router, Settings};
 use crate::tool::ToolDef;
 
@@ -36,8 +41,11 @@ pub struct Server {
     config: ServerConfig,
     options: Options,
     park: ParkLimits,
+    replay: Option<Replay>,
     settings: Settings,
     catalog: Catalog,
+    /// Whether resources can be subscribed to.
+    subscriptions: bool,
 }
 
 impl Server {
@@ -49,8 +57,10 @@ impl Server {
             config,
             options: Options::default(),
             park: ParkLimits::default(),
+            replay: None,
             settings: Settings::default(),
-            catalog: Catalog::new(),
+            catalog: Catalog::new(Hub::new()),
+            subscriptions: false,
         }
     }
 
@@ -159,6 +169,32 @@ impl Server {
         self
     }
 
+    /// Declares that whoever subscribes to a resource is told when it changes, by [`Hub::resource_updated`].
+    #[must_use]
+    pub fn with_subscriptions(mut self) -> Self {
+        self.subscriptions = true;
+        self
+    }
+
+    /// Sets the options of rooms that are made without any of their own.
+    #[must_use]
+    pub fn rooms(self, options: RoomOptions) -> Self {
+        self.hub().set_room_options(options);
+        self
+    }
+
+    /// Lets rooms reach over many nodes; the first one set stays.
+    #[must_use]
+    pub fn backplane(self, backplane: impl Backplane) -> Self {
+        self.hub().set_backplane(backplane);
+        self
+    }
+
+    /// A handle to everyone who is connected, and to the server's rooms.
+    pub fn hub(&self) -> Hub {
+        self.catalog.hub().clone()
+    }
+
     /// Sets the level that legacy clients get before they have said what they want.
     #[must_use]
     pub fn log_level(mut self, level: LogLevel) -> Self {
@@ -177,6 +213,14 @@ impl Server {
     #[must_use]
     pub fn park_limits(mut self, limits: ParkLimits) -> Self {
         self.park = limits;
+        self
+    }
+
+    /// Keeps no handler between the input rounds of modern clients, so that any node may serve the next round; see
+    /// [`Replay`] for what that demands of handlers.
+    #[must_use]
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.replay = Some(replay);
         self
     }
 
@@ -206,11 +250,15 @@ impl Server {
         ServerConnection {
             router: Arc::new(Router {
                 catalog: self.catalog,
-                lot: Lot::new(self.park),
+                between: match self.replay {
+                    None => Between::Park(Lot::new(self.park)),
+                    Some(replay) => Between::Replay(Replayer::new(replay)),
+                },
                 settings: self.settings,
             }),
             config: self.config,
             options: self.options,
+            subscriptions: self.subscriptions,
         }
     }
 }
@@ -231,6 +279,7 @@ pub struct ServerConnection {
     router: Arc<Router>,
     config: ServerConfig,
     options: Options,
+    subscriptions: bool,
 }
 
 impl ServerConnection {
@@ -246,15 +295,23 @@ impl ServerConnection {
         extensions: Extensions,
     ) -> Connection<T> {
         let mut config = self.config.clone();
-        self.router.catalog.declare(&mut config.capabilities);
+        let catalog = &self.router.catalog;
+        catalog.declare(&mut config.capabilities, self.subscriptions);
         let handler = Arc::clone(&self.router) as Arc<dyn mcp_peer::Handler>;
         let mut options = self.options.clone();
         options.extensions = extensions;
-        mcp_peer::server(transport, config, handler, options)
+        let connection = mcp_peer::server(transport, config, handler, options);
+        catalog.hub().connected(connection.peer.link());
+        connection
     }
 
     /// A handle to what the server offers, to add and remove while it serves.
     pub fn catalog(&self) -> Catalog {
         self.router.catalog.clone()
+    }
+
+    /// A handle to everyone who is connected, and to the server's rooms.
+    pub fn hub(&self) -> Hub {
+        self.router.catalog.hub().clone()
     }
 }
