@@ -205,7 +205,7 @@ test('a page that wakes up on a dead connection makes another, and the dead one 
     // 20 s after it was last heard of, carol is asked; 20 s later she is given up.
     await alice.waitForFunction(() => !document.querySelector('#members').textContent.includes('carol'), null, { timeout: 60_000 });
     const took = Date.now() - stalled;
-    assert(took > 15_000 && took < 42_000, `given up after ${took} ms`);
+    assert(took > 15_000 && took < 50_000, `given up after ${took} ms`);
     await Promise.all([alice.context().close(), bob.context().close()]);
     await between.close();
 });

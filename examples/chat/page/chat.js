@@ -1,4 +1,4 @@
-import { Client, Lost } from './mcp.js';
+import { Client, Refused } from './mcp.js';
 
 const $ = (id) => document.getElementById(id);
 const client = new Client(`${location.origin.replace(/^http/, 'ws')}/mcp`, { name: 'chat-page', version: '1' }, { sampling: {} });
@@ -11,11 +11,17 @@ let name = sessionStorage.getItem('name') ?? '';
 /** Messages that are not known to have arrived, oldest first; the key makes sending one again harmless. */
 const outbox = [];
 let sending = false;
+/** The rooms are joined over this connection, so that something can be said. */
+let ready = false;
+/** Counts what becomes of connections. */
+let connection = 0;
 
 client.addEventListener('state', ({ detail }) => {
     document.body.dataset.state = detail;
     $('state').textContent = { open: 'connected', connecting: 'connecting …', lost: 'connection lost, trying again …' }[detail];
-    if (detail === 'open') opened();
+    connection += 1;
+    ready = false;
+    if (detail === 'open') opened(connection);
 });
 client.addEventListener('chat.message_received', ({ detail }) => receive(detail));
 client.addEventListener('chat.member_changed', ({ detail }) => {
@@ -25,7 +31,7 @@ client.addEventListener('chat.member_changed', ({ detail }) => {
     if (detail.room === current) showMembers();
 });
 // The server had to leave something out for this page: it is in the history.
-client.addEventListener('io.mcp-stack/lagged', ({ detail }) => enter(detail.room));
+client.addEventListener('io.mcp-stack/lagged', ({ detail }) => attempt(() => enter(detail.room)));
 client.addEventListener('notifications/message', ({ detail }) => {
     const line = document.createElement('li');
     line.textContent = `${detail.level}: ${typeof detail.data === 'string' ? detail.data : JSON.stringify(detail.data)}`;
@@ -34,9 +40,11 @@ client.addEventListener('notifications/message', ({ detail }) => {
 });
 
 /** A new connection knows nothing of the old one: all rooms are joined again, and what was missed is fetched. */
-async function opened() {
+async function opened(mine) {
     if ($('logging').checked) setLogging();
-    await Promise.all([...rooms.keys()].map(enter));
+    await Promise.all([...rooms.keys()].map((id) => attempt(() => enter(id))));
+    if (mine !== connection) return;
+    ready = true;
     flush();
     listRooms();
 }
@@ -58,10 +66,8 @@ async function enter(id) {
         }
         if (id === current) showMembers();
     } catch (error) {
-        if (!(error instanceof Lost)) {
-            rooms.delete(id);
-            throw error;
-        }
+        if (error instanceof Refused) rooms.delete(id);
+        throw error;
     }
 }
 
@@ -73,7 +79,7 @@ function receive(message) {
     if (room.last === null) return;
     advance(room);
     // Numbers have no gaps: one means that something before is still to come, or was left out.
-    if (message.id > room.last) setTimeout(() => message.id > room.last && enter(message.room), 1000);
+    if (message.id > room.last) setTimeout(() => message.id > room.last && attempt(() => enter(message.room)), 1000);
 }
 
 function advance(room) {
@@ -144,27 +150,28 @@ async function listRooms() {
         item.append(button);
         return item;
     }));
+    $('rooms').querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
 /** Sends what waits, one after the other: the order in which it was written is the order in which it arrives. */
 async function flush() {
     if (sending) return;
     sending = true;
-    try {
-        while (outbox.length > 0) {
-            try {
-                await client.call('say', outbox[0]);
-            } catch (error) {
-                // It is sent again over the next connection; if it has arrived already, nothing happens.
-                if (error instanceof Lost) return;
-                tell(error.message);
+    while (ready && outbox.length > 0) {
+        try {
+            await client.call('say', outbox[0]);
+        } catch (error) {
+            // Unless it was refused, it is sent again; if it has arrived already, nothing happens.
+            if (!(error instanceof Refused)) {
+                await new Promise((done) => setTimeout(done, 200));
+                continue;
             }
-            outbox.shift();
-            pending();
+            tell(error.message);
         }
-    } finally {
-        sending = false;
+        outbox.shift();
+        pending();
     }
+    sending = false;
 }
 
 function pending() {

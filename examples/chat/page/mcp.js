@@ -45,7 +45,7 @@ export class Client extends EventTarget {
     async call(name, args, timeout) {
         const result = await this.request('tools/call', { name, arguments: args }, timeout);
         const text = result.content.map((part) => part.text ?? '').join('\n');
-        if (result.isError) throw new Error(text);
+        if (result.isError) throw new Refused(text);
         return result.structuredContent ?? text;
     }
 
@@ -116,7 +116,7 @@ export class Client extends EventTarget {
             if (!waiting) return;
             this.#waiting.delete(message.id);
             clearTimeout(waiting.timer);
-            if (message.error) waiting.reject(new Error(message.error.message));
+            if (message.error) waiting.reject(new Refused(message.error.message));
             else waiting.resolve(message.result);
         } else if (message.id === undefined) {
             this.#tell(message.method, message.params ?? {});
@@ -134,6 +134,9 @@ export class Client extends EventTarget {
         }
     }
 }
+
+/** The server has said no, and would say so again. */
+export class Refused extends Error {}
 
 /** The connection is gone; what was asked may or may not have happened. */
 export class Lost extends Error {
