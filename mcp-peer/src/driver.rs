@@ -2,7 +2,7 @@
 
 mod reopen;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,9 +12,12 @@ use std::time::Instant;
 
 use mcp_session::{
     ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
-    Incoming, IncomingKey, RequestError, ServerConfig, Session,
+    Incoming, IncomingKey, KeyMap, RequestError, ServerConfig, Session,
 };
-use mcp_types::{ErrorObject, Inbound, Malformed, Message, ObjectBuf, Outbound, RequestId};
+use mcp_types::{
+    ErrorObject, Inbound, Malformed, Message, NotificationMessage, ObjectBuf, Outbound, RawJson,
+    RequestId,
+};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -22,8 +25,9 @@ use self::reopen::Reopens;
 use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
-use crate::inbox::{deliver, deliver_progress};
+use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
+use crate::link::Link;
 use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
@@ -83,8 +87,8 @@ fn connection<T: Transport>(
         done: 0,
         ahead: 0,
         answers_ahead: 0,
-        calls: HashMap::new(),
-        running: HashMap::new(),
+        calls: KeyMap::default(),
+        running: KeyMap::default(),
         reading: Reading::Open,
         closing: false,
         ending: false,
@@ -131,8 +135,8 @@ pub struct Driver<T> {
     ahead: u32,
     /// Bytes of long answers among them.
     answers_ahead: usize,
-    calls: HashMap<CallKey, Arc<PendingCall>>,
-    running: HashMap<IncomingKey, Running>,
+    calls: KeyMap<CallKey, Arc<PendingCall>>,
+    running: KeyMap<IncomingKey, Running>,
     reading: Reading,
     /// The program wants no more of it.
     closing: bool,
@@ -198,6 +202,12 @@ fn echo(inbound: &Inbound) -> usize {
             .map(|member| long(member.as_ref().map_or_else(malformed, message)))
             .sum(),
     }
+}
+
+/// What a notification of a mailbox counts of what is ahead of the transport.
+fn weight(message: &NotificationMessage) -> u32 {
+    let bytes = message.params.as_ref().map_or(0, RawJson::len);
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// Now, by the runtime's clock, which tests can stop.
@@ -324,6 +334,14 @@ impl<T: Transport> Driver<T> {
                     let _ = reply.send(sent);
                 }
             }
+            Command::Mail(mailbox) => {
+                let (notice, message) = mailbox.take();
+                for message in notice.into_iter().chain(message) {
+                    self.ahead = self.ahead.saturating_add(weight(&message));
+                    let sent = self.session.notify(None, message.method, message.params);
+                    mailbox.sent(sent);
+                }
+            }
             Command::Log {
                 related,
                 level,
@@ -428,7 +446,11 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Notification(notification) => {
-                deliver(&self.shared, &notification);
+                let from = Link::new(&self.shared);
+                let see = || self.handler.notification(&notification, &from);
+                if guarded(&notification.method, see).unwrap_or_default() {
+                    deliver(&self.shared, &notification);
+                }
             }
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(&call) {
@@ -553,6 +575,8 @@ impl<T: Transport> Driver<T> {
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
                 self.drain_by.get_or_insert(self.now + self.options.drain);
+                // Nobody can end them by a request any more, and whoever still reads is to know that they have.
+                self.session.end_subscriptions();
                 self.session
                     .handle_disconnected(&Closed::ByPeer.to_string());
                 self.events(cx);
@@ -665,6 +689,9 @@ impl<T: Transport> Driver<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
+        if self.shared.end.is_cut() {
+            return Poll::Ready(Err(ConnectionError::CutOff));
+        }
         if self.ending {
             return self.poll_close(cx);
         }
@@ -756,11 +783,16 @@ impl<T> Driver<T> {
         });
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
-            if let Command::Call { pending, .. } = command {
-                pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
+            match command {
+                Command::Call { pending, .. } => {
+                    pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
+                }
+                Command::Mail(mailbox) => mailbox.close(),
+                _ => {}
             }
         }
         self.shared.subscribers().end();
+        self.shared.end.ended();
     }
 }
 

@@ -13,6 +13,7 @@ use mcp_types::{
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::dispatch::Answer;
+use crate::mailbox::Mailbox;
 use crate::pending::PendingCall;
 
 /// What a handle or a handler wants of the driver.
@@ -35,6 +36,8 @@ pub(crate) enum Command {
         /// Who wants to know whether it could be sent.
         reply: Option<oneshot::Sender<Result<(), NotSent>>>,
     },
+    /// The next one of a mailbox.
+    Mail(Mailbox),
     Log {
         related: Option<IncomingKey>,
         level: LogLevel,

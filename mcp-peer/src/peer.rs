@@ -20,12 +20,14 @@ use crate::context::Delivery;
 use crate::counters::{Counters, Tally};
 use crate::inbox::{Overflow, Receiver, Subscribers, decode_body};
 use crate::limits::{Options, ProgressPolicy};
+use crate::link::{ConnectionId, End};
 use crate::outbox::{Command, Outbox};
 use crate::pending::{PendingCall, ProgressUpdate};
 use crate::trace::Trace;
 
 /// What the handles of a connection share with its driver.
 pub(crate) struct Shared {
+    pub(crate) id: ConnectionId,
     pub(crate) options: Options,
     pub(crate) tally: Tally,
     pub(crate) outbox: Outbox,
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) opened: watch::Sender<Option<Result<Arc<Established>, ConnectError>>>,
     /// Why there is no connection any more.
     pub(crate) closed: watch::Sender<Option<Closed>>,
+    pub(crate) end: End,
 }
 
 const LEVELS: [LogLevel; 8] = [
@@ -54,6 +57,7 @@ const LEVELS: [LogLevel; 8] = [
 impl Shared {
     pub(crate) fn new(options: Options) -> Arc<Self> {
         Arc::new(Self {
+            id: ConnectionId::next(),
             tally: Tally::default(),
             outbox: Outbox::new(options.outbox_bytes),
             options,
@@ -63,6 +67,7 @@ impl Shared {
             log_level: AtomicU8::new(u8::MAX),
             opened: watch::Sender::new(None),
             closed: watch::Sender::new(None),
+            end: End::new(),
         })
     }
 

@@ -192,6 +192,9 @@ pub enum NotSent {
     /// The peer did not ask for it: below its log level, or without a progress token.
     #[error("the peer did not ask for it")]
     Unwanted,
+    /// The program itself limits how many it sends.
+    #[error("too many of them at once")]
+    TooMany,
     /// Progress that does not exceed what was reported before (REQ-PROG-03).
     #[error("progress must increase")]
     NotIncreasing,

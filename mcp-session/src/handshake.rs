@@ -40,6 +40,8 @@ pub(crate) enum Phase {
     Probing {
         id: i64,
         deadline: Instant,
+        /// The server has named the version before, and refused it nevertheless (REQ-VER-07).
+        retried: bool,
     },
     Initializing {
         id: i64,
@@ -133,17 +135,21 @@ impl Session {
         };
         match client.config.era {
             EraChoice::Legacy => self.initialize(now, ProtocolVersion::LATEST_LEGACY, false),
-            EraChoice::Auto | EraChoice::Modern => self.probe(now),
+            EraChoice::Auto | EraChoice::Modern => self.probe(now, false),
         }
     }
 
-    fn probe(&mut self, now: Instant) {
+    fn probe(&mut self, now: Instant, retried: bool) {
         let id = self.outgoing.next_id();
         let deadline = after(now, self.limits.probe_timeout);
         let Some(client) = self.as_client_mut() else {
             return;
         };
-        client.phase = Phase::Probing { id, deadline };
+        client.phase = Phase::Probing {
+            id,
+            deadline,
+            retried,
+        };
         let (meta, log_level) = client.request_meta(None);
         let mut params = ObjectBuf::new();
         text::insert_meta(&mut params, meta, None, log_level, None);
@@ -202,9 +208,9 @@ impl Session {
             return Some(outcome);
         };
         match client.phase {
-            Phase::Probing { id, .. } if id == *n => {
+            Phase::Probing { id, retried, .. } if id == *n => {
                 client.babble = None;
-                self.handle_discovered(now, outcome);
+                self.handle_discovered(now, outcome, retried);
             }
             Phase::Initializing { id, retried, .. } if id == *n => {
                 client.babble = None;
@@ -217,7 +223,12 @@ impl Session {
     }
 
     /// Inventory 3.2, steps 2 to 6.
-    fn handle_discovered(&mut self, now: Instant, outcome: Result<RawJson, ErrorObject>) {
+    fn handle_discovered(
+        &mut self,
+        now: Instant,
+        outcome: Result<RawJson, ErrorObject>,
+        retried: bool,
+    ) {
         let offered = match outcome {
             Ok(result) => match result.decode::<DiscoverResult>() {
                 Ok(discovered)
@@ -242,7 +253,14 @@ impl Session {
                 Err(_) => return self.fall_back(now, "something else"),
             },
             Err(error) => match error.code {
-                ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => supported(&error),
+                ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => {
+                    let offered = supported(&error);
+                    // REQ-VER-02: it is the version that was sent, but the server may know by now.
+                    if offers(&offered, ProtocolVersion::LATEST_MODERN) && !retried {
+                        return self.probe(now, true);
+                    }
+                    offered
+                }
                 ErrorCode::HEADER_MISMATCH | ErrorCode::MISSING_CLIENT_CAPABILITY => {
                     return self.fail(ConnectError::Refused(error));
                 }
@@ -336,7 +354,10 @@ impl Session {
     /// An error about something that the server could not read: in answer to a probe it can only be about the probe.
     pub(crate) fn handle_error_without_id(&mut self, now: Instant, error: ErrorObject) {
         match self.as_client().map(|client| &client.phase) {
-            Some(Phase::Probing { .. }) => self.handle_discovered(now, Err(error)),
+            Some(Phase::Probing { retried, .. }) => {
+                let retried = *retried;
+                self.handle_discovered(now, Err(error), retried);
+            }
             _ => self.emit(Event::PeerError(error)),
         }
     }

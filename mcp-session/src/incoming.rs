@@ -14,6 +14,7 @@ use crate::admission::{Admission, Terms};
 use crate::error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved};
 use crate::event::{CallKey, Caller, Cancellation, Event, Incoming, IncomingKey};
 use crate::handshake::is_opening;
+use crate::keys::KeyMap;
 use crate::methods::takes_input;
 use crate::permission::may_ask;
 use crate::rounds::{InputRequired, Question};
@@ -23,7 +24,7 @@ use crate::text;
 /// The table of requests of the peer's that are not answered.
 #[derive(Debug, Default)]
 pub(crate) struct IncomingTable {
-    entries: HashMap<IncomingKey, Entry>,
+    entries: KeyMap<IncomingKey, Entry>,
     by_id: HashMap<RequestId, IncomingKey>,
     last_key: u64,
     /// What the peer sent with all of them, in bytes.

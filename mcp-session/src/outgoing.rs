@@ -1,6 +1,6 @@
 //! Requests of ours: each ends exactly once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mcp_types::{
@@ -10,6 +10,7 @@ use mcp_types::{
 
 use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
 use crate::event::{CallKey, Event, IncomingKey, Progress};
+use crate::keys::KeyMap;
 use crate::methods::takes_input;
 use crate::rounds::Gathering;
 use crate::session::{Session, Side};
@@ -45,9 +46,9 @@ pub struct CallOptions {
 /// The table of requests of ours that are not answered.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    calls: HashMap<CallKey, Call>,
+    calls: KeyMap<CallKey, Call>,
     /// By the id that is on the wire now; the id is also the progress token.
-    by_id: HashMap<i64, CallKey>,
+    by_id: KeyMap<i64, CallKey>,
     deadlines: BTreeSet<(Instant, CallKey)>,
     /// The last id given out; ids are never used again, for a cancelled one may never be answered (REQ-ID-06).
     last_id: i64,

@@ -163,7 +163,7 @@ fn the_handshake_has_its_own_times() {
 #[test]
 fn modern_errors_are_believed() {
     // Step 3, TRAP-25: no `initialize` after these, unless the server itself names a legacy revision (step 6, X11).
-    let cases: [(&str, Result<&str, &str>); 8] = [
+    let cases: [(&str, Result<&str, &str>); 7] = [
         (
             r#"{"code":-32022,"message":"m","data":{"supported":["2099-01-01"],"requested":"2026-07-28"}}"#,
             Err("failed: no common protocol version: the server offers 2099-01-01"),
@@ -171,11 +171,6 @@ fn modern_errors_are_believed() {
         (
             r#"{"code":-32022,"message":"m","data":{"supported":["2099-01-01","2025-06-18","2024-11-05"]}}"#,
             Ok("2025-06-18"),
-        ),
-        // A server that refuses what it offers is not asked again (REQ-VER-07).
-        (
-            r#"{"code":-32022,"message":"m","data":{"supported":["2026-07-28"]}}"#,
-            Err("failed: no common protocol version: the server offers 2026-07-28"),
         ),
         (
             r#"{"code":-32022,"message":"m","data":{"supported":[]}}"#,
@@ -215,6 +210,29 @@ fn modern_errors_are_believed() {
             .hear(&format!(r#"{{"id":1,"error":{error}}}"#))
             .says(&[]);
         assert!(client.take_events()[0].starts_with("failed: "), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_offers_what_it_refuses_is_asked_once_more() {
+    // REQ-VER-02, REQ-VER-07
+    let refused = |id: u32| {
+        format!(
+            r#"{{"id":{id},"error":{{"code":-32022,"message":"m","data":{{"supported":["2026-07-28"]}}}}}}"#
+        )
+    };
+    for era in [EraChoice::Auto, EraChoice::Modern] {
+        let mut client = of_era(era);
+        client.forget();
+        client
+            .hear(&refused(1))
+            .says(&[&PROBE.replace(r#""id":1"#, r#""id":2"#)])
+            .tells(&[]);
+        client
+            .hear(&refused(2))
+            .says(&[])
+            .tells(&["failed: no common protocol version: the server offers 2026-07-28"])
+            .is_idle();
     }
 }
 
