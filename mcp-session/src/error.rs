@@ -65,6 +65,9 @@ pub enum ConnectError {
         /// What ended the attempt.
         after: Box<ConnectError>,
     },
+    /// The other side says back what it is told, as a terminal does, or `cat`.
+    #[error("the other side is no server, it says back what it is told")]
+    Echo,
     /// The connection ended before `server/discover` was answered: some legacy servers end when they are asked that.
     #[error("connection lost before `server/discover` was answered: {0}")]
     ProbeLost(String),

@@ -172,7 +172,7 @@ impl Session {
         self.transmit(Message::request(id, "initialize", Some(text::raw(&params))).into());
     }
 
-    fn fail(&mut self, mut error: ConnectError) {
+    pub(crate) fn fail(&mut self, mut error: ConnectError) {
         if let Some(client) = self.as_client_mut() {
             client.phase = Phase::Failed;
             if let Some(said) = client.babble.take() {
@@ -449,6 +449,11 @@ impl Session {
             Side::Server(server) => server.legacy_caller().map(|caller| caller.version),
         }
     }
+}
+
+/// Whether only a client asks this, and as the first thing.
+pub(crate) fn is_opening(method: &str) -> bool {
+    matches!(method, "server/discover" | "initialize")
 }
 
 fn offers(versions: &[String], version: ProtocolVersion) -> bool {

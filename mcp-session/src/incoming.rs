@@ -11,8 +11,9 @@ use mcp_types::{
 use serde::Serialize;
 
 use crate::admission::{Admission, Terms};
-use crate::error::{ApiMisuse, NotSent, PeerMisbehaved};
+use crate::error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved};
 use crate::event::{CallKey, Caller, Cancellation, Event, Incoming, IncomingKey};
+use crate::handshake::is_opening;
 use crate::keys::KeyMap;
 use crate::methods::takes_input;
 use crate::permission::may_ask;
@@ -130,6 +131,9 @@ fn weight(request: &RequestMessage) -> usize {
 
 impl Session {
     pub(crate) fn handle_request(&mut self, request: RequestMessage) {
+        if self.is_handshake(&request.id) && is_opening(&request.method) {
+            return self.fail(ConnectError::Echo);
+        }
         if self.incoming.by_id.contains_key(&request.id) {
             // REQ-ID-02, REQ-ID-03: the one that runs is not to be harmed by the one that came second.
             let error = ErrorObject::invalid_request(format!("id {} is in use", request.id));

@@ -152,9 +152,12 @@ async def use(mode: str, version: str) -> None:
         await logs_and_progress(client)
         await questions(client)
         await resources_and_prompts(client)
-        if mode == "auto" and client.server_capabilities.tools.list_changed:
+        if mode == "auto":
             async with client.listen(tools_list_changed=True) as listening:
                 assert listening.honored.tools_list_changed
+                await client.call_tool("test_trigger_tool_change")
+                with anyio.fail_after(20):
+                    same(type(await anext(listening)).__name__, "ToolsListChanged")
     print(f"python client, {mode}: {version}")
 
 

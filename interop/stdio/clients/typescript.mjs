@@ -117,9 +117,14 @@ for (const [mode, version] of [
   await questions(client, seen);
   await resourcesAndPrompts(client);
   if (!modern) await client.ping();
-  if (modern && client.getServerCapabilities().tools.listChanged) {
+  if (modern) {
     const listening = await client.listen({ toolsListChanged: true });
     assert.equal(listening.honoredFilter.toolsListChanged, true);
+    const changed = new Promise((resolve) => {
+      client.setNotificationHandler("notifications/tools/list_changed", resolve);
+    });
+    await client.callTool({ name: "test_trigger_tool_change" });
+    await changed;
     await listening.close();
     assert.equal(await listening.closed, "local");
   }

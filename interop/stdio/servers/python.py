@@ -1,5 +1,6 @@
 """A server of the Python SDK with one of each feature, for our client to try; it speaks both eras."""
 
+import os
 from typing import Annotated
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -100,6 +101,12 @@ async def grow(ctx: Context) -> str:
     else:
         await ctx.session.send_tool_list_changed()
     return "grew"
+
+
+@server.tool()
+def die() -> str:
+    """Ends the process without a word."""
+    os._exit(1)
 
 
 @server.resource("note://static", mime_type="text/plain")

@@ -115,28 +115,46 @@ impl<T> Driver<T> {
 
     /// What is done when the transport is of no use any more.
     pub(super) fn end(&mut self, why: Closed) {
-        let reopens = match &why {
+        let reason = why.to_string();
+        self.session.handle_disconnected(&reason);
+        let mut outcomes = Vec::new();
+        let mut lost = why.clone();
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Response { call, outcome } => outcomes.push((call, outcome)),
+                Event::Failed(error) => {
+                    self.not_opened = Some(error.clone());
+                    lost = Closed::NotOpened(error);
+                }
+                _ => {}
+            }
+        }
+        let reopens = match &lost {
             Closed::ByUs => false,
             Closed::NotOpened(error) => self.reopens.after(error),
             _ => matches!(self.reopens, Reopens::Always(_)),
         };
-        if !reopens {
+        // Before callers hear of it, so that they find it so.
+        if reopens {
+            self.shared.opened.send_replace(None);
+            self.not_opened = None;
+            self.reset(&reason, lost);
+        } else {
             self.reopens = Reopens::Never;
-            return self.shut_down(why);
+            self.shut_down(why);
         }
-        self.shared.opened.send_replace(None);
-        let reason = why.to_string();
+        for (call, outcome) in outcomes {
+            if let Some(pending) = self.calls.remove(&call) {
+                pending.finish(outcome);
+            }
+        }
+    }
+
+    /// Makes it ready for another transport.
+    fn reset(&mut self, reason: &str, why: Closed) {
         for (_, running) in self.running.drain() {
             running.binding.end();
             running.task.abort();
-        }
-        self.session.handle_disconnected(&reason);
-        while let Some(event) = self.session.poll_event() {
-            if let Event::Response { call, outcome } = event
-                && let Some(pending) = self.calls.remove(&call)
-            {
-                pending.finish(outcome);
-            }
         }
         self.shared
             .outbox
@@ -146,7 +164,7 @@ impl<T> Driver<T> {
         (self.heard, self.unresponsive) = (false, false);
         (self.reading, self.stall) = (Reading::Open, Stall::default());
         (self.drain_by, self.timer, self.ping_at) = (None, None, None);
-        if self.discard(&reason) {
+        if self.discard(reason) {
             self.reopens = Reopens::Never;
             return self.shut_down(Closed::ByUs);
         }

@@ -471,6 +471,19 @@ fn what_is_no_server_is_quoted() {
 }
 
 #[test]
+fn an_echo_is_no_server() {
+    for era in [EraChoice::Auto, EraChoice::Legacy, EraChoice::Modern] {
+        let mut client = of_era(era);
+        let said = client.session.poll_transmit().unwrap();
+        client.session.handle_inbound(client.now, said.into());
+        client
+            .says(&[])
+            .tells(&["failed: the other side is no server, it says back what it is told"])
+            .is_idle();
+    }
+}
+
+#[test]
 fn a_client_starts_again_on_another_connection() {
     let mut client = Side::modern_client(|_| {});
     client.session.set_capabilities(decode(r#"{"roots":{}}"#));

@@ -4,7 +4,7 @@ use mcp_client::types::{
     CompleteParams, CompletionRef, ResourceContents, ResourceUpdated, SubscriptionFilter,
     ToolListChanged,
 };
-use mcp_client::{Client, EraChoice, RequestError};
+use mcp_client::{Client, EraChoice, Reconnect, RequestError};
 use mcp_testing::soon;
 use mcp_transport_stdio::{ChildProcess, Stderr};
 use serde_json::json;
@@ -16,10 +16,7 @@ use crate::{Seen, builder, completed, folder, texts};
 async fn every_feature_in_every_era() {
     for era in [EraChoice::Legacy, EraChoice::Modern, EraChoice::Auto] {
         println!("{era:?}");
-        let server = ChildProcess::new(folder().join(".venv/bin/python"))
-            .arg(folder().join("servers/python.py"))
-            .env("PYTHONWARNINGS", "ignore")
-            .stderr(Stderr::Null);
+        let server = server();
         let (builder, seen) = builder(era);
         let client = soon(builder.connect(server.spawn().unwrap()))
             .await
@@ -40,11 +37,50 @@ async fn every_feature_in_every_era() {
     }
 }
 
+fn server() -> ChildProcess {
+    ChildProcess::new(folder().join(".venv/bin/python"))
+        .arg(folder().join("servers/python.py"))
+        .env("PYTHONWARNINGS", "ignore")
+        .stderr(Stderr::Null)
+}
+
+/// The process is another one then, and the client goes on.
+#[tokio::test]
+#[ignore = "needs interop/stdio/run"]
+async fn a_server_that_dies_comes_back() {
+    for era in [EraChoice::Legacy, EraChoice::Auto] {
+        let (builder, seen) = builder(era);
+        let server = server();
+        let builder = builder.reconnect(Reconnect::default());
+        let client = builder.connect_with(move || std::future::ready(server.spawn()));
+        let client = soon(client).await.unwrap();
+        let mut updates = client.notifications::<ResourceUpdated>();
+        let filter = SubscriptionFilter::new().resource("note://static");
+        let subscription = soon(client.subscribe(filter)).await.unwrap();
+        let lost = soon(client.call_tool("die", json!({}))).await;
+        assert!(
+            matches!(lost, Err(RequestError::ConnectionLost(_))),
+            "{lost:?}"
+        );
+        let work = client.call_tool("work", json!({ "steps": 1 }));
+        assert_eq!(soon(work).await.unwrap().to_text(), "1 steps");
+        assert_eq!(seen.logs.entries(), ["step 1"]);
+        if era == EraChoice::Auto {
+            // Told once, for it may have changed in between; and then by the new process.
+            soon(updates.recv()).await.unwrap().unwrap();
+            texts(&client, "touch", json!({ "uri": "note://static" })).await;
+            soon(updates.recv()).await.unwrap().unwrap();
+        }
+        drop(subscription);
+        soon(client.close()).await;
+    }
+}
+
 async fn python_lists(client: &Client) {
     let tools = soon(client.list_tools()).await.unwrap();
     let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
     let expected = [
-        "add", "fail", "work", "greet", "capital", "roots", "touch", "grow",
+        "add", "fail", "work", "greet", "capital", "roots", "touch", "grow", "die",
     ];
     assert_eq!(names, expected);
     assert!(tools[0].output_schema.is_some());

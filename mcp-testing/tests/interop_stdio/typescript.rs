@@ -18,10 +18,7 @@ async fn every_feature_of_server_everything() {
     for era in [EraChoice::Legacy, EraChoice::Auto] {
         println!("{era:?}");
         let (builder, seen) = builder(era);
-        let builder = builder.capabilities(|c| {
-            let elicitation = c.elicitation.take().unwrap_or_default();
-            c.elicitation = Some(elicitation.form().url());
-        });
+        let builder = builder.elicits_urls();
         let client = soon(builder.connect(everything().spawn().unwrap()))
             .await
             .unwrap();
