@@ -1,7 +1,5 @@
 //! Requests that nobody should send, and what each gets.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use std::time::Duration;

@@ -52,7 +52,7 @@ pub struct HttpService {
 pub(super) struct Inner {
     connect: Box<dyn Fn(Accepted) -> Driving + Send + Sync>,
     authenticate: Option<Authenticate>,
-    schemas: Option<Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>>,
+    schemas: Option<Schemas>,
     hosts: Names,
     origins: Names,
     path: Option<String>,
@@ -62,6 +62,7 @@ pub(super) struct Inner {
     pub(super) shutdown: CancellationToken,
 }
 
+type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
 type Authenticate = Box<dyn Fn(&Parts) -> Authenticating + Send + Sync>;
 type Authenticating = Pin<Box<dyn Future<Output = Result<Option<Principal>, Denied>> + Send>>;
 
