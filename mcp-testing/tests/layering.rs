@@ -25,7 +25,7 @@ const RULES: &[Rule] = &[
     Rule { name: "mcp-peer", ours: &["mcp-session", "mcp-types"], theirs: &["futures", "pin-project-lite", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
     Rule { name: "mcp-server", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "futures", "getrandom", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "thiserror", "tokio", "tracing"], for_tests: &[] },
     Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-transport-http", ours: &["mcp-types"], theirs: &["base64", "bytes", "futures", "getrandom", "http", "http-body", "http-body-util", "hyper", "hyper-rustls", "hyper-util", "memchr", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tower-service", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-http", ours: &["mcp-types"], theirs: &["base64", "bytes", "futures", "getrandom", "http", "http-body", "http-body-util", "hyper", "hyper-rustls", "hyper-util", "memchr", "rustls", "rustls-native-certs", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tower-service", "tracing"], for_tests: &[] },
     Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures", "rustix", "thiserror", "tokio", "tracing"], for_tests: &[] },
 ];
 
