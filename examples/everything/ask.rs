@@ -116,20 +116,21 @@ struct Name {
 }
 
 async fn name(cx: Cx) -> Told {
-    let question = cx.keyed("user_name");
-    let name = question.elicit::<Name>("What is your name?").await?;
-    Ok(name
-        .accepted()
-        .map_or("Nobody.".to_owned(), |n| format!("Hello, {}!", n.name)))
+    let asking = cx.named("user_name");
+    let name = asking
+        .elicit::<Name>("What is your name?")
+        .await?
+        .accepted();
+    Ok(name.map_or("Nobody.".to_owned(), |n| format!("Hello, {}!", n.name)))
 }
 
 async fn capital(cx: Cx) -> Told {
     let ask = Sampling::user("What is the capital of France?").max_tokens(100);
-    Ok(cx.keyed("capital_question").sample(ask).await?.to_text())
+    Ok(cx.named("capital_question").sample(ask).await?.to_text())
 }
 
 async fn roots(cx: Cx) -> Told {
-    let roots = cx.keyed("client_roots").roots().await?;
+    let roots = cx.named("client_roots").roots().await?;
     let uris: Vec<_> = roots.iter().map(|root| root.uri.as_str()).collect();
     Ok(format!("{} roots: {}", uris.len(), uris.join(" ")))
 }
@@ -140,11 +141,14 @@ struct Confirm {
 }
 
 async fn confirmed(cx: Cx) -> Told {
-    let question = cx.keyed("confirm");
-    let confirm = question.elicit::<Confirm>("Is it all right?").await?;
+    let asking = cx.named("confirm");
+    let confirm = asking
+        .elicit::<Confirm>("Is it all right?")
+        .await?
+        .accepted();
     Ok(format!(
         "state-ok, confirmed: {}",
-        confirm.accepted().is_some_and(|c| c.ok)
+        confirm.is_some_and(|c| c.ok)
     ))
 }
 
@@ -155,8 +159,7 @@ async fn streaming(cx: Cx) -> Told {
 
 async fn several(cx: Cx) -> Told {
     let greeting = Sampling::user("Write a greeting.").max_tokens(50);
-    let keys = ["user_name", "greeting", "client_roots"];
-    let [one, two, three] = keys.map(|key| cx.keyed(key));
+    let [one, two, three] = ["user_name", "greeting", "client_roots"].map(|key| cx.named(key));
     let (name, greeting, roots) = tokio::join!(
         one.elicit::<Name>("What is your name?"),
         two.sample(greeting),
@@ -168,13 +171,12 @@ async fn several(cx: Cx) -> Told {
 }
 
 async fn rounds(cx: Cx) -> Told {
-    let step = cx.keyed("step1");
-    let first = step.elicit::<Name>("Step 1: your name?").await?;
-    let step = cx.keyed("step2");
-    let second = step.elicit::<Confirm>("Step 2: are you sure?").await?;
-    let name = first.accepted().map(|n| n.name).unwrap_or_default();
-    let sure = second.accepted().is_some_and(|c| c.ok);
-    Ok(format!("{name}, sure: {sure}"))
+    let [one, two] = ["step1", "step2"].map(|key| cx.named(key));
+    let first = one.elicit::<Name>("Step 1: your name?").await?.accepted();
+    let second = two.elicit::<Confirm>("Step 2: are you sure?").await?;
+    let second = second.accepted();
+    let name = first.map(|n| n.name).unwrap_or_default();
+    Ok(format!("{name}, sure: {}", second.is_some_and(|c| c.ok)))
 }
 
 async fn declared(cx: Cx) -> Told {
@@ -199,10 +201,11 @@ struct Context {
 }
 
 async fn context(cx: Cx) -> Told {
-    let question = cx.keyed("user_context");
-    let context = question.elicit::<Context>("What is it about?").await?;
-    let about = context
-        .accepted()
-        .map_or("nothing".to_owned(), |c| c.context);
+    let asking = cx.named("user_context");
+    let context = asking
+        .elicit::<Context>("What is it about?")
+        .await?
+        .accepted();
+    let about = context.map_or("nothing".to_owned(), |c| c.context);
     Ok(format!("A prompt about {about}."))
 }

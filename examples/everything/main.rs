@@ -7,11 +7,13 @@ mod resources;
 use mcp_server::{Server, ToolDef};
 use mcp_transport_http::{HttpListener, HttpService};
 use mcp_transport_stdio::{shutdown_signal, stdio};
+use mcp_transport_ws::{AcceptOptions, Listener};
 
 /// All of it.
 fn server() -> Server {
     let server = Server::new("everything", env!("CARGO_PKG_VERSION"))
-        .instructions("A server to try every feature on; nothing here does anything useful.");
+        .instructions("A server to try every feature on; nothing here does anything useful.")
+        .with_subscriptions();
     let tools = content::tools().into_iter().chain(ask::tools());
     let server = tools.fold(server, |server, tool: ToolDef| server.tool(tool));
     let server = resources::resources()
@@ -29,7 +31,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     match &arguments[..] {
         [] => Ok(server().serve(stdio()?).await?),
         [flag, address] if flag == "--http" => http(address).await,
-        _ => Err("usage: everything [--http ADDRESS]".into()),
+        [flag, address] if flag == "--ws" => ws(address).await,
+        _ => Err("usage: everything [--http ADDRESS | --ws ADDRESS]".into()),
     }
 }
 
@@ -46,4 +49,16 @@ async fn http(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     let end = async { signal = shutdown_signal().await };
     listener.serve(service, end).await;
     Ok(signal?)
+}
+
+/// Serves `ws://ADDRESS/` until it is ended.
+async fn ws(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let server = server().start();
+    let mut listener = Listener::bind(address, AcceptOptions::new()).await?;
+    eprintln!("listening on ws://{}/", listener.local_addr()?);
+    loop {
+        let accepted = listener.accept().await;
+        // How a connection ends is its client's matter.
+        tokio::spawn(server.serve(accepted.socket, accepted.extensions));
+    }
 }

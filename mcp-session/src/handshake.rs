@@ -28,6 +28,8 @@ pub(crate) struct ClientSide {
     pub(crate) server: Arc<Caller>,
     /// The request that sets the legacy log level; its answer is of no interest.
     housekeeping: Option<i64>,
+    /// The first thing that the other side said that was no message, until it answers the handshake.
+    babble: Option<String>,
 }
 
 /// Where a client's handshake stands; the arrows are drawn on [`Session`].
@@ -62,6 +64,7 @@ impl ClientSide {
                 capabilities: ClientCapabilities::default(),
             }),
             housekeeping: None,
+            babble: None,
             config,
         }
     }
@@ -169,9 +172,13 @@ impl Session {
         self.transmit(Message::request(id, "initialize", Some(text::raw(&params))).into());
     }
 
-    fn fail(&mut self, error: ConnectError) {
+    fn fail(&mut self, mut error: ConnectError) {
         if let Some(client) = self.as_client_mut() {
             client.phase = Phase::Failed;
+            if let Some(said) = client.babble.take() {
+                let after = Box::new(error);
+                error = ConnectError::NotMcp { said, after };
+            }
         }
         self.emit(Event::Failed(error));
     }
@@ -202,9 +209,11 @@ impl Session {
         };
         match client.phase {
             Phase::Probing { id, retried, .. } if id == *n => {
+                client.babble = None;
                 self.handle_discovered(now, outcome, retried);
             }
             Phase::Initializing { id, retried, .. } if id == *n => {
+                client.babble = None;
                 self.handle_initialized(now, outcome, retried);
             }
             _ if client.housekeeping == Some(*n) => client.housekeeping = None,
@@ -241,7 +250,7 @@ impl Session {
                 }
                 Ok(discovered) => discovered.supported_versions,
                 // Whoever answers like this does not know the method.
-                Err(_) => return self.fall_back(now),
+                Err(_) => return self.fall_back(now, "something else"),
             },
             Err(error) => match error.code {
                 ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => {
@@ -256,7 +265,7 @@ impl Session {
                     return self.fail(ConnectError::Refused(error));
                 }
                 // Any other error whatever says that the server is not modern; not keyed on one code (TRAP-21, TRAP-25).
-                _ => return self.fall_back(now),
+                _ => return self.fall_back(now, &error.to_string()),
             },
         };
         // A modern server that names a legacy revision which we speak too: chosen from its list, not guessed.
@@ -270,13 +279,14 @@ impl Session {
         }
     }
 
-    fn fall_back(&mut self, now: Instant) {
+    /// `answer` is what the server said to `server/discover`.
+    fn fall_back(&mut self, now: Instant, answer: &str) {
         let Some(client) = self.as_client() else {
             return;
         };
         match client.config.era {
-            EraChoice::Modern => self.fail(ConnectError::NoCommonVersion {
-                offered: Vec::new(),
+            EraChoice::Modern => self.fail(ConnectError::NotModern {
+                answer: answer.to_owned(),
             }),
             _ => self.initialize(now, ProtocolVersion::LATEST_LEGACY, false),
         }
@@ -373,7 +383,7 @@ impl Session {
             return false;
         }
         match self.as_client().map(|client| &client.phase) {
-            Some(Phase::Probing { .. }) => self.fall_back(now),
+            Some(Phase::Probing { .. }) => self.fall_back(now, &what.to_string()),
             _ => self.fail(ConnectError::Misbehaved(what.clone())),
         }
         true
@@ -401,7 +411,7 @@ impl Session {
         };
         match (&client.phase, client.config.era) {
             // Silence is legacy; the probe is not cancelled, for a legacy server may choke on that (inventory 3.2, step 8).
-            (Phase::Probing { .. }, EraChoice::Auto) => self.fall_back(now),
+            (Phase::Probing { .. }, EraChoice::Auto) => self.fall_back(now, "nothing"),
             (Phase::Probing { .. }, _) => {
                 self.fail(ConnectError::TimedOut(self.limits.probe_timeout))
             }
@@ -411,8 +421,21 @@ impl Session {
     }
 
     pub(crate) fn fail_handshake_on_disconnect(&mut self, reason: &str) {
-        if self.handshake_deadline().is_some() {
-            self.fail(ConnectError::ConnectionLost(reason.to_owned()));
+        match self.as_client().map(|client| &client.phase) {
+            Some(Phase::Probing { .. }) => self.fail(ConnectError::ProbeLost(reason.to_owned())),
+            Some(Phase::Initializing { .. }) => {
+                self.fail(ConnectError::ConnectionLost(reason.to_owned()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers what came instead of a message, in case that nothing better comes.
+    pub(crate) fn note_babble(&mut self, excerpt: &str) {
+        if self.handshake_deadline().is_some()
+            && let Some(client) = self.as_client_mut()
+        {
+            client.babble.get_or_insert_with(|| excerpt.to_owned());
         }
     }
 

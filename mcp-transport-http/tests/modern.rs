@@ -81,7 +81,7 @@ async fn facts(cx: Cx) -> String {
 
 async fn capital(cx: Cx) -> Result<String, ToolError> {
     let ask = mcp_server::Sampling::user("The capital?").max_tokens(10);
-    Ok(cx.keyed("q").sample(ask).await?.to_text())
+    Ok(cx.named("q").sample(ask).await?.to_text())
 }
 
 fn service(signals: &Arc<Signals>) -> HttpService {
