@@ -1,7 +1,5 @@
 //! The service in another web server, and over HTTP/2.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use axum::Router;
