@@ -5,10 +5,18 @@ mod client;
 #[cfg(any(feature = "client", feature = "server"))]
 mod head;
 #[cfg(any(feature = "client", feature = "server"))]
+#[cfg_attr(
+    not(all(feature = "client", feature = "server")),
+    expect(dead_code, reason = "one side reads what the other writes")
+)]
 mod param;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(any(feature = "client", feature = "server"))]
+#[cfg_attr(
+    not(all(feature = "client", feature = "server")),
+    expect(dead_code, reason = "one side reads what the other writes")
+)]
 mod sse;
 
 #[cfg(feature = "client")]

@@ -1,7 +1,5 @@
 //! Requests that nobody should send, and what each gets.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use std::time::Duration;
@@ -306,4 +304,28 @@ async fn bytes_that_are_hardly_http() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_connection_that_idles_is_closed() {
+    let server = server().await;
+    let mut wire = server.connect().await;
+    wire.send(request("POST", "", P).as_bytes()).await;
+    assert_eq!(wire.reply().await.status, 200);
+    assert_eq!(wire.read_until("more").await, None);
+}
+
+/// One that is fed byte by byte has no more time for it.
+#[tokio::test]
+async fn a_head_that_drips_is_not_waited_for() {
+    let server = server().await;
+    let mut wire = server.connect().await;
+    let dripping = async {
+        for byte in request("POST", "", P).bytes() {
+            wire.send(&[byte]).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        wire.reply().await.status
+    };
+    assert_eq!(dripping.await, 0);
 }

@@ -37,6 +37,7 @@ pub struct HttpConnection {
     posts: VecDeque<Message>,
     posting: Option<Posting>,
     goodbye: Option<BoxFuture<'static, ()>>,
+    closed: bool,
 }
 
 struct Posting {
@@ -82,6 +83,7 @@ impl HttpConnection {
             posts: VecDeque::new(),
             posting: None,
             goodbye: None,
+            closed: false,
         }
     }
 
@@ -183,6 +185,9 @@ impl Sink<Outbound> for HttpConnection {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
         let this = &mut *self;
         this.run(cx);
+        if this.closed {
+            return Poll::Ready(Ok(()));
+        }
         if this.posting.is_some() {
             return Poll::Pending;
         }
@@ -191,6 +196,7 @@ impl Sink<Outbound> for HttpConnection {
             .goodbye
             .get_or_insert_with(|| Arc::clone(shared).end().boxed());
         ready!(goodbye.poll_unpin(cx));
+        this.closed = true;
         Poll::Ready(Ok(()))
     }
 }

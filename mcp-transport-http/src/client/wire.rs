@@ -33,9 +33,26 @@ fn secured(tcp: HttpConnector) -> Connector {
 fn secured(mut tcp: HttpConnector) -> Connector {
     tcp.enforce_http(false);
     hyper_rustls::HttpsConnectorBuilder::new()
-        .with_webpki_roots()
+        .with_tls_config(tls())
         .https_or_http()
         .enable_http1()
         .enable_http2()
         .wrap_connector(tcp)
+}
+
+/// Trusts whom the system trusts.
+#[cfg(feature = "rustls")]
+fn tls() -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs();
+    for error in system.errors {
+        tracing::warn!(%error, "a certificate of the system cannot be read");
+    }
+    roots.add_parsable_certificates(system.certs);
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring speaks the versions of TLS that rustls prefers")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }

@@ -511,3 +511,91 @@ impl LaneStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::task::noop_waker_ref;
+
+    const LIMITS: LaneLimits = LaneLimits {
+        backlog: 1000,
+        replay: 1000,
+        retry: Duration::from_secs(1),
+        keep_alive: Duration::from_secs(1),
+    };
+
+    fn ready(lanes: &Lanes) -> bool {
+        lanes
+            .poll_ready(&Context::from_waker(noop_waker_ref()))
+            .is_ready()
+    }
+
+    fn notify(lanes: &Lanes, related_to: Option<RequestId>) {
+        let message = Message::notification("x".repeat(60), None);
+        lanes.push(Outbound {
+            message,
+            related_to,
+        });
+    }
+
+    fn answer(lanes: &Lanes, id: i64) {
+        let message = Message::result(id, mcp_types::RawJson::EMPTY_OBJECT);
+        let related_to = Some(id.into());
+        lanes.push(Outbound {
+            message,
+            related_to,
+        });
+    }
+
+    fn open(lanes: &Arc<Lanes>, id: i64) -> Reader {
+        lanes
+            .open(HashSet::from([id.into()]))
+            .expect("the id is free")
+    }
+
+    /// What all lanes hold, by their events.
+    fn held(lanes: &Lanes) -> (usize, usize, usize) {
+        let state = lanes.lock();
+        let events = state.lanes.values().flat_map(|lane| &lane.events);
+        let bytes = events.map(|(_, data)| data.len()).sum();
+        assert_eq!(state.kept, bytes);
+        (state.lanes.len(), bytes, state.backlog)
+    }
+
+    #[test]
+    fn the_program_waits_for_a_reader_that_is_there() {
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        let reader = open(&lanes, 1);
+        let mut sent = 0;
+        while ready(&lanes) {
+            notify(&lanes, Some(1.into()));
+            sent += 1;
+        }
+        assert!((5..20).contains(&sent), "{sent}");
+        // Nothing that waits for a reader is forgotten, and a reader that leaves is not waited for.
+        assert_eq!(held(&lanes).1, held(&lanes).2);
+        drop(reader);
+        assert!(ready(&lanes));
+        assert_eq!(held(&lanes).2, 0);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_bounded() {
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        for id in 0..100 {
+            notify(&lanes, None);
+            let reader = open(&lanes, id).stream();
+            notify(&lanes, Some(id.into()));
+            answer(&lanes, id);
+            drop(reader);
+            assert!(ready(&lanes));
+            let (_, bytes, backlog) = held(&lanes);
+            assert!(bytes <= LIMITS.replay && backlog == 0, "{bytes} {backlog}");
+        }
+        // Whoever never had an event to come back to leaves nothing behind.
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        drop(open(&lanes, 1));
+        answer(&lanes, 1);
+        assert_eq!(held(&lanes), (1, 0, 0));
+    }
+}

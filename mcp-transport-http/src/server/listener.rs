@@ -21,7 +21,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::service::{HttpService, PeerAddr};
+use super::service::{HttpService, PeerAddr, bounded};
 
 /// Bounds and times of a listener's connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl HttpListener {
     pub async fn serve(self, service: HttpService, end: impl Future<Output = ()>) {
         let Self { listener, options } = self;
         let graceful = GracefulShutdown::new();
-        let room = Arc::new(Semaphore::new(options.connections));
+        let room = Arc::new(Semaphore::new(bounded(options.connections)));
         let abort = CancellationToken::new();
         let _abort_at_last = abort.clone().drop_guard();
         let mut end = std::pin::pin!(end);

@@ -46,8 +46,9 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) id: Option<RequestId>,
-    pub(super) error: ErrorObject,
-    pub(super) header: Option<(HeaderName, HeaderValue)>,
+    /// Boxed, for what is refused seldom should not make room for itself each time.
+    pub(super) error: Box<ErrorObject>,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Refusal {
@@ -55,7 +56,7 @@ impl Refusal {
         Self {
             status,
             id: None,
-            error: ErrorObject::new(ErrorCode::INVALID_REQUEST, message),
+            error: Box::new(ErrorObject::invalid_request(message)),
             header: None,
         }
     }
@@ -72,7 +73,7 @@ impl Refusal {
     }
 
     pub(super) fn error(mut self, error: ErrorObject) -> Self {
-        self.error = error;
+        *self.error = error;
         self
     }
 
@@ -82,16 +83,17 @@ impl Refusal {
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+        self.header = Some((name, value));
         self
     }
 }
 
 impl From<Refusal> for Response<Body> {
     fn from(refusal: Refusal) -> Self {
-        let message = Message::error(refusal.id, refusal.error);
+        let message = Message::error(refusal.id, *refusal.error);
         let mut response = json(refusal.status, encode(&message));
         if let Some((name, value)) = refusal.header {
+            let value = HeaderValue::from_static(value);
             response.headers_mut().insert(name, value);
         }
         response

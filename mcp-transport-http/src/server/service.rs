@@ -52,7 +52,7 @@ pub struct HttpService {
 pub(super) struct Inner {
     connect: Box<dyn Fn(Accepted) -> Driving + Send + Sync>,
     authenticate: Option<Authenticate>,
-    schemas: Option<Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>>,
+    schemas: Option<Schemas>,
     hosts: Names,
     origins: Names,
     path: Option<String>,
@@ -62,6 +62,7 @@ pub(super) struct Inner {
     pub(super) shutdown: CancellationToken,
 }
 
+type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
 type Authenticate = Box<dyn Fn(&Parts) -> Authenticating + Send + Sync>;
 type Authenticating = Pin<Box<dyn Future<Output = Result<Option<Principal>, Denied>> + Send>>;
 
@@ -116,7 +117,7 @@ impl HttpService {
 
     fn from_inner(mut inner: Inner) -> Self {
         let options = &inner.options;
-        inner.room = Arc::new(Semaphore::new(options.requests));
+        inner.room = Arc::new(Semaphore::new(bounded(options.requests)));
         inner.sessions = Arc::new(Sessions::new(options.sessions, options.session_idle));
         let inner = Arc::new(inner);
         Self { inner }
@@ -207,7 +208,7 @@ impl HttpService {
         let inner = &self.inner;
         inner.shutdown.cancel();
         inner.sessions.ended().await;
-        let all = u32::try_from(inner.options.requests).unwrap_or(u32::MAX);
+        let all = bounded(inner.options.requests) as u32;
         // The semaphore is never closed.
         let _ = inner.room.acquire_many(all).await;
     }
@@ -236,6 +237,11 @@ impl HttpService {
         };
         response.map(|body| body.holding(permit))
     }
+}
+
+/// As much room as a semaphore can have, and all of it be taken at once.
+pub(super) fn bounded(count: usize) -> usize {
+    count.min(1 << 28)
 }
 
 pub(super) fn unavailable(why: &str) -> Refusal {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exchange::Driving;
 use super::lanes::{LaneLimits, Lanes};
+use super::service::bounded;
 use super::shutdown::Ending;
 
 /// Messages of a client that may wait for the program.
@@ -51,6 +52,7 @@ pub(super) struct Ended;
 
 impl Sessions {
     pub(super) fn new(count: usize, idle: Duration) -> Self {
+        let count = bounded(count);
         Self {
             by_id: Mutex::default(),
             room: Arc::new(Semaphore::new(count)),
@@ -149,9 +151,8 @@ impl Sessions {
 
     /// Waits until there is none.
     pub(super) async fn ended(&self) {
-        let all = u32::try_from(self.count).unwrap_or(u32::MAX);
         // The semaphore is never closed.
-        let _ = self.room.acquire_many(all).await;
+        let _ = self.room.acquire_many(self.count as u32).await;
     }
 }
 

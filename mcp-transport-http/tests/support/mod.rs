@@ -53,11 +53,7 @@ impl Running {
     }
 
     pub(crate) async fn connect(&self) -> Wire {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        Wire {
-            stream,
-            buffer: Vec::new(),
-        }
+        TcpStream::connect(self.address).await.unwrap().into()
     }
 
     /// Sends a request on a connection of its own and reads its whole answer.
@@ -85,6 +81,13 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
+}
+
+impl From<TcpStream> for Wire {
+    fn from(stream: TcpStream) -> Self {
+        let buffer = Vec::new();
+        Self { stream, buffer }
+    }
 }
 
 /// What came back.

@@ -1,0 +1,479 @@
+//! The client, against the server of this crate and against scripts of others.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use mcp_client::types::{CreateMessageResult, ElicitResult, Era, LogLevel};
+use mcp_client::{Client, EraChoice};
+use mcp_server::{Cx, JsonSchema, Sampling, Server, ToolError, schemars, tool, with};
+use mcp_transport_http::{HttpClient, HttpClientOptions, HttpService, UrlError};
+use serde::Deserialize;
+use serde_json::json;
+use support::{Running, Wire, serve, soon};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+#[derive(Deserialize, JsonSchema)]
+struct Name {
+    name: String,
+}
+
+/// The same in either era, and nothing of it knows of HTTP.
+async fn everything(cx: Cx) -> Result<String, ToolError> {
+    let progress = cx.progress().total(2);
+    progress.step("asking").await;
+    cx.log().info("asking").await;
+    let capital = cx
+        .sample(Sampling::user("The capital?").max_tokens(10))
+        .await?;
+    let name = cx.elicit::<Name>("Your name?").await?.accepted();
+    cx.progress().at(2, None).await;
+    Ok(format!("{}, {}", capital.to_text(), name.unwrap().name))
+}
+
+async fn wait((started, ended): (Arc<Notify>, Arc<Notify>)) -> &'static str {
+    struct Ended(Arc<Notify>);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let _ended = Ended(ended);
+    started.notify_one();
+    std::future::pending().await
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Located {
+    #[schemars(extend("x-mcp-header" = "Region"))]
+    region: String,
+    #[serde(default)]
+    #[schemars(extend("x-mcp-header" = "Count"))]
+    count: i64,
+}
+
+async fn server() -> (Running, Arc<Notify>, Arc<Notify>) {
+    let signals = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (started, ended) = signals.clone();
+    let server = Server::new("server", "1.0.0")
+        .tool(tool("everything", everything))
+        .tool(tool(
+            "wait",
+            with(signals, |s: (Arc<Notify>, Arc<Notify>)| wait(s)),
+        ))
+        .tool(tool("located", |l: Located| {
+            format!("{} {}", l.region, l.count)
+        }))
+        .start();
+    let catalog = server.catalog();
+    let service = HttpService::new(move |c| server.serve(c.transport, c.extensions))
+        .tool_schemas(move |tool| catalog.input_schema(tool));
+    (serve(service).await, started, ended)
+}
+
+async fn connect(server: &Running, era: EraChoice) -> Client {
+    let connection = HttpClient::new().connect(&server.url()).unwrap();
+    let client = Client::builder("client", "1.0.0")
+        .era(era)
+        .log_level(LogLevel::Info)
+        .on_sampling(|_| async { Ok(CreateMessageResult::text("m", "Paris")) })
+        .on_elicitation(|_| async { Ok(ElicitResult::accept(json!({ "name": "Ada" }))) })
+        .connect(connection);
+    soon(client).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_same_handlers_serve_either_era() {
+    let (server, ..) = server().await;
+    for (era, expected) in [
+        (EraChoice::Auto, Era::Modern),
+        (EraChoice::Modern, Era::Modern),
+        (EraChoice::Legacy, Era::Legacy),
+    ] {
+        let client = connect(&server, era).await;
+        assert_eq!(client.era(), expected);
+        let mut logs = client.logs();
+        let steps = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&steps);
+        let call = client
+            .call_tool("everything", json!({}))
+            .on_progress(move |update| seen.lock().unwrap().push(update.progress));
+        let result = soon(call.into_future()).await.unwrap();
+        assert_eq!(result.to_text(), "Paris, Ada");
+        // What goes by one request is there before its answer.
+        assert_eq!(steps.lock().unwrap()[0], 1.0);
+        assert_eq!(
+            soon(logs.recv()).await.unwrap().unwrap().data,
+            json!("asking").into()
+        );
+        soon(client.close()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_is_cancelled() {
+    let (server, started, ended) = server().await;
+    for era in [EraChoice::Modern, EraChoice::Legacy] {
+        let client = connect(&server, era).await;
+        let call = client.call_tool("wait", json!({})).into_future();
+        tokio::select! {
+            _ = call => panic!("it does not end"),
+            () = soon(started.notified()) => {}
+        }
+        soon(ended.notified()).await;
+    }
+}
+
+#[tokio::test]
+async fn arguments_go_into_headers_once_the_tools_are_known() {
+    // REQ-PARAM-01, REQ-PARAM-04, REQ-PARAM-05
+    let (server, ..) = server().await;
+    let client = connect(&server, EraChoice::Modern).await;
+    let arguments = json!({ "region": " Köln", "count": 42 });
+    let refused = client.call_tool("located", &arguments).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("mcp-param-region"),
+        "{refused}"
+    );
+    client.list_tools().await.unwrap();
+    let result = client.call_tool("located", &arguments).await.unwrap();
+    assert_eq!(result.to_text(), " Köln 42");
+    let arguments = json!({ "region": "" });
+    let result = client.call_tool("located", &arguments).await.unwrap();
+    assert_eq!(result.to_text(), " 0");
+}
+
+#[test]
+fn only_urls_of_servers_are_connected_to() {
+    let http = HttpClient::new();
+    assert!(http.connect("http://localhost:1/mcp").is_ok());
+    assert!(matches!(
+        http.connect("not a url"),
+        Err(UrlError::Syntax(_))
+    ));
+    for url in ["ftp://localhost/", "/mcp", "localhost:80"] {
+        assert!(
+            matches!(http.connect(url), Err(UrlError::Scheme(_))),
+            "{url}"
+        );
+    }
+    #[cfg(not(feature = "rustls"))]
+    assert!(matches!(
+        http.connect("https://a/"),
+        Err(UrlError::Scheme(_))
+    ));
+}
+
+// ---- scripts ----
+
+/// A server that answers by a script, and notes what it was asked.
+struct Script {
+    url: String,
+    seen: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Script {
+    /// `answer` makes the answer to a request: head, body, and how many came before it.
+    async fn start(answer: impl Fn(&str, &str, usize) -> String + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let count = AtomicUsize::new(0);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut wire = Wire::from(stream);
+                let request = wire.reply().await;
+                let n = count.fetch_add(1, Ordering::SeqCst);
+                let method = request.head.split(' ').next().unwrap().to_owned();
+                let body: serde_json::Value =
+                    serde_json::from_str(&request.body).unwrap_or_default();
+                let what = body["method"].as_str().unwrap_or_default();
+                noted.lock().unwrap().push(format!("{method} {what}"));
+                wire.send(answer(&request.head, &request.body, n).as_bytes())
+                    .await;
+            }
+        });
+        Self { url, seen, task }
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+fn json_answer(body: &str) -> String {
+    answer("200 OK", "Content-Type: application/json\r\n", body)
+}
+
+/// The id of the request in a body.
+fn id(body: &str) -> String {
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    body["id"].to_string()
+}
+
+fn result(body: &str, result: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id(body))
+}
+
+/// A server of 2025-11-25 that answers calls by `call`, and `server/discover` by `probe`.
+fn old(
+    probe: &'static str,
+    call: fn(&str, &str, usize) -> String,
+) -> impl Fn(&str, &str, usize) -> String {
+    move |head, body, n| {
+        let method = |name: &str| body.contains(&format!(r#""method":"{name}""#));
+        if method("server/discover") {
+            return probe.to_owned();
+        }
+        if method("initialize") {
+            let result = result(
+                body,
+                r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"old","version":"1"}}"#,
+            );
+            return answer(
+                "200 OK",
+                "Content-Type: application/json\r\nMcp-Session-Id: s1\r\n",
+                &result,
+            );
+        }
+        if !head.contains("mcp-session-id: s1")
+            || !head.contains("mcp-protocol-version: 2025-11-25")
+        {
+            return answer("400 Bad Request", "", "no session");
+        }
+        if method("notifications/initialized") {
+            return answer("202 Accepted", "", "");
+        }
+        call(head, body, n)
+    }
+}
+
+const BARE_400: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+async fn client(http: &HttpClient, url: &str) -> Result<Client, String> {
+    let connection = http.connect(url).unwrap();
+    let client = Client::builder("client", "1.0.0").connect(connection);
+    soon(client).await.map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn an_old_server_is_found_out_once() {
+    // Inventory 3.3, rows 5 and 6.
+    for probe in [
+        BARE_400,
+        "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 4\r\n\r\nnone",
+        "HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 85\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32000,\"message\":\"Server not initialized\"}}",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 65\r\n\r\n{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32601,\"message\":\"none\"}}",
+    ] {
+        let script = Script::start(old(probe, |_, _, _| answer("405 No", "", ""))).await;
+        let http = HttpClient::new();
+        let first = client(&http, &script.url).await.unwrap();
+        assert_eq!(first.era(), Era::Legacy, "{probe}");
+        soon(first.close()).await;
+        let second = client(&http, &script.url).await.unwrap();
+        soon(second.close()).await;
+        let probes = script
+            .seen()
+            .iter()
+            .filter(|s| *s == "POST server/discover")
+            .count();
+        assert_eq!(probes, 1, "{probe}");
+        // REQ-HTTPL-05
+        assert_eq!(script.seen().iter().filter(|s| *s == "DELETE ").count(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_says_nothing_of_the_era_is_an_error() {
+    // Inventory 3.3, rows 9 and 10.
+    for (probe, expected) in [
+        ("500 Oops", "500"),
+        ("502 Bad Gateway", "502"),
+        ("302 Found", "302"),
+        ("401 Unauthorized", "authorization"),
+        ("403 Forbidden", "403"),
+    ] {
+        let script = Script::start(move |_, _, _| answer(probe, "", "")).await;
+        let error = client(&HttpClient::new(), &script.url).await.unwrap_err();
+        assert!(error.contains(expected), "{probe}: {error}");
+        assert_eq!(script.seen(), ["POST server/discover"]);
+    }
+    let error = client(&HttpClient::new(), "http://127.0.0.1:1/mcp")
+        .await
+        .unwrap_err();
+    assert!(error.contains("not reached"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_stream_is_taken_up_where_it_was() {
+    // REQ-HTTPL-08, REQ-HTTPL-09
+    let script = Script::start(old(BARE_400, |head, body, _| {
+        let events = "Content-Type: text/event-stream\r\n";
+        if head.starts_with("POST") {
+            return answer("200 OK", events, "id: a\nretry: 1\ndata: \n\n: comment\n\nid: b\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"n\"}\n\ndata: half of some");
+        }
+        if head.contains("last-event-id: b") {
+            // Its second half, then nothing.
+            return answer("200 OK", events, "id: c\ndata:\n\n");
+        }
+        if head.contains("last-event-id: c") {
+            let answer_text = "id: d\ndata: {\"jsonrpc\":\"2.0\",\ndata: \"id\":3,\"result\":{\"tools\":[]}}\n\n";
+            return answer("200 OK", events, answer_text);
+        }
+        assert!(body.is_empty());
+        answer("405 Method Not Allowed", "", "")
+    }))
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    assert_eq!(
+        soon(client.list_tools().into_future()).await.unwrap().len(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_an_error_of_its_request() {
+    let script = Script::start(old(BARE_400, |head, _, _| match head.starts_with("POST") {
+        true => answer(
+            "200 OK",
+            "Content-Type: text/event-stream\r\n",
+            ": nothing\n\n",
+        ),
+        false => answer("405 Method Not Allowed", "", ""),
+    }))
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    for _ in 0..2 {
+        let error = soon(client.list_tools().into_future()).await.unwrap_err();
+        assert!(error.to_string().contains("before the answer"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_gone_ends_the_connection() {
+    // REQ-HTTPL-04
+    let script = Script::start(old(BARE_400, |_, _, _| answer("404 Not Found", "", ""))).await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    let error = soon(client.list_tools().into_future()).await.unwrap_err();
+    assert!(error.to_string().contains("ended the session"), "{error}");
+}
+
+fn discovered(body: &str) -> String {
+    json_answer(&result(
+        body,
+        r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}"#,
+    ))
+}
+
+#[tokio::test]
+async fn a_server_that_wants_time_gets_it() {
+    let script = Script::start(|_, body, n| match n {
+        0 => answer("503 Service Unavailable", "Retry-After: 0\r\n", ""),
+        1 => answer("429 Too Many Requests", "Retry-After: 0\r\n", ""),
+        2 => discovered(body),
+        // Longer than anybody waits.
+        _ => answer("503 Service Unavailable", "Retry-After: 3600\r\n", ""),
+    })
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    assert_eq!(client.era(), Era::Modern);
+    let error = soon(client.list_tools().into_future()).await.unwrap_err();
+    assert!(error.to_string().contains("503"), "{error}");
+    assert_eq!(script.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_again_when_it_is_refused() {
+    let script = Script::start(
+        |head, body, _| match head.contains("authorization: Bearer good") {
+            true => discovered(body),
+            false => answer(
+                "401 Unauthorized",
+                "WWW-Authenticate: Bearer scope=\"x\"\r\n",
+                "",
+            ),
+        },
+    )
+    .await;
+    let http = HttpClient::new().token(|challenge| async move {
+        Some(match challenge.as_deref() {
+            Some("Bearer scope=\"x\"") => "good".to_owned(),
+            _ => "stale".to_owned(),
+        })
+    });
+    assert!(client(&http, &script.url).await.is_ok());
+    assert_eq!(script.seen().len(), 2);
+    let http = HttpClient::new().token(|_| async { Some("bad".to_owned()) });
+    let error = client(&http, &script.url).await.unwrap_err();
+    assert!(error.contains("authorization"), "{error}");
+    // Twice, and not for ever.
+    assert_eq!(script.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn answers_beyond_the_limit_are_not_kept() {
+    let mut options = HttpClientOptions::default();
+    options.message_bytes = 1000;
+    let script = Script::start(|_, body, n| match n {
+        0 => discovered(body),
+        1 => json_answer(&format!("{{\"x\":\"{}\"}}", "x".repeat(2000))),
+        _ => {
+            let event = format!("data: {}\n\n", "x".repeat(2000));
+            answer("200 OK", "Content-Type: text/event-stream\r\n", &event)
+        }
+    })
+    .await;
+    let client = client(&HttpClient::with_options(options), &script.url)
+        .await
+        .unwrap();
+    for expected in ["longer than 1000 bytes", "an event is too long"] {
+        let error = soon(client.list_tools().into_future()).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nonsense_for_an_answer_is_an_error_of_its_request() {
+    let script = Script::start(|_, body, n| match n {
+        0 => discovered(body),
+        1 => json_answer("nonsense"),
+        2 => json_answer(r#"{"jsonrpc":"2.0","id":99,"result":{}}"#),
+        3 => answer("200 OK", "Content-Type: text/html\r\n", "<p>"),
+        4 => answer("202 Accepted", "", ""),
+        5 => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            .to_owned(),
+        6 => "no HTTP".to_owned(),
+        _ => json_answer(&result(
+            body,
+            r#"{"resultType":"complete","tools":[],"ttlMs":0,"cacheScope":"private"}"#,
+        )),
+    })
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    for n in 1..7 {
+        let listed = soon(client.list_tools().into_future()).await;
+        assert!(listed.is_err(), "{n}");
+    }
+    assert!(soon(client.list_tools().into_future()).await.is_ok());
+}
