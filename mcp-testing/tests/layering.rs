@@ -23,7 +23,7 @@ const RULES: &[Rule] = &[
     Rule { name: "mcp-codec", ours: &["mcp-types"], theirs: &["bytes", "futures", "memchr", "tokio", "tokio-util"], for_tests: &["serde_json"] },
     Rule { name: "mcp-session", ours: &["mcp-types"], theirs: &["serde", "serde_json", "thiserror"], for_tests: &[] },
     Rule { name: "mcp-peer", ours: &["mcp-session", "mcp-types"], theirs: &["futures", "pin-project-lite", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-server", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "chacha20poly1305", "futures", "getrandom", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "tokio", "tower-layer", "tower-service", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-server", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "chacha20poly1305", "futures", "getrandom", "humantime", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "tokio", "tower-layer", "tower-service", "tracing"], for_tests: &[] },
     Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
     Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures", "rustix", "thiserror", "tokio", "tracing"], for_tests: &[] },
 ];
