@@ -413,6 +413,27 @@ impl ServerConnection {
         connection
     }
 
+    /// Serves one more connection until it ends, with what is known about it; nothing happens on it until it is polled.
+    ///
+    /// # Errors
+    /// The transport failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the connection and drops every handler.
+    pub fn serve<T: Transport>(
+        &self,
+        transport: T,
+        extensions: Extensions,
+    ) -> impl Future<Output = Result<(), ServeError<T>>> + Send + use<T> {
+        let Connection { peer, driver } = self.connect_with(transport, extensions);
+        async move {
+            let ended = driver.await;
+            // Without a handle, the driver would take the connection for one that nobody wants any more.
+            drop(peer);
+            ended
+        }
+    }
+
     /// A handle to what the server offers, to add and remove while it serves.
     pub fn catalog(&self) -> Catalog {
         self.catalog.clone()
