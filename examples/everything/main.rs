@@ -3,6 +3,7 @@
 mod ask;
 mod content;
 mod resources;
+mod tasks;
 
 use mcp_server::{Server, ToolDef};
 use mcp_transport_http::{HttpListener, HttpService};
@@ -15,6 +16,7 @@ fn server() -> Server {
         .instructions("A server to try every feature on; nothing here does anything useful.")
         .with_subscriptions();
     let tools = content::tools().into_iter().chain(ask::tools());
+    let tools = tools.chain(tasks::tools());
     let server = tools.fold(server, |server, tool: ToolDef| server.tool(tool));
     let server = resources::resources()
         .into_iter()

@@ -90,6 +90,8 @@ enum Phase {
     Active,
     Parked,
     Ended,
+    /// The request has ended, and its handler goes on: it may ask, and nothing else.
+    Detached,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -120,7 +122,7 @@ impl Binding {
         match phase {
             Phase::Active => Ok(()),
             Phase::Parked => Err(NotSent::Parked),
-            Phase::Ended => Err(NotSent::Ended),
+            Phase::Ended | Phase::Detached => Err(NotSent::Ended),
         }
     }
 
@@ -380,7 +382,8 @@ impl RequestContext {
     ) -> Result<RawJson, RequestError> {
         let binding = self.binding();
         let name = MethodName::from_static(method);
-        if binding.active().is_err() {
+        let phase = *lock(&binding.phase);
+        if !matches!(phase, Phase::Active | Phase::Detached) {
             return Err(mcp_session::ApiMisuse::Ended.into());
         }
         if binding.caller.version.era() == Era::Legacy {
@@ -388,7 +391,7 @@ impl RequestContext {
             may_ask(&binding.caller, &name, &raw)?;
             let params = ObjectBuf::from_raw(raw).unwrap_or_default();
             let mut options = options;
-            options.related = Some(binding.key);
+            options.related = (phase == Phase::Active).then_some(binding.key);
             return binding
                 .shared
                 .call(
@@ -443,7 +446,7 @@ impl RequestContext {
             let ended = binding.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            if *lock(&binding.phase) == Phase::Active {
+            if matches!(*lock(&binding.phase), Phase::Active | Phase::Detached) {
                 ended.await;
             }
         }
@@ -500,6 +503,34 @@ impl Rounds {
         // Registered whatever there is: what is taken now may be withdrawn before anybody looks at it.
         questions.taker = Some(cx.waker().clone());
         std::mem::take(&mut questions.open)
+    }
+
+    /// Lets the handler go on although its request is about to be answered otherwise: it may still ask, and a legacy client
+    /// is asked by a request of its own; it cannot send anything else.
+    pub fn detach(&self) {
+        let binding = self.context.binding();
+        *lock(&self.context.exchange.binding) = Arc::new(Binding {
+            shared: Arc::clone(&binding.shared),
+            key: binding.key,
+            id: binding.id.clone(),
+            caller: Arc::clone(&binding.caller),
+            wants_progress: false,
+            own_notifications: binding.own_notifications,
+            log_level: None,
+            phase: Mutex::new(Phase::Detached),
+            ended: Notify::new(),
+        });
+    }
+
+    /// Notes that a handler that was detached has ended; whoever still asks on its behalf is told.
+    pub fn end(&self) {
+        self.context.binding().end();
+        let mut questions = lock(&self.context.exchange.questions);
+        let open = std::mem::take(&mut questions.open);
+        drop(questions);
+        for question in open {
+            question.answer(Err(RequestError::Cancelled));
+        }
     }
 
     /// Lets the handler go on with the request that `context` stands for.

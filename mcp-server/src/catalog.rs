@@ -7,7 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use mcp_peer::types::{
-    PromptsCapability, RawJson, ResourcesCapability, ServerCapabilities, ToolsCapability,
+    PromptsCapability, RawJson, ResourcesCapability, ServerCapabilities, TASKS_EXTENSION,
+    TaskRequestsCapability, TaskToolsCapability, TasksCapability, ToolsCapability,
 };
 
 use crate::decode::Texts;
@@ -67,6 +68,8 @@ pub enum Offer {
     Prompts,
     /// Completion of arguments and variables.
     Completions,
+    /// Tools whose calls may become tasks.
+    Tasks,
 }
 
 /// Why something is not offered; nothing has changed then.
@@ -104,6 +107,8 @@ pub(crate) struct Shelves {
     pub(crate) templates: Shelf<OfferedResource>,
     pub(crate) prompts: Shelf<PromptDef>,
     completions: bool,
+    /// Whether calls of some tool may become tasks.
+    tasks: bool,
 }
 
 impl Catalog {
@@ -115,6 +120,7 @@ impl Catalog {
                 templates: Shelf::default(),
                 prompts: Shelf::default(),
                 completions: false,
+                tasks: false,
             }),
             changes: watch::Sender::default(),
             hub,
@@ -170,6 +176,7 @@ impl Catalog {
         for item in ready {
             let (_, key) = item.key();
             shelves.completions |= item.completes();
+            shelves.tasks |= item.is_task();
             match item {
                 Ready::Tool(tool) => shelves.tools.add(key, tool),
                 Ready::Resource(r) if r.is_family() => shelves.templates.add(key, r),
@@ -251,6 +258,7 @@ impl Catalog {
             Offer::Resources => shelves.resources.announced = true,
             Offer::Prompts => shelves.prompts.announced = true,
             Offer::Completions => shelves.completions = true,
+            Offer::Tasks => shelves.tasks = true,
         }
     }
 
@@ -265,6 +273,13 @@ impl Catalog {
         capabilities.resources = offers(Offer::Resources).then(|| resources.subscribe(subscribe));
         capabilities.prompts = offers(Offer::Prompts).then_some(prompts);
         capabilities.completions = offers(Offer::Completions).then_some(RawJson::EMPTY_OBJECT);
+        if offers(Offer::Tasks) {
+            let call = TaskToolsCapability::new().call();
+            let requests = TaskRequestsCapability::new().tools(call);
+            capabilities.tasks = Some(TasksCapability::new().list().cancel().requests(requests));
+            let extensions = &mut capabilities.extensions;
+            extensions.insert(TASKS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
+        }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Shelves> {
@@ -312,6 +327,10 @@ impl Ready {
 }
 
 impl Ready {
+    fn is_task(&self) -> bool {
+        matches!(self, Self::Tool(tool) if tool.def.task_support().is_some())
+    }
+
     fn completes(&self) -> bool {
         match self {
             Self::Tool(_) => false,
@@ -388,6 +407,7 @@ impl Shelves {
             Offer::Resources => self.resources.announced || self.templates.announced,
             Offer::Prompts => self.prompts.announced,
             Offer::Completions => self.completions,
+            Offer::Tasks => self.tasks,
         }
     }
 

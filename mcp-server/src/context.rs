@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::hub::Hub;
 use crate::logs::LogBucket;
+use crate::tasks::{Wish, related};
 
 /// The request that a handler serves: what is known of it, and what can be sent on its behalf.
 ///
@@ -27,12 +28,23 @@ pub struct Cx {
     hub: Hub,
     /// What a question is called.
     key: Option<Arc<str>>,
+    /// Set where the call may become a task.
+    task: Option<Arc<Wish>>,
 }
 
 impl Cx {
     pub(crate) fn new(context: RequestContext, hub: Hub) -> Self {
-        let key = None;
-        Self { context, hub, key }
+        Self {
+            context,
+            hub,
+            key: None,
+            task: None,
+        }
+    }
+
+    pub(crate) fn with_task(mut self, task: Arc<Wish>) -> Self {
+        self.task = Some(task);
+        self
     }
 
     pub(crate) fn context(&self) -> &RequestContext {
@@ -88,6 +100,19 @@ impl Cx {
             .roots)
     }
 
+    /// Lets the call become a task: the request is answered with that, and the handler goes on. Says whether it is one; it is
+    /// none where the client does not know tasks, or the tool does not
+    /// [support](crate::ToolDef::task_when_asked) them.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the call may or may not become a task.
+    pub async fn become_task(&self) -> bool {
+        match &self.task {
+            Some(task) => task.become_task().await,
+            None => false,
+        }
+    }
+
     /// The same request, with a name for what is asked through it: the key of the question in an input round, which is a
     /// number otherwise. A client that knows it can answer with its first request.
     ///
@@ -125,14 +150,25 @@ impl Cx {
         &self,
         params: &M::Params,
     ) -> Result<M::Result, RequestError> {
-        let params: ObjectBuf = mcp_peer::encode_params(M::METHOD, params)?;
+        let mut params: ObjectBuf = mcp_peer::encode_params(M::METHOD, params)?;
         let mut options = CallOptions::default();
         // A person may have to think; the client's own limit on the whole call still holds.
         options.timeout = Some(std::time::Duration::from_secs(600));
-        let answer = self
-            .context
-            .ask_as(self.key.clone(), M::METHOD, params, options)
-            .await?;
+        let legacy = self.era() == Era::Legacy;
+        let task = self.task.as_ref().filter(|_| legacy);
+        if let Some(id) = task.and_then(|task| task.task()) {
+            let meta = params.take("_meta").and_then(ObjectBuf::from_raw);
+            params.insert_raw("_meta", &related(meta.unwrap_or_default(), &id));
+        }
+        if let Some(task) = task {
+            task.waits(true).await;
+        }
+        let key = self.key.clone();
+        let answer = self.context.ask_as(key, M::METHOD, params, options).await;
+        if let Some(task) = task {
+            task.waits(false).await;
+        }
+        let answer = answer?;
         mcp_peer::decode_result::<M::Result>(M::METHOD, &answer)
     }
 

@@ -69,7 +69,7 @@ impl Between {
                 recording,
             }));
         };
-        let answers = Answers::from(responses);
+        let answers = Answers::of(responses);
         let recording = match (state, self) {
             // Whoever knows what will be asked may answer before.
             (None, _) => None,
@@ -138,7 +138,7 @@ impl Bound {
 }
 
 impl Answers {
-    fn from(responses: &RawJson) -> Self {
+    fn of(responses: &RawJson) -> Self {
         // That it is an object, the engine has seen.
         Self(responses.decode().unwrap_or_default())
     }
@@ -153,6 +153,12 @@ impl Answers {
             _ => false,
         };
         fits.then_some(answer)
+    }
+}
+
+impl From<BTreeMap<String, RawJson>> for Answers {
+    fn from(answers: BTreeMap<String, RawJson>) -> Self {
+        Self(answers)
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a method to a handler.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use mcp_peer::types::{
     CallToolResult, CompleteParams, CompletionRef, ContentBlock, ErrorObject, ForRevision,
@@ -18,6 +19,7 @@ use crate::error::{Failed, HandlerError, Told, resource_not_found, told};
 use crate::pages::{CacheHints, Cached, PAGE_SIZE, page};
 use crate::resource::located;
 use crate::rounds::{Between, Round};
+use crate::tasks::{Run, Tasks, When, becoming};
 use crate::tool::OfferedTool;
 
 /// What all connections of a server share.
@@ -25,6 +27,7 @@ use crate::tool::OfferedTool;
 pub(crate) struct Router {
     pub(crate) catalog: Catalog,
     pub(crate) between: Between,
+    pub(crate) tasks: Arc<Tasks>,
     pub(crate) settings: Settings,
 }
 
@@ -82,7 +85,7 @@ impl Router {
             Round::Start(start) => start,
         };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
-        let [name, arguments] = params.members(["name", "arguments"]);
+        let [name, arguments, task] = params.members(["name", "arguments", "task"]);
         let name = name.as_ref().and_then(text);
         let found = name.as_ref().and_then(|name| {
             let shelves = self.catalog.read();
@@ -107,10 +110,25 @@ impl Router {
             let answer = tool_answer(&tool, version, false, outcome);
             return Ok(Box::pin(std::future::ready(answer)));
         }
-        let running = (tool.def.run)(self.cx(context), arguments);
+        let wanted = task.filter(|_| self.catalog.read().offers(Offer::Tasks));
+        let how = self.tasks.how(tool.def.task_support(), context, wanted)?;
         let check = self.settings.check_results;
-        let handler = Box::pin(async move { tool_answer(&tool, version, check, running.await) });
-        Ok(self.between.serve(context, start, handler))
+        let cx = self.cx(context);
+        let run = move |cx| -> HandlerFuture {
+            let running = (tool.def.run)(cx, arguments);
+            Box::pin(async move { tool_answer(&tool, version, check, running.await) })
+        };
+        Ok(match how {
+            Run::Synchronously => self.between.serve(context, start, run(cx)),
+            Run::AsTask(when, time) => {
+                let make = |wish| run(cx.with_task(wish));
+                let handler = becoming(&self.tasks, context, when, time, make);
+                match when {
+                    When::Asked => self.between.serve(context, start, handler),
+                    When::AtOnce | When::NotReady => handler,
+                }
+            }
+        })
     }
 
     fn read_resource(&self, request: Request) -> Started {
@@ -326,7 +344,7 @@ fn failed(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> 
 }
 
 /// A result as the revision knows it (inventory 3.11).
-fn encoded<R: ForRevision + Serialize>(result: R, version: ProtocolVersion) -> Answer {
+pub(crate) fn encoded<R: ForRevision + Serialize>(result: R, version: ProtocolVersion) -> Answer {
     answer(&result.for_revision(version))
 }
 
@@ -357,6 +375,11 @@ impl Handler for Router {
             "prompts/list" => list(Cached::Prompts),
             "resources/list" => list(Cached::Resources),
             "resources/templates/list" => list(Cached::Templates),
+            "tasks/get" | "tasks/list" | "tasks/result" | "tasks/cancel" | "tasks/update"
+                if self.catalog.read().offers(Offer::Tasks) =>
+            {
+                Ok(self.tasks.handle(request, self.settings.page_size))
+            }
             method => Err(ErrorObject::method_not_found(method)),
         };
         started.unwrap_or_else(|error| ready(Answer::Error(error)))

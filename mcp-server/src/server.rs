@@ -24,6 +24,7 @@ use crate::resource::ResourceDef;
 use crate::room::RoomOptions;
 use crate::rounds::Between;
 use crate::router::{Router, Settings};
+use crate::tasks::{MemoryTasks, TaskOptions, TaskStore, Tasks};
 use crate::tool::ToolDef;
 
 /// A server: what it offers, to any number of connections of any revision.
@@ -44,6 +45,8 @@ pub struct Server {
     options: Options,
     park: ParkLimits,
     replay: Option<Replay>,
+    tasks: TaskOptions,
+    task_store: Box<dyn TaskStore>,
     settings: Settings,
     catalog: Catalog,
     /// Whether resources can be subscribed to.
@@ -70,6 +73,8 @@ impl Server {
             options: Options::default(),
             park: ParkLimits::default(),
             replay: None,
+            tasks: TaskOptions::default(),
+            task_store: Box::new(MemoryTasks::default()),
             settings: Settings::default(),
             catalog: Catalog::new(Hub::new()),
             subscriptions: false,
@@ -297,6 +302,20 @@ impl Server {
         self
     }
 
+    /// Sets how long tasks are kept; see [`ToolDef::task`].
+    #[must_use]
+    pub fn tasks(mut self, options: TaskOptions) -> Self {
+        self.tasks = options;
+        self
+    }
+
+    /// Sets where tasks are kept: in memory, by default.
+    #[must_use]
+    pub fn task_store(mut self, store: impl TaskStore) -> Self {
+        self.task_store = Box::new(store);
+        self
+    }
+
     /// Sets the bounds of each connection's queues and times.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
@@ -327,6 +346,7 @@ impl Server {
                 None => Between::Park(Lot::new(self.park)),
                 Some(replay) => Between::Replay(Replayer::new(replay)),
             },
+            tasks: Tasks::new(self.tasks, self.task_store),
             settings: self.settings,
         });
         let around = self.around.into_iter().rev();

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use mcp_peer::types::{CallToolResult, Icon, Meta, RawJson, Tool, ToolAnnotations};
+use mcp_peer::types::{
+    CallToolResult, Icon, Meta, RawJson, TaskSupport, Tool, ToolAnnotations, ToolExecution,
+};
 
 use crate::context::Cx;
 use crate::handler::{Handler, Running, kind};
@@ -15,6 +17,8 @@ pub struct ToolDef {
     pub(crate) tool: Tool,
     pub(crate) run: Run,
     input: Input,
+    /// Whether the handler says when a call becomes a task.
+    asks: bool,
 }
 
 type Run = Arc<dyn Fn(Cx, RawJson) -> Running<CallToolResult> + Send + Sync>;
@@ -69,6 +73,7 @@ pub fn tool<M, H: Handler<kind::Tool, M>>(name: impl Into<String>, handler: H) -
         tool,
         run: Arc::new(move |cx, arguments| handler.start(cx, arguments)),
         input,
+        asks: false,
     }
 }
 
@@ -106,6 +111,42 @@ impl ToolDef {
     pub fn meta(mut self, meta: Meta) -> Self {
         self.tool.meta = Some(meta);
         self
+    }
+
+    /// Lets calls become tasks, whose result the client fetches later, if the client knows how to.
+    ///
+    /// A 2025-11-25 client says for which call; a modern one declares the extension, and then each call becomes one that is
+    /// not done at once. With [`TaskSupport::Required`] other clients are refused. A task outlives its connection; it can
+    /// ask, but neither log nor report progress.
+    ///
+    /// ```
+    /// use mcp_server::{Server, TaskSupport, tool};
+    ///
+    /// async fn build() -> &'static str {
+    ///     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    ///     "built"
+    /// }
+    ///
+    /// let server = Server::new("builder", "1.0.0").tool(tool("build", build).task(TaskSupport::Optional));
+    /// ```
+    #[must_use]
+    pub fn task(mut self, support: TaskSupport) -> Self {
+        let supported = support != TaskSupport::Forbidden;
+        self.tool.execution = supported.then(|| ToolExecution::new().task_support(support));
+        self
+    }
+
+    /// Lets the handler say, by [`Cx::become_task`], when a modern client's call becomes a task, after it has asked, say.
+    #[must_use]
+    pub fn task_when_asked(mut self, support: TaskSupport) -> Self {
+        self.asks = true;
+        self.task(support)
+    }
+
+    /// Whether calls may become tasks, and whether the handler says when.
+    pub(crate) fn task_support(&self) -> Option<(&TaskSupport, bool)> {
+        let support = self.tool.execution.as_ref()?.task_support.as_ref()?;
+        Some((support, self.asks))
     }
 
     /// Replaces the JSON Schema of the arguments, for a function that takes `serde_json::Value`, say.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use mcp_types::meta::key;
 use mcp_types::{
-    CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, Implementation, InitializeParams,
-    InitializeResult, ListenParams, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion,
-    RawJson, RequestMessage, SetLevelParams,
+    CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, ForRevision, Implementation,
+    InitializeParams, InitializeResult, ListenParams, LogLevel, Meta, ObjectBuf, ProgressToken,
+    ProtocolVersion, RawJson, RequestMessage, SetLevelParams,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -247,7 +247,9 @@ impl ServerSide {
     }
 
     fn discovered(&self) -> DiscoverResult {
-        let mut result = DiscoverResult::new(modern_versions(), self.config.capabilities.clone());
+        let capabilities = self.config.capabilities.clone();
+        let capabilities = capabilities.for_revision(ProtocolVersion::LATEST_MODERN);
+        let mut result = DiscoverResult::new(modern_versions(), capabilities);
         result.instructions = self.config.instructions.clone();
         // What is offered may change while the server runs, and it may depend on who asks.
         result.ttl_ms = Some(0);
@@ -322,10 +324,7 @@ impl ServerSide {
             .filter(|v| v.era() == Era::Legacy)
             .unwrap_or(ProtocolVersion::LATEST_LEGACY);
         let config = &self.config;
-        let mut capabilities = config.capabilities.clone();
-        if version < ProtocolVersion::V2025_03_26 {
-            capabilities.completions = None;
-        }
+        let capabilities = config.capabilities.clone().for_revision(version);
         let mut result = InitializeResult::new(version, capabilities, config.info.clone());
         result.instructions = config.instructions.clone();
         let log_level = config.log_level;

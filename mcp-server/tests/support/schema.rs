@@ -118,6 +118,13 @@ impl Schemas {
             "resources/unsubscribe" => "UnsubscribeRequest",
             "subscriptions/listen" => "SubscriptionsListenRequest",
             "notifications/subscriptions/acknowledged" => "SubscriptionsAcknowledgedNotification",
+            "tasks/get" | "tasks/cancel" | "tasks/update" if self.version.era() == Era::Modern => {
+                "JSONRPCRequest"
+            }
+            "tasks/get" => "GetTaskRequest",
+            "tasks/list" => "ListTasksRequest",
+            "tasks/result" => "GetTaskPayloadRequest",
+            "tasks/cancel" => "CancelTaskRequest",
             own if message.get("id").is_none() && !own.starts_with("notifications/") => {
                 "JSONRPCNotification"
             }
@@ -131,7 +138,16 @@ impl Schemas {
         if result["resultType"] == "input_required" {
             return self.check("InputRequiredResult", result);
         }
+        let modern = self.version.era() == Era::Modern;
         let definition = match method {
+            // The extension has no schema here.
+            _ if result["resultType"] == "task" => return,
+            "tasks/get" | "tasks/cancel" | "tasks/update" if modern => return,
+            "tools/call" if result.get("task").is_some() => "CreateTaskResult",
+            "tasks/get" => "GetTaskResult",
+            "tasks/list" => "ListTasksResult",
+            "tasks/result" => "GetTaskPayloadResult",
+            "tasks/cancel" => "CancelTaskResult",
             "initialize" => "InitializeResult",
             "server/discover" => "DiscoverResult",
             "tools/call" => "CallToolResult",
