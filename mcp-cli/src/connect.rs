@@ -220,6 +220,8 @@ impl Connect {
             .era(self.era.into())
             .limits(limits)
             .log_level(self.log_level)
+            // Whatever a server says of its own is shown.
+            .with_notifications()
             .on_log(move |params| logs.show(&Event::Log(&params)))
             .on_notification::<Progress>(move |params| progress.show(&Event::from(&params)))
             .on_other_notification(move |notification| {
