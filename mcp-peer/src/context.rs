@@ -1,5 +1,6 @@
 //! What a handler can do on behalf of the request it serves.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -195,6 +196,13 @@ impl RequestContext {
     /// The era the request belongs to.
     pub fn era(&self) -> Era {
         self.version().era()
+    }
+
+    /// What is known about the connection, of one type: its headers, say, or the peer's principal.
+    ///
+    /// After an input round, that of the connection on which the round came.
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.binding().shared.options.extensions.get()
     }
 
     /// Whether a log message of that level would be sent.

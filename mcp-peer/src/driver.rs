@@ -13,7 +13,7 @@ use mcp_session::{
     CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event, Incoming,
     IncomingKey, RequestError, ServerConfig, Session,
 };
-use mcp_types::{Inbound, Malformed, Message, ObjectBuf, Outbound, RequestId};
+use mcp_types::{ErrorObject, Inbound, Malformed, Message, ObjectBuf, Outbound, RequestId};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -105,8 +105,8 @@ fn connection<T: Transport>(
 /// coming in cannot hold up what goes out. Everything that is ready is fed to the transport, which is then flushed once.
 ///
 /// It completes when the connection has ended: the peer closed its end and every request was answered (or
-/// [`Options::drain`] was over), or the program closed it and everything queued was sent, or it broke, which
-/// [`ConnectionError`] tells.
+/// [`Options::drain`] was over), or the program closed it, its handlers are done (or that time over) and everything queued
+/// was sent, or it broke, which [`ConnectionError`] tells.
 ///
 /// What a peer can make it keep is bounded: half a message by the transport's limit on messages, requests by
 /// [`Limits::incoming_requests`](mcp_session::Limits::incoming_requests), notifications and progress by the queues that the
@@ -135,7 +135,7 @@ pub struct Driver<T> {
     /// The transport is being closed: it takes nothing any more.
     ending: bool,
     not_opened: Option<ConnectError>,
-    /// When handlers that outlive the peer's end are dropped.
+    /// When handlers that outlive the end are dropped.
     drain_by: Option<Instant>,
     stall: Stall,
     /// When to see whether the peer has been silent.
@@ -280,7 +280,12 @@ impl<T: Transport> Driver<T> {
                     .session
                     .call(now(), pending.key, method, params, *options)
                 {
-                    Ok(()) => drop(self.calls.insert(pending.key, pending)),
+                    Ok(()) => {
+                        if let Some(id) = self.watched_id(&pending) {
+                            pending.span.record("id", tracing::field::display(id));
+                        }
+                        self.calls.insert(pending.key, pending);
+                    }
                     Err(misuse) => pending.finish(Err(misuse.into())),
                 }
             }
@@ -322,11 +327,21 @@ impl<T: Transport> Driver<T> {
                     .progress(key, progress, total, message.as_deref());
             }
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
-            Command::Close => {
-                self.session.end_subscriptions();
-                self.closing = true;
-            }
+            Command::Close => self.close(),
         }
+    }
+
+    /// Takes nothing new; handlers that are at work may go on for a while, and hear what they ask the peer for.
+    fn close(&mut self) {
+        if !std::mem::replace(&mut self.closing, true) {
+            self.session.end_subscriptions();
+            self.drain_by.get_or_insert(self.now + self.options.drain);
+        }
+    }
+
+    /// The id on the wire of a call that somebody watches.
+    fn watched_id(&self, pending: &PendingCall) -> Option<RequestId> {
+        (!pending.span.is_none()).then(|| self.session.wire_id(pending.key))?
     }
 
     /// A request that was cancelled meanwhile takes no answer; that is as it should be.
@@ -342,7 +357,7 @@ impl<T: Transport> Driver<T> {
             Answer::InputRequired(input) => {
                 self.session.require_input(key, input).or_else(|misuse| {
                     tracing::error!(%misuse, "a handler's questions cannot be asked");
-                    let error = mcp_types::ErrorObject::internal("the handler failed");
+                    let error = ErrorObject::internal("the handler failed");
                     self.session.respond(self.now, key, Err(error))
                 })
             }
@@ -363,6 +378,10 @@ impl<T: Transport> Driver<T> {
 
     fn event(&mut self, event: Event, cx: &mut Context<'_>) {
         match event {
+            Event::Request(incoming) if self.closing => {
+                let error = ErrorObject::internal("the connection is being closed");
+                self.answer(incoming.key, Answer::Error(error));
+            }
             Event::Request(incoming) => self.serve(incoming, cx),
             Event::Cancelled(key, why) => {
                 if let Some(running) = self.running.remove(&key) {
@@ -406,7 +425,7 @@ impl<T: Transport> Driver<T> {
             Event::Failed(error) => {
                 self.not_opened = Some(error.clone());
                 self.shared.opened.send_replace(Some(Err(error)));
-                self.closing = true;
+                self.close();
             }
             // What a message says is for trace level only, and so is whatever quotes it.
             Event::Malformed(malformed) => {
@@ -470,7 +489,7 @@ impl<T: Transport> Driver<T> {
     /// Whether anything that comes would be read now.
     fn reads(&self) -> bool {
         self.reading == Reading::Open
-            && !self.closing
+            && !(self.closing && self.running.is_empty())
             && self.session.transmit_len() < REPLY_AHEAD
             && self.shared.outbox.unsent_answers() < self.options.answer_bytes
             && !self.shared.is_reading_paused()
@@ -513,7 +532,7 @@ impl<T: Transport> Driver<T> {
             }
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
-                self.drain_by = Some(self.now + self.options.drain);
+                self.drain_by.get_or_insert(self.now + self.options.drain);
                 self.session
                     .handle_disconnected(&Closed::ByPeer.to_string());
                 self.events(cx);
@@ -617,9 +636,8 @@ impl<T: Transport> Driver<T> {
 
     /// Whether there is nothing left to be done.
     fn is_finished(&self) -> bool {
-        let served = self.closing || self.running.is_empty();
         (self.closing || self.reading == Reading::Ended)
-            && served
+            && self.running.is_empty()
             && self.session.transmit_len() == 0
     }
 

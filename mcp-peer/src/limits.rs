@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mcp_types::Extensions;
+
 /// Bounds and times of a connection.
 ///
 /// How many requests of the peer's are served at a time is the session's matter:
@@ -11,7 +13,7 @@ use std::time::Duration;
 /// let mut options = mcp_peer::Options::default();
 /// options.queue_messages = 100;
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// Bytes that handles and handlers may queue before they have to wait; a message counts 256 more than its body. Default 1 MiB.
@@ -29,7 +31,7 @@ pub struct Options {
     pub progress_bytes: usize,
     /// Where handlers start. Default [`Dispatch::InPlace`].
     pub dispatch: Dispatch,
-    /// How long handlers may go on when the peer has closed its end. Default 5 s.
+    /// How long handlers may go on when the peer has closed its end, or the program the connection. Default 5 s.
     pub drain: Duration,
     /// How long the transport may take nothing of what is to be sent; then the connection ends with
     /// [`ConnectionError::Stalled`](crate::ConnectionError::Stalled). [`Duration::MAX`] is for ever. Default 60 s.
@@ -38,6 +40,8 @@ pub struct Options {
     pub write_timeout: Duration,
     /// Whether to ask a silent peer if it is there. Default `None`: not at all.
     pub keep_alive: Option<KeepAlive>,
+    /// What is known about the connection; handlers get it by [`RequestContext::extension`](crate::RequestContext::extension).
+    pub extensions: Extensions,
 }
 
 impl Default for Options {
@@ -53,6 +57,7 @@ impl Default for Options {
             drain: Duration::from_secs(5),
             write_timeout: Duration::from_secs(60),
             keep_alive: None,
+            extensions: Extensions::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mcp_session::{CallKey, CallOptions, RequestError};
 use mcp_types::{Listen, ListenParams, Request, SubscriptionFilter};
+use tracing::Span;
 
 use crate::limits::ProgressPolicy;
 use crate::outbox::Command;
@@ -36,14 +37,11 @@ impl Peer {
     pub async fn listen(&self, filter: SubscriptionFilter) -> Result<Listening, RequestError> {
         let params = encode_params(Listen::METHOD, &ListenParams::new(filter))?;
         let options = CallOptions::default();
+        let key = self.shared.next_key();
+        let pending = PendingCall::new(key, ProgressPolicy::default(), Span::none());
         let pending = self
             .shared
-            .start(
-                Listen::METHOD.into(),
-                params,
-                options,
-                ProgressPolicy::default(),
-            )
+            .start(pending, Listen::METHOD.into(), params, options)
             .await?;
         let mut listening = Listening {
             shared: Arc::clone(&self.shared),

@@ -111,21 +111,24 @@ impl Shared {
         established.map_or(Era::Legacy, |established| established.version.era())
     }
 
+    pub(crate) fn next_key(&self) -> CallKey {
+        CallKey(self.next_call.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Queues a request.
     pub(crate) async fn start(
         &self,
+        pending: PendingCall,
         method: MethodName,
         params: ObjectBuf,
         options: CallOptions,
-        policy: ProgressPolicy,
     ) -> Result<Arc<PendingCall>, RequestError> {
         let room = self
             .outbox
             .room(params.text_len())
             .await
             .map_err(|_| self.lost())?;
-        let key = CallKey(self.next_call.fetch_add(1, Ordering::Relaxed));
-        let pending = Arc::new(PendingCall::new(key, policy));
+        let pending = Arc::new(pending);
         let command = Command::Call {
             pending: Arc::clone(&pending),
             method,
@@ -145,9 +148,11 @@ impl Shared {
         policy: ProgressPolicy,
         on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
     ) -> Result<RawJson, RequestError> {
-        let name = method.clone();
-        let pending = self.start(method, params, options, policy).await?;
-        let mut trace = Trace::call(pending.key, &name, || self.era());
+        let key = self.next_key();
+        let mut trace = Trace::call(key, &method, || self.era());
+        let pending = PendingCall::new(key, policy, trace.span());
+        let pending = (self.start(pending, method, params, options).await)
+            .inspect_err(|error| trace.called(Err(error)))?;
         let mut guard = CancelOnDrop {
             shared: self,
             pending: Some(&pending),
@@ -158,7 +163,7 @@ impl Shared {
         })
         .await;
         guard.pending = None;
-        trace.called(&outcome);
+        trace.called(outcome.as_ref().map(drop));
         outcome
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use mcp_session::{CallKey, Progress, RequestError};
 use mcp_types::{RawJson, SubscriptionFilter};
+use tracing::Span;
 
 use crate::counters::add;
 use crate::limits::ProgressPolicy;
@@ -42,6 +43,8 @@ impl fmt::Display for ProgressUpdate {
 /// Shared by a call's future and the driver.
 pub(crate) struct PendingCall {
     pub(crate) key: CallKey,
+    /// Where those who watch find the call; the driver adds its id.
+    pub(crate) span: Span,
     policy: ProgressPolicy,
     state: Mutex<State>,
 }
@@ -62,9 +65,10 @@ struct State {
 }
 
 impl PendingCall {
-    pub(crate) fn new(key: CallKey, policy: ProgressPolicy) -> Self {
+    pub(crate) fn new(key: CallKey, policy: ProgressPolicy, span: Span) -> Self {
         Self {
             key,
+            span,
             policy,
             state: Mutex::default(),
         }
@@ -226,7 +230,7 @@ mod tests {
     #[test]
     fn the_newest_update_replaces_the_one_before_when_nobody_reads() {
         let shared = Shared::new(Options::default());
-        let call = PendingCall::new(CallKey(1), COALESCE);
+        let call = PendingCall::new(CallKey(1), COALESCE, Span::none());
         let bound = shared.options.progress_updates;
         let count = bound + 10;
         for i in 0..count {
@@ -251,7 +255,7 @@ mod tests {
             ..Options::default()
         };
         let shared = Shared::new(options);
-        let call = PendingCall::new(CallKey(1), COALESCE);
+        let call = PendingCall::new(CallKey(1), COALESCE, Span::none());
         // The last one is longer than all that may be queued.
         for (i, length) in [300, 300, 300, 300, 5000].into_iter().enumerate() {
             let mut progress = Progress::new(ProgressToken::Number(1), i as f64);
@@ -272,7 +276,7 @@ mod tests {
         };
         let shared = Shared::new(options);
         for give_up in [false, true] {
-            let call = PendingCall::new(CallKey(1), ProgressPolicy::Lossless);
+            let call = PendingCall::new(CallKey(1), ProgressPolicy::Lossless, Span::none());
             for i in 0..5 {
                 assert_eq!(shared.is_reading_paused(), i > 3);
                 call.progress(

@@ -6,7 +6,8 @@ use std::fmt;
 use std::time::Instant;
 
 use mcp_session::{CallKey, Incoming, PeerMisbehaved, RequestError};
-use mcp_types::{Era, ErrorObject, RawJson};
+use mcp_types::{Era, ErrorObject};
+use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::span::Entered;
 use tracing::{Span, debug_span};
@@ -39,13 +40,14 @@ impl Trace {
         Self::watched(span, "served")
     }
 
-    /// A request of ours, under the key that it keeps through all its rounds; each round has another id on the wire.
+    /// A request of ours, under the key that it keeps through all its rounds. The id on the wire, which the driver adds, is
+    /// that of the first round.
     pub(crate) fn call(key: CallKey, method: &str, era: impl FnOnce() -> Era) -> Self {
         if LevelFilter::current() < LevelFilter::DEBUG {
             return Self(None);
         }
         let era = name(era());
-        let span = debug_span!(target: "mcp_peer", "call", method, call = key.0, era);
+        let span = debug_span!(target: "mcp_peer", "call", method, call = key.0, id = Empty, era);
         Self::watched(span, "called")
     }
 
@@ -65,6 +67,12 @@ impl Trace {
         self.0.as_ref().map(|watched| watched.span.enter())
     }
 
+    pub(crate) fn span(&self) -> Span {
+        self.0
+            .as_ref()
+            .map_or_else(Span::none, |watched| watched.span.clone())
+    }
+
     pub(crate) fn answered(&mut self, answer: &Answer) {
         self.end(|| match answer {
             Answer::Result(_) => ("result", None),
@@ -73,9 +81,9 @@ impl Trace {
         });
     }
 
-    pub(crate) fn called(&mut self, outcome: &Result<RawJson, RequestError>) {
+    pub(crate) fn called(&mut self, outcome: Result<(), &RequestError>) {
         self.end(|| match outcome {
-            Ok(_) => ("result", None),
+            Ok(()) => ("result", None),
             Err(RequestError::Refused(error)) => refused(error),
             Err(RequestError::Cancelled) => ("cancelled", None),
             Err(RequestError::TimedOut(_)) => ("timed out", None),

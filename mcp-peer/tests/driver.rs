@@ -20,7 +20,8 @@ use mcp_peer::types::{
     ServerCapabilities,
 };
 use mcp_peer::{
-    Answer, Delivery, HandlerFuture, Missed, NoHandler, Options, Overflow, Peer, Request, duplex,
+    Answer, Closed, Delivery, HandlerFuture, Missed, NoHandler, Options, Overflow, Peer, Request,
+    duplex,
 };
 use serde_json::{Value, json};
 use stage::{Ticked, call, client, ok, serve, server, tick};
@@ -237,6 +238,59 @@ async fn handlers_have_their_time_when_the_peer_has_closed_its_end() {
     assert_eq!(stage.next().await, None);
     driving.await.unwrap().unwrap();
     assert_eq!(start.elapsed().as_secs(), 5, "Options::drain");
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_have_their_time_when_the_program_closes_the_connection() {
+    // One asks the peer meanwhile, one is done in time, and one never is.
+    let (driving, peer, mut stage) = server(serve(|request: Request| async move {
+        match request.method.as_str() {
+            "x/asks" => {
+                let context = &request.context;
+                let options = CallOptions::default();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let asked = context.ask("sampling/createMessage", ObjectBuf::new(), options);
+                Answer::Result(ObjectBuf::from_raw(asked.await.unwrap()).unwrap())
+            }
+            "x/soon" => {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                ok()
+            }
+            _ => std::future::pending().await,
+        }
+    }))
+    .await;
+    for (id, method) in ["x/asks", "x/soon", "x/never"].into_iter().enumerate() {
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": id, "method": method }))
+            .await;
+    }
+    let start = Instant::now();
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": "all", "method": "ping" }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], "all");
+    peer.close();
+    // What comes now is too late, and told so.
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 3, "method": "x/late" }))
+        .await;
+    let late = stage.next().await.unwrap();
+    assert_eq!(late["id"], 3);
+    assert_eq!(late["error"]["code"], -32603, "{late}");
+    let asked = stage.expect("sampling/createMessage").await;
+    stage.answer(&asked, json!({ "said": "yes" })).await;
+    let answer = stage.next().await.unwrap();
+    assert_eq!(
+        (&answer["id"], &answer["result"]["said"]),
+        (&json!(0), &json!("yes"))
+    );
+    assert_eq!(stage.next().await.unwrap()["id"], 1);
+    assert_eq!(start.elapsed().as_secs(), 2);
+    assert_eq!(stage.next().await, None);
+    assert_eq!(start.elapsed().as_secs(), 5, "Options::drain");
+    driving.await.unwrap().unwrap();
+    assert_eq!(peer.close_reason(), Some(Closed::ByUs));
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,7 +59,11 @@ impl Subscriber for Notes {
         Id::from_u64(self.spans.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        let mut fields = Fields(String::new());
+        values.record(&mut fields);
+        self.names.lock().unwrap()[span.into_u64() as usize - 1] += &fields.0;
+    }
 
     fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
 
@@ -172,8 +176,8 @@ async fn requests_have_a_span_and_a_line_and_contents_are_for_trace_only() {
         r#"DEBUG message=served duration outcome="result" SPANx/slow id=2 era="legacy""#,
         r#"DEBUG message=served duration outcome="error" code=-32603 SPANx/fails id=3 era="legacy""#,
         r#"DEBUG message=served duration outcome="cancelled" SPANx/waits id=4 era="legacy""#,
-        r#"DEBUG message=called duration outcome="result" in call method="x/call" call=0 era="legacy""#,
-        r#"DEBUG message=called duration outcome="error" code=-32000 in call method="x/call" call=1 era="legacy""#,
+        r#"DEBUG message=called duration outcome="result" in call method="x/call" call=0 era="legacy" id=2"#,
+        r#"DEBUG message=called duration outcome="error" code=-32000 in call method="x/call" call=1 era="legacy" id=3"#,
         r#"DEBUG message=called duration outcome="cancelled" in call method="x/call" call=2 era="legacy""#,
         r#"DEBUG message=the peer misbehaved what="unknown response""#,
     ];

@@ -1,6 +1,8 @@
 //! What a handler has at hand.
 
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp_peer::session::{ApiMisuse, CallOptions, NotSent, RequestError};
@@ -134,6 +136,14 @@ impl Cx {
     /// The revision the request is made under.
     pub fn version(&self) -> ProtocolVersion {
         self.context.version()
+    }
+
+    /// What is known about the connection, of one type: its headers, say, or the client's [`Principal`](crate::types::Principal).
+    ///
+    /// Whoever accepted it has put that in, by [`ServerConnection::connect_with`](crate::ServerConnection::connect_with).
+    /// After an input round, it is that of the connection on which the round came.
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.context.extension()
     }
 
     /// Who the client says it is; nothing should depend on it.

@@ -31,7 +31,7 @@ pub use group::{Group, Item, Mounted};
 pub use handler::{FromInput, Handler, IntoOutput, Kind, Running, With, kind, with};
 pub use mcp_peer::session::{Limits, NotSent, RequestError};
 pub use mcp_peer::types;
-pub use mcp_peer::types::{Notification, Sampling};
+pub use mcp_peer::types::{Extensions, Notification, Principal, Sampling};
 pub use mcp_peer::{Delivery, Options, Transport};
 pub use pages::Cached;
 pub use prompt::{IntoPrompt, PromptDef, prompt};

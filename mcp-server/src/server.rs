@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig};
-use mcp_peer::types::{CacheScope, Implementation, LogLevel, RawJson, ServerCapabilities};
+use mcp_peer::types::{
+    CacheScope, Extensions, Implementation, LogLevel, RawJson, ServerCapabilities,
+};
 use mcp_peer::{Connection, ConnectionError, Options, Transport};
 
 use crate::catalog::{Catalog, Offer, Refused};
@@ -234,10 +236,21 @@ pub struct ServerConnection {
 impl ServerConnection {
     /// One more connection: nothing happens on it until its driver is polled.
     pub fn connect<T: Transport>(&self, transport: T) -> Connection<T> {
+        self.connect_with(transport, self.options.extensions.clone())
+    }
+
+    /// One more connection, with what is known about it, for handlers to ask by [`Cx::extension`](crate::Cx::extension).
+    pub fn connect_with<T: Transport>(
+        &self,
+        transport: T,
+        extensions: Extensions,
+    ) -> Connection<T> {
         let mut config = self.config.clone();
         self.router.catalog.declare(&mut config.capabilities);
         let handler = Arc::clone(&self.router) as Arc<dyn mcp_peer::Handler>;
-        mcp_peer::server(transport, config, handler, self.options.clone())
+        let mut options = self.options.clone();
+        options.extensions = extensions;
+        mcp_peer::server(transport, config, handler, options)
     }
 
     /// A handle to what the server offers, to add and remove while it serves.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mcp_server::types::{CallToolResult, ErrorCode, ProtocolVersion};
 use mcp_server::{
-    Cx, Group, HandlerError, Json, JsonSchema, Offer, PromptDef, Refused, ResourceDef, Server,
-    ToolDef, Typed, prompt, resource, tool, with,
+    Cx, Extensions, Group, HandlerError, Json, JsonSchema, Offer, Principal, PromptDef, Refused,
+    ResourceDef, Server, ToolDef, Typed, prompt, resource, tool, with,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,6 +27,34 @@ fn names(list: &Value, of: &str) -> Vec<String> {
     items
         .map(|i| i["name"].as_str().unwrap().to_owned())
         .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_know_who_is_at_the_other_end() {
+    let whoami = async |cx: Cx| match cx.extension::<Principal>() {
+        Some(principal) => principal.to_string(),
+        None => "nobody".to_owned(),
+    };
+    let server = Server::new("who", "1.0.0")
+        .tool(tool("whoami", whoami))
+        .start();
+    for version in ALL {
+        for name in ["alice", "bob"] {
+            let extensions = Extensions::new().with(Principal::new(name));
+            let mut hand = Hand::connect_with(&server, version, json!({}), extensions).await;
+            let result = hand
+                .call("tools/call", json!({ "name": "whoami" }))
+                .await
+                .unwrap();
+            assert_eq!(text(&result), name);
+        }
+        let mut hand = Hand::connect(&server, version).await;
+        let result = hand
+            .call("tools/call", json!({ "name": "whoami" }))
+            .await
+            .unwrap();
+        assert_eq!(text(&result), "nobody");
+    }
 }
 
 #[tokio::test(start_paused = true)]

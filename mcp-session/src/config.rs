@@ -23,6 +23,8 @@ pub enum EraChoice {
 pub struct Limits {
     /// Requests of the peer that may be unanswered at a time; one more is refused. Default 1,024.
     pub incoming_requests: usize,
+    /// Bytes of their ids and parameters together; one more is refused, unless it is the only one. Default 64 MiB.
+    pub incoming_bytes: usize,
     /// Own requests that may be unanswered at a time; one more is a local error. Default 65,536.
     pub outgoing_requests: usize,
     /// How long a request may wait for its answer. Default 60 s.
@@ -47,6 +49,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             incoming_requests: 1024,
+            incoming_bytes: 64 * 1024 * 1024,
             outgoing_requests: 65_536,
             request_timeout: Duration::from_secs(60),
             request_total: Duration::from_secs(3600),

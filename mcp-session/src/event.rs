@@ -138,6 +138,4 @@ pub enum Cancellation {
     },
     /// The request of ours that it was an input for has ended.
     CallEnded,
-    /// The connection is gone.
-    Disconnected,
 }

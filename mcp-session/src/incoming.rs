@@ -25,12 +25,15 @@ pub(crate) struct IncomingTable {
     entries: HashMap<IncomingKey, Entry>,
     by_id: HashMap<RequestId, IncomingKey>,
     last_key: u64,
+    /// What the peer sent with all of them, in bytes.
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     origin: Origin,
     method: MethodName,
+    bytes: usize,
     caller: Arc<Caller>,
     progress_token: Option<ProgressToken>,
     last_progress: f64,
@@ -70,8 +73,15 @@ impl IncomingTable {
         self.entries.get(&key)?.log_level
     }
 
-    fn insert(&mut self, origin: Origin, method: MethodName, terms: &Terms) -> IncomingKey {
+    fn insert(
+        &mut self,
+        origin: Origin,
+        method: MethodName,
+        bytes: usize,
+        terms: &Terms,
+    ) -> IncomingKey {
         self.last_key += 1;
+        self.bytes += bytes;
         let key = IncomingKey(self.last_key);
         if let Origin::Wire(id) = &origin {
             self.by_id.insert(id.clone(), key);
@@ -79,6 +89,7 @@ impl IncomingTable {
         let entry = Entry {
             origin,
             method,
+            bytes,
             caller: Arc::clone(&terms.caller),
             progress_token: terms.progress_token.clone(),
             last_progress: f64::NEG_INFINITY,
@@ -90,11 +101,22 @@ impl IncomingTable {
 
     fn remove(&mut self, key: IncomingKey) -> Option<Entry> {
         let entry = self.entries.remove(&key)?;
+        self.bytes -= entry.bytes;
         if let Origin::Wire(id) = &entry.origin {
             self.by_id.remove(id);
         }
         Some(entry)
     }
+}
+
+/// What keeping a request keeps of what the peer sent.
+fn weight(request: &RequestMessage) -> usize {
+    let id = match &request.id {
+        RequestId::Number(_) => 0,
+        // Twice in the table, and once with the handler.
+        RequestId::String(id) => 3 * id.len(),
+    };
+    id + request.method.len() + request.params.as_ref().map_or(0, RawJson::len)
 }
 
 impl Session {
@@ -128,12 +150,18 @@ impl Session {
     fn accept(&mut self, request: RequestMessage, terms: Terms) {
         let limit = self.limits.incoming_requests;
         if self.incoming.len() >= limit {
-            self.counters.refused_requests += 1;
-            let error = ErrorObject::internal(format!("more than {limit} requests in flight"));
-            return self.transmit_answer(request.id, Err(error));
+            let what = format!("more than {limit} requests in flight");
+            return self.refuse(request.id, what);
+        }
+        let bytes = weight(&request);
+        let limit = self.limits.incoming_bytes;
+        if self.incoming.len() > 0 && self.incoming.bytes + bytes > limit {
+            let what = format!("more than {limit} bytes of requests in flight");
+            return self.refuse(request.id, what);
         }
         let origin = Origin::Wire(request.id.clone());
-        let key = self.incoming.insert(origin, request.method.clone(), &terms);
+        let method = request.method.clone();
+        let key = self.incoming.insert(origin, method, bytes, &terms);
         let own_notifications = terms.caller.version.era() == Era::Legacy
             || self.notifications_negotiated(&terms.caller);
         self.emit(Event::Request(Incoming {
@@ -149,16 +177,20 @@ impl Session {
         }));
     }
 
+    fn refuse(&mut self, id: RequestId, what: String) {
+        self.counters.refused_requests += 1;
+        self.transmit_answer(id, Err(ErrorObject::internal(what)));
+    }
+
     fn listen(&mut self, request: RequestMessage, terms: Terms, params: ListenParams) {
         let limit = self.limits.streams;
         if self.streams() >= limit {
-            self.counters.refused_requests += 1;
-            let error = ErrorObject::internal(format!("more than {limit} streams"));
-            return self.transmit_answer(request.id, Err(error));
+            return self.refuse(request.id, format!("more than {limit} streams"));
         }
         let own = self.notifications_negotiated(&terms.caller);
         let origin = Origin::Wire(request.id.clone());
-        let key = self.incoming.insert(origin, request.method, &terms);
+        let bytes = weight(&request);
+        let key = self.incoming.insert(origin, request.method, bytes, &terms);
         self.open_stream(key, request.id, params, own);
     }
 
@@ -189,7 +221,8 @@ impl Session {
         let Question { method, params } = question;
         let terms = Terms::plain(Arc::clone(caller));
         let origin = Origin::Round { call, name };
-        let key = self.incoming.insert(origin, method.clone(), &terms);
+        // What it weighs counts with the answer in which the server asked for it.
+        let key = self.incoming.insert(origin, method.clone(), 0, &terms);
         self.emit(Event::Request(Incoming {
             key,
             own_notifications: false,

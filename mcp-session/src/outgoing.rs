@@ -107,6 +107,10 @@ impl Outgoing {
         self.calls.len()
     }
 
+    pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
+        self.calls.get(&key)
+    }
+
     pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
         self.calls.get_mut(&key)
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mcp_types::{
     CancelledParams, ClientCapabilities, ErrorObject, Inbound, LogLevel, Message, MethodName,
-    NotificationMessage, ObjectBuf, Outbound, RawJson,
+    NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId,
 };
 
 use crate::admission::ServerSide;
@@ -352,6 +352,11 @@ impl Session {
     /// Messages that wait to be transmitted.
     pub fn transmit_len(&self) -> usize {
         self.transmits.len()
+    }
+
+    /// The id of a request of ours that waits for its answer; each input round gives it another.
+    pub fn wire_id(&self, call: CallKey) -> Option<RequestId> {
+        self.outgoing.get(call)?.wire_id().map(RequestId::Number)
     }
 
     /// Requests of ours that are not answered.

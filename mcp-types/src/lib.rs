@@ -8,6 +8,7 @@ pub mod completion;
 pub mod content;
 pub mod elicitation;
 pub mod error;
+mod extensions;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -63,6 +64,7 @@ pub use elicitation::{
     UrlElicitationRequired,
 };
 pub use error::{ErrorCode, ErrorObject, MissingClientCapability, UnsupportedProtocolVersion};
+pub use extensions::{Extensions, Principal};
 pub use icons::{Icon, IconTheme};
 pub use id::{ProgressToken, RequestId};
 pub use lifecycle::{

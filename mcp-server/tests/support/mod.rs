@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use futures::{SinkExt, StreamExt};
 use mcp_peer::{Duplex, Peer, duplex};
-use mcp_server::ServerConnection;
 use mcp_server::types::{Era, Inbound, Message, ParseLimits, ProtocolVersion};
+use mcp_server::{Extensions, ServerConnection};
 use mcp_testing::soon;
 use serde_json::{Value, json};
 
@@ -63,8 +63,18 @@ impl Hand {
         version: ProtocolVersion,
         capabilities: Value,
     ) -> Self {
+        Self::connect_with(server, version, capabilities, Extensions::new()).await
+    }
+
+    /// Connects as somebody of whom something is known.
+    pub(crate) async fn connect_with(
+        server: &ServerConnection,
+        version: ProtocolVersion,
+        capabilities: Value,
+        extensions: Extensions,
+    ) -> Self {
         let (left, right) = duplex(16);
-        let connection = server.connect(right);
+        let connection = server.connect_with(right, extensions);
         tokio::spawn(connection.driver);
         let mut hand = Self {
             _server: connection.peer,

@@ -594,6 +594,45 @@ fn one_request_too_many_is_refused_and_counted() {
 }
 
 #[test]
+fn requests_in_flight_are_bounded_in_bytes_too() {
+    let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
+        config.limits.incoming_bytes = 100;
+    });
+    let params = |bytes: usize| format!(r#"{{"x":"{}"}}"#, "x".repeat(bytes - 8));
+    let request =
+        |id: u32, bytes| format!(r#"{{"id":{id},"method":"a","params":{}}}"#, params(bytes));
+    let refused = |id: u32| {
+        format!(
+            r#"{{"id":{id},"error":{{"code":-32603,"message":"more than 100 bytes of requests in flight"}}}}"#
+        )
+    };
+    server
+        .hear(&request(2, 60))
+        .hear(&request(3, 39))
+        .hear(&request(4, 38))
+        .tells(&["request 0 a", "request 1 a"])
+        .says(&[&refused(3)]);
+    server.respond(0, "{}");
+    server.respond(1, "{}");
+    server.says(&[r#"{"id":2,"result":{}}"#, r#"{"id":4,"result":{}}"#]);
+    // One alone has the limit on messages, and nothing comes beside it; ids weigh, too.
+    let long = "y".repeat(40);
+    server
+        .hear(&request(5, 1000))
+        .hear(&request(6, 60))
+        .tells(&["request 2 a"])
+        .says(&[&refused(6)]);
+    server.respond(2, "{}");
+    server
+        .says(&[r#"{"id":5,"result":{}}"#])
+        .hear(&format!(r#"{{"id":"{long}","method":"a"}}"#))
+        .hear(r#"{"id":7,"method":"a"}"#)
+        .tells(&["request 3 a"])
+        .says(&[&refused(7)]);
+    assert_eq!(server.session.counters().refused_requests, 3);
+}
+
+#[test]
 fn notifications_are_never_answered() {
     // REQ-JRPC-05, REQ-JRPC-13, TRAP-22
     let mut server = Side::server(|_| {});
