@@ -130,7 +130,7 @@ pub(crate) async fn relay(
 }
 
 /// Messages to pass on, and what is to be said to the sender of what is no message.
-fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
+pub(crate) fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
     let (mut messages, mut replies) = (Vec::new(), Vec::new());
     let mut sort = |item: Result<Message, Malformed>| match item {
         Ok(message) => messages.push(addressed(message)),
