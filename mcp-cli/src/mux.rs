@@ -95,7 +95,7 @@ impl Mux {
         out
     }
 
-    pub(crate) fn from_client(&mut self, client: ClientId, message: Message) -> Vec<Routed> {
+    pub(crate) fn client_said(&mut self, client: ClientId, message: Message) -> Vec<Routed> {
         match message {
             Message::Request(request) => self.request(client, request),
             Message::Response(response) => {
@@ -180,7 +180,7 @@ impl Mux {
         vec![Routed::ToServer(Message::Request(request))]
     }
 
-    pub(crate) fn from_server(&mut self, message: Message) -> Vec<Routed> {
+    pub(crate) fn server_said(&mut self, message: Message) -> Vec<Routed> {
         match message {
             Message::Response(response) => self.response(response),
             Message::Request(request) => {
@@ -361,14 +361,14 @@ mod tests {
             )
         };
         for (client, ours) in [(1, 1), (2, 2)] {
-            let sent = seen(mux.from_client(client, call()));
+            let sent = seen(mux.client_said(client, call()));
             let expected = json!({ "id": ours, "method": "tools/call", "params": { "name": "t", "_meta": { "x": 1, "progressToken": ours } } });
             assert_eq!(sent, [(0, expected)]);
         }
         let progress = rpc(
             json!({ "method": "notifications/progress", "params": { "progressToken": 2, "progress": 1 } }),
         );
-        let told = seen(mux.from_server(progress.clone()));
+        let told = seen(mux.server_said(progress.clone()));
         assert_eq!(
             told,
             [(
@@ -376,16 +376,16 @@ mod tests {
                 json!({ "method": "notifications/progress", "params": { "progressToken": 7, "progress": 1 } })
             )]
         );
-        let told = seen(mux.from_server(rpc(json!({ "id": 2, "result": { "a": 1 } }))));
+        let told = seen(mux.server_said(rpc(json!({ "id": 2, "result": { "a": 1 } }))));
         assert_eq!(told, [(2, json!({ "id": 7, "result": { "a": 1 } }))]);
         // Late, twice, and never asked for.
-        assert_eq!(seen(mux.from_server(progress)), []);
+        assert_eq!(seen(mux.server_said(progress)), []);
         assert_eq!(
-            seen(mux.from_server(rpc(json!({ "id": 2, "result": {} })))),
+            seen(mux.server_said(rpc(json!({ "id": 2, "result": {} })))),
             []
         );
         assert_eq!(
-            seen(mux.from_server(rpc(json!({ "id": "x", "result": {} })))),
+            seen(mux.server_said(rpc(json!({ "id": "x", "result": {} })))),
             []
         );
     }
@@ -395,43 +395,43 @@ mod tests {
         let mut mux = two();
         mux.join(3);
         let initialize = || rpc(json!({ "id": "i", "method": "initialize", "params": {} }));
-        assert_eq!(seen(mux.from_client(1, initialize())).len(), 1);
-        assert_eq!(seen(mux.from_client(2, initialize())), []);
-        let told = seen(mux.from_server(rpc(json!({ "id": 1, "result": { "v": 1 } }))));
+        assert_eq!(seen(mux.client_said(1, initialize())).len(), 1);
+        assert_eq!(seen(mux.client_said(2, initialize())), []);
+        let told = seen(mux.server_said(rpc(json!({ "id": 1, "result": { "v": 1 } }))));
         let answer = json!({ "id": "i", "result": { "v": 1 } });
         assert_eq!(told, [(1, answer.clone()), (2, answer.clone())]);
-        assert_eq!(seen(mux.from_client(3, initialize())), [(3, answer)]);
+        assert_eq!(seen(mux.client_said(3, initialize())), [(3, answer)]);
         let initialized = || rpc(json!({ "method": "notifications/initialized" }));
-        assert_eq!(seen(mux.from_client(1, initialized())).len(), 1);
-        assert_eq!(seen(mux.from_client(2, initialized())), []);
+        assert_eq!(seen(mux.client_said(1, initialized())).len(), 1);
+        assert_eq!(seen(mux.client_said(2, initialized())), []);
     }
 
     #[test]
     fn one_client_cannot_cancel_or_answer_for_another() {
         let mut mux = two();
-        mux.from_client(1, rpc(json!({ "id": 7, "method": "m", "params": {} })));
+        mux.client_said(1, rpc(json!({ "id": 7, "method": "m", "params": {} })));
         let cancel =
             || rpc(json!({ "method": "notifications/cancelled", "params": { "requestId": 7 } }));
-        assert_eq!(seen(mux.from_client(2, cancel())), []);
+        assert_eq!(seen(mux.client_said(2, cancel())), []);
         let cancelled =
             json!({ "method": "notifications/cancelled", "params": { "requestId": 1 } });
-        assert_eq!(seen(mux.from_client(1, cancel())), [(0, cancelled)]);
-        let asked = seen(mux.from_server(rpc(
+        assert_eq!(seen(mux.client_said(1, cancel())), [(0, cancelled)]);
+        let asked = seen(mux.server_said(rpc(
             json!({ "id": 1, "method": "sampling/createMessage", "params": {} }),
         )));
         assert_eq!(asked[0].0, 1, "the one who has asked last");
         let answer = || rpc(json!({ "id": 1, "result": {} }));
-        assert_eq!(seen(mux.from_client(2, answer())), []);
-        assert_eq!(seen(mux.from_client(1, answer())).len(), 1);
-        assert_eq!(seen(mux.from_client(1, answer())), []);
+        assert_eq!(seen(mux.client_said(2, answer())), []);
+        assert_eq!(seen(mux.client_said(1, answer())).len(), 1);
+        assert_eq!(seen(mux.client_said(1, answer())), []);
     }
 
     #[test]
     fn what_belongs_to_no_request_is_told_to_all_and_a_subscription_to_its_own() {
         let mut mux = two();
         let changed = rpc(json!({ "method": "notifications/tools/list_changed" }));
-        assert_eq!(seen(mux.from_server(changed)).len(), 2);
-        mux.from_client(
+        assert_eq!(seen(mux.server_said(changed)).len(), 2);
+        mux.client_said(
             2,
             rpc(json!({ "id": "l", "method": "subscriptions/listen", "params": {} })),
         );
@@ -440,7 +440,7 @@ mod tests {
                 json!({ "method": "notifications/tools/list_changed", "params": { "_meta": { SUBSCRIPTION: id } } }),
             )
         };
-        let told = seen(mux.from_server(on_it(1)));
+        let told = seen(mux.server_said(on_it(1)));
         assert_eq!(
             told,
             [(
@@ -448,8 +448,8 @@ mod tests {
                 json!({ "method": "notifications/tools/list_changed", "params": { "_meta": { SUBSCRIPTION: "l" } } })
             )]
         );
-        assert_eq!(seen(mux.from_server(on_it(9))), []);
-        let ended = seen(mux.from_server(rpc(
+        assert_eq!(seen(mux.server_said(on_it(9))), []);
+        let ended = seen(mux.server_said(rpc(
             json!({ "id": 1, "result": { "_meta": { SUBSCRIPTION: 1 } } }),
         )));
         assert_eq!(
@@ -464,15 +464,15 @@ mod tests {
     #[test]
     fn who_goes_away_leaves_nothing_open() {
         let mut mux = two();
-        mux.from_client(1, rpc(json!({ "id": 7, "method": "m", "params": {} })));
-        mux.from_server(rpc(json!({ "id": "s", "method": "roots/list" })));
+        mux.client_said(1, rpc(json!({ "id": 7, "method": "m", "params": {} })));
+        mux.server_said(rpc(json!({ "id": "s", "method": "roots/list" })));
         let left = seen(mux.leave(1));
         assert_eq!(left[0].1["params"]["requestId"], 1);
         assert_eq!(left[1].1["id"], "s");
         assert!(left[1].1["error"].is_object());
         assert!(mux.open.is_empty() && mux.asked.is_empty());
         mux.leave(2);
-        let asked = seen(mux.from_server(rpc(json!({ "id": "s", "method": "roots/list" }))));
+        let asked = seen(mux.server_said(rpc(json!({ "id": "s", "method": "roots/list" }))));
         assert_eq!(asked[0].0, 0, "nobody is there");
     }
 }

@@ -155,7 +155,7 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                         mux.join(client);
                         continue;
                     }
-                    Some(Event::Said(client, message)) => mux.from_client(client, message),
+                    Some(Event::Said(client, message)) => mux.client_said(client, message),
                     Some(Event::Left(client)) => {
                         clients.remove(&client);
                         mux.leave(client)
@@ -165,7 +165,7 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                     None => return Err(Broken::new("the server has closed its end")),
                     Some(item) => {
                         let (messages, _) = sorted(item?);
-                        messages.into_iter().flat_map(|message| mux.from_server(message.message)).collect()
+                        messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
                     }
                 },
             };
