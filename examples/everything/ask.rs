@@ -116,17 +116,21 @@ struct Name {
 }
 
 async fn name(cx: Cx) -> Told {
-    let name = cx.elicit::<Name>("What is your name?").await?.accepted();
+    let asking = cx.named("user_name");
+    let name = asking
+        .elicit::<Name>("What is your name?")
+        .await?
+        .accepted();
     Ok(name.map_or("Nobody.".to_owned(), |n| format!("Hello, {}!", n.name)))
 }
 
 async fn capital(cx: Cx) -> Told {
     let ask = Sampling::user("What is the capital of France?").max_tokens(100);
-    Ok(cx.sample(ask).await?.to_text())
+    Ok(cx.named("capital_question").sample(ask).await?.to_text())
 }
 
 async fn roots(cx: Cx) -> Told {
-    let roots = cx.roots().await?;
+    let roots = cx.named("client_roots").roots().await?;
     let uris: Vec<_> = roots.iter().map(|root| root.uri.as_str()).collect();
     Ok(format!("{} roots: {}", uris.len(), uris.join(" ")))
 }
@@ -137,7 +141,11 @@ struct Confirm {
 }
 
 async fn confirmed(cx: Cx) -> Told {
-    let confirm = cx.elicit::<Confirm>("Is it all right?").await?.accepted();
+    let asking = cx.named("confirm");
+    let confirm = asking
+        .elicit::<Confirm>("Is it all right?")
+        .await?
+        .accepted();
     Ok(format!(
         "state-ok, confirmed: {}",
         confirm.is_some_and(|c| c.ok)
@@ -151,10 +159,11 @@ async fn streaming(cx: Cx) -> Told {
 
 async fn several(cx: Cx) -> Told {
     let greeting = Sampling::user("Write a greeting.").max_tokens(50);
+    let [one, two, three] = ["user_name", "greeting", "client_roots"].map(|key| cx.named(key));
     let (name, greeting, roots) = tokio::join!(
-        cx.elicit::<Name>("What is your name?"),
-        cx.sample(greeting),
-        cx.roots()
+        one.elicit::<Name>("What is your name?"),
+        two.sample(greeting),
+        three.roots()
     );
     let name = name?.accepted().map(|n| n.name).unwrap_or_default();
     let (greeting, roots) = (greeting?.to_text(), roots?.len());
@@ -162,11 +171,10 @@ async fn several(cx: Cx) -> Told {
 }
 
 async fn rounds(cx: Cx) -> Told {
-    let first = cx.elicit::<Name>("Step 1: your name?").await?.accepted();
-    let second = cx
-        .elicit::<Confirm>("Step 2: are you sure?")
-        .await?
-        .accepted();
+    let [one, two] = ["step1", "step2"].map(|key| cx.named(key));
+    let first = one.elicit::<Name>("Step 1: your name?").await?.accepted();
+    let second = two.elicit::<Confirm>("Step 2: are you sure?").await?;
+    let second = second.accepted();
     let name = first.map(|n| n.name).unwrap_or_default();
     Ok(format!("{name}, sure: {}", second.is_some_and(|c| c.ok)))
 }
@@ -193,7 +201,11 @@ struct Context {
 }
 
 async fn context(cx: Cx) -> Told {
-    let context = cx.elicit::<Context>("What is it about?").await?.accepted();
+    let asking = cx.named("user_context");
+    let context = asking
+        .elicit::<Context>("What is it about?")
+        .await?
+        .accepted();
     let about = context.map_or("nothing".to_owned(), |c| c.context);
     Ok(format!("A prompt about {about}."))
 }

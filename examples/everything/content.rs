@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mcp_server::types::{AudioContent, ContentBlock, ImageContent, LogLevel, ResourceContents};
 use mcp_server::{Cx, JsonSchema, ToolDef, ToolError, schemars, tool};
+use mcp_transport_http::Streams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,8 +33,13 @@ pub(crate) fn tools() -> Vec<ToolDef> {
         tool("test_tool_with_progress", progress).describe("Reports progress"),
         tool("test_tool_with_logging", logging).describe("Logs"),
         tool("test_logging_tool", log_once).describe("Logs if the request wants it"),
+        tool("test_trigger_tool_change", tool_change)
+            .describe("Tells that the list of tools changed"),
+        tool("test_trigger_prompt_change", prompt_change)
+            .describe("Tells that the list of prompts changed"),
         tool("test_custom_header", |header: Header| header.value)
             .describe("Returns what a header says, too"),
+        tool("test_reconnection", reconnection).describe("Hangs up, and answers later"),
         tool("json_schema_2020_12_tool", |arguments: Value| {
             arguments.to_string()
         })
@@ -91,6 +97,25 @@ async fn log_once(cx: Cx) -> &'static str {
         cx.log().info("The tool runs").await;
     }
     "Logged, if that was wanted."
+}
+
+fn tool_change(cx: Cx) -> &'static str {
+    cx.hub().tools_changed();
+    "Whoever listens is told."
+}
+
+fn prompt_change(cx: Cx) -> &'static str {
+    cx.hub().prompts_changed();
+    "Whoever listens is told."
+}
+
+async fn reconnection(cx: Cx) -> &'static str {
+    // Only a stream over HTTP can be hung up.
+    if let (Some(streams), Some(id)) = (cx.extension::<Streams>(), cx.request_id()) {
+        streams.hang_up(&id);
+    }
+    tokio::time::sleep(2 * PAUSE).await;
+    "Reconnection test completed."
 }
 
 #[derive(Deserialize, JsonSchema)]

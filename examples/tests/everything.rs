@@ -11,7 +11,7 @@ use mcp_client::{Client, EraChoice};
 use mcp_transport_stdio::ChildProcess;
 use serde_json::json;
 
-const TOOLS: [&str; 25] = [
+const TOOLS: [&str; 28] = [
     "test_simple_text",
     "test_image_content",
     "test_audio_content",
@@ -21,7 +21,10 @@ const TOOLS: [&str; 25] = [
     "test_tool_with_progress",
     "test_tool_with_logging",
     "test_logging_tool",
+    "test_trigger_tool_change",
+    "test_trigger_prompt_change",
     "test_custom_header",
+    "test_reconnection",
     "json_schema_2020_12_tool",
     "test_sampling",
     "test_elicitation",

@@ -30,6 +30,7 @@ What a command talks to (TARGET):
   -- COMMAND [ARG]...    a server to start, last on the line
   unix:/path             a Unix socket
   tcp://host:port        a TCP address
+  ws(s)://, http(s)://   a WebSocket, Streamable HTTP
   NAME                   a server of the configuration file: --config, MCP_CONFIG, or .mcp.json
 
 Start here:

@@ -462,3 +462,53 @@ fn one_server_serves_several_clients() {
         "started\n"
     );
 }
+
+#[test]
+fn servers_of_the_web_are_targets_and_bridges_make_them() {
+    for scheme in ["ws", "http"] {
+        let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &["--shared"]);
+        for era in ERAS {
+            let ran = run(&[
+                "call",
+                &bridge.target,
+                "test_tool_with_progress",
+                "--era",
+                era,
+            ]);
+            assert_eq!(
+                ran.out, "Progress was reported.\n",
+                "{scheme} {era} {ran:?}"
+            );
+            let ran = run(&[
+                "list",
+                &bridge.target,
+                "--era",
+                era,
+                "--header",
+                "X-Test: 1",
+            ]);
+            assert!(ran.out.contains("resources (3)"), "{scheme} {era} {ran:?}");
+        }
+        let ran = run(&["ping", &bridge.target, "--header", "nonsense"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let ran = run(&["doctor", &bridge.target]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(bridge.stop(), (Some(0), String::new()));
+        // There and back again: a process that stands for a server of the web.
+        let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &["--shared"]);
+        let ran = run(&[
+            "read",
+            "test://static-text",
+            "--",
+            MCP,
+            "bridge",
+            "stdio",
+            &bridge.target,
+        ]);
+        assert_eq!(ran.code, 0, "{scheme} {ran:?}");
+    }
+    for target in ["ws://127.0.0.1:1", "http://127.0.0.1:1"] {
+        let ran = run(&["ping", target]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+    }
+}

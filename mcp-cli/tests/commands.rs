@@ -23,7 +23,7 @@ fn what_a_server_offers_is_listed() {
         assert_eq!((ran.code, ran.err.as_str()), (0, ""));
         for line in [
             &format!("({era} era)\n"),
-            "tools (25)\n",
+            "resources (3)\n",
             "  test_sampling prompt=  ",
             "resources (3)\n",
             "  test://template/{id}/data  Data by id\n",

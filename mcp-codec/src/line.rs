@@ -3,6 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use mcp_types::{Inbound, Malformed, MalformedKind, Message, ParseLimits, RequestId};
 
+use crate::room::{ReadRoom, WriteRoom};
+
 /// Reads and writes messages as lines of JSON.
 ///
 /// A line ends with `\n`; a `\r` before it is tolerated, a line of white space is skipped, a byte order mark is ignored.
@@ -36,8 +38,8 @@ pub struct LineCodec {
     searched: usize,
     /// The rest of a line that was too long is being skipped.
     skipping: bool,
-    reading: Reading,
-    writing: Writing,
+    reading: ReadRoom,
+    writing: WriteRoom,
 }
 
 impl LineCodec {
@@ -51,8 +53,8 @@ impl LineCodec {
             limits: ParseLimits::default(),
             searched: 0,
             skipping: false,
-            reading: Reading::default(),
-            writing: Writing::default(),
+            reading: ReadRoom::default(),
+            writing: WriteRoom::default(),
         }
     }
 
@@ -208,107 +210,6 @@ fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'))
 }
 
-/// The least room for a read, in bytes: what an idle connection costs.
-const MIN_ROOM: usize = 2 << 10;
-/// The most room for a read, in bytes: what a pipe holds.
-const MAX_ROOM: usize = 64 << 10;
-/// A buffer is replaced when it is this many times larger than what it is for; less would be to and fro.
-const SLACK: usize = 4;
-
-/// Fits the read buffer to the traffic: a flood gets reads of 64 KiB, an idle connection keeps 4.
-#[derive(Debug)]
-struct Reading {
-    /// How much room the next read is given.
-    room: usize,
-    /// The buffer's allocation as far as it could be seen; parts that were split off hide it.
-    allocated: usize,
-    /// The buffer's length at the end of the last reading, `None` until the bytes behind it have been noticed.
-    waiting: Option<usize>,
-    /// The most that has been in the buffer since it was last replaced.
-    peak: usize,
-    /// The peak before that: where one long line was, the next long line may be as long.
-    last_peak: usize,
-}
-
-impl Default for Reading {
-    fn default() -> Self {
-        Self {
-            room: MIN_ROOM,
-            allocated: 0,
-            waiting: Some(0),
-            peak: 0,
-            last_peak: 0,
-        }
-    }
-}
-
-impl Reading {
-    fn arrived(&mut self, buffer: &BytesMut) {
-        let Some(before) = self.waiting.take() else {
-            return;
-        };
-        self.allocated = self.allocated.max(buffer.capacity());
-        self.peak = self.peak.max(buffer.len());
-        let arrived = buffer.len().saturating_sub(before);
-        let full = arrived > 0 && buffer.len() == buffer.capacity();
-        self.room = if arrived >= self.room || full {
-            (self.room * 2).min(MAX_ROOM)
-        } else {
-            // Less at once: the next flood needs five reads to get it back.
-            (arrived * SLACK).clamp(MIN_ROOM, self.room)
-        };
-    }
-
-    fn make_room(&mut self, buffer: &mut BytesMut) {
-        let len = buffer.len();
-        if len <= self.room && self.allocated > SLACK * self.room {
-            let mut smaller = BytesMut::with_capacity(len + self.room);
-            smaller.extend_from_slice(buffer);
-            *buffer = smaller;
-            self.allocated = buffer.capacity();
-            self.last_peak = std::mem::take(&mut self.peak);
-        } else if buffer.capacity() - len < self.room / 2 {
-            // A few bytes of room at the end would make for a read of a few bytes.
-            let mut room = self.room;
-            if len >= MAX_ROOM {
-                // Growing step by step moves a long line several times.
-                room += self.last_peak.saturating_sub(len);
-            }
-            buffer.reserve(room);
-            self.allocated = self.allocated.max(buffer.capacity());
-        }
-        self.waiting = Some(len);
-    }
-}
-
-/// Fits the write buffer to the traffic.
-#[derive(Debug, Default)]
-struct Writing {
-    /// The buffer's allocation as far as it could be seen; what has been written to the wire hides it.
-    allocated: usize,
-    /// Bytes put into the buffer since it was last seen empty.
-    batch: usize,
-}
-
-impl Writing {
-    fn make_room(&mut self, need: usize, out: &mut BytesMut) {
-        if out.is_empty() {
-            // Everything has gone out. What the last batch needed, the next one may need again.
-            let need = need.max(std::mem::take(&mut self.batch)).max(MIN_ROOM);
-            if self.allocated > SLACK * need {
-                *out = BytesMut::with_capacity(need);
-                self.allocated = out.capacity();
-            }
-        }
-        out.reserve(need);
-    }
-
-    fn wrote(&mut self, bytes: usize, out: &BytesMut) {
-        self.batch += bytes;
-        self.allocated = self.allocated.max(out.capacity());
-    }
-}
-
 #[cfg(feature = "tokio")]
 mod codec {
     use std::io;
@@ -364,6 +265,7 @@ mod counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::{MAX_ROOM, MIN_ROOM, SLACK};
     use mcp_types::RawJson;
 
     const PING: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n";

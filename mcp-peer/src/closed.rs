@@ -17,6 +17,9 @@ pub enum ConnectionError<E: std::error::Error> {
     /// The peer was silent and did not answer a ping in time ([`Options::keep_alive`](crate::Options::keep_alive)).
     #[error("the peer did not answer a ping within {0:?}")]
     Unresponsive(Duration),
+    /// The peer was cut off ([`Link::disconnect`](crate::Link::disconnect)).
+    #[error("the peer was cut off")]
+    CutOff,
 }
 
 /// Why there is no connection any more.
@@ -41,6 +44,9 @@ pub enum Closed {
     /// The peer was silent and did not answer a ping in time.
     #[error("the peer did not answer a ping within {0:?}")]
     Unresponsive(Duration),
+    /// The peer was cut off ([`Link::disconnect`](crate::Link::disconnect)).
+    #[error("the peer was cut off")]
+    CutOff,
     /// Nobody drives it any more.
     #[error("the driver was dropped")]
     DriverDropped,
@@ -52,6 +58,7 @@ impl<E: std::error::Error> From<&ConnectionError<E>> for Closed {
             ConnectionError::Transport(error) => Self::Transport(error.to_string()),
             ConnectionError::Stalled(time) => Self::Stalled(*time),
             ConnectionError::Unresponsive(time) => Self::Unresponsive(*time),
+            ConnectionError::CutOff => Self::CutOff,
         }
     }
 }

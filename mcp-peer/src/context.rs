@@ -173,6 +173,16 @@ impl RequestContext {
         Arc::clone(&lock(&self.exchange.binding))
     }
 
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.binding().shared)
+    }
+
+    /// Whether a program's own notifications reach the caller: a legacy one always, a modern one if both sides declared
+    /// [`NOTIFICATIONS_EXTENSION`](mcp_session::NOTIFICATIONS_EXTENSION).
+    pub fn takes_notifications(&self) -> bool {
+        self.binding().own_notifications
+    }
+
     /// The request's id; a question of an input round has none, and the next round of a request has another.
     pub fn id(&self) -> Option<RequestId> {
         self.binding().id.clone()
@@ -351,6 +361,23 @@ impl RequestContext {
         params: ObjectBuf,
         options: CallOptions,
     ) -> Result<RawJson, RequestError> {
+        self.ask_as(None, method, params, options).await
+    }
+
+    /// Asks as [`ask`](Self::ask) does, under a key of the caller's choosing, where a question has one: in an input round.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws the question.
+    pub async fn ask_as(
+        &self,
+        key: Option<Arc<str>>,
+        method: &'static str,
+        params: ObjectBuf,
+        options: CallOptions,
+    ) -> Result<RawJson, RequestError> {
         let binding = self.binding();
         let name = MethodName::from_static(method);
         if binding.active().is_err() {
@@ -385,6 +412,7 @@ impl RequestContext {
             }
             let method = name;
             questions.open.push(Question {
+                key,
                 method,
                 params,
                 reply,
@@ -443,6 +471,8 @@ pub struct Rounds {
 /// One thing a handler wants to know.
 #[derive(Debug)]
 pub struct Question {
+    /// What it is called in an input round, if whoever asks cares.
+    pub key: Option<Arc<str>>,
     /// `sampling/createMessage`, `elicitation/create` or `roots/list`.
     pub method: MethodName,
     /// Its parameters, an object.

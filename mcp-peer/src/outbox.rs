@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use mcp_session::{CallKey, CallOptions, IncomingKey, NotSent};
-use mcp_types::{ClientCapabilities, LogLevel, MethodName, ObjectBuf, RawJson};
+use mcp_types::{
+    ClientCapabilities, LogLevel, MethodName, NotificationMessage, ObjectBuf, RawJson,
+};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::dispatch::Answer;
+use crate::mailbox::Mailbox;
 use crate::pending::PendingCall;
 
 /// What a handle or a handler wants of the driver.
@@ -33,6 +36,8 @@ pub(crate) enum Command {
         /// Who wants to know whether it could be sent.
         reply: Option<oneshot::Sender<Result<(), NotSent>>>,
     },
+    /// The next one of a mailbox.
+    Mail(Mailbox),
     Log {
         related: Option<IncomingKey>,
         level: LogLevel,
@@ -44,6 +49,8 @@ pub(crate) enum Command {
         total: Option<f64>,
         message: Option<String>,
     },
+    /// To this side's own receivers.
+    Deliver(NotificationMessage),
     SetCapabilities(Box<ClientCapabilities>),
     Close,
 }

@@ -12,6 +12,7 @@ use mcp_peer::types::{
 
 use crate::decode::Texts;
 use crate::group::{Group, Item, Mounted};
+use crate::hub::Hub;
 use crate::prompt::PromptDef;
 use crate::resource::OfferedResource;
 use crate::shelf::Shelf;
@@ -40,6 +41,7 @@ pub struct Catalog(Arc<Inner>);
 struct Inner {
     shelves: RwLock<Shelves>,
     changes: watch::Sender<Changes>,
+    hub: Hub,
 }
 
 /// How often each kind has changed since the server was made; see [`Catalog::changes`].
@@ -105,7 +107,7 @@ pub(crate) struct Shelves {
 }
 
 impl Catalog {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(hub: Hub) -> Self {
         Self(Arc::new(Inner {
             shelves: RwLock::new(Shelves {
                 tools: Shelf::default(),
@@ -115,6 +117,7 @@ impl Catalog {
                 completions: false,
             }),
             changes: watch::Sender::default(),
+            hub,
         }))
     }
 
@@ -206,9 +209,15 @@ impl Catalog {
         true
     }
 
+    /// The input schema of a tool, by which a transport may know what of a call it has to look at.
+    pub fn input_schema(&self, tool: &str) -> Option<RawJson> {
+        let shelves = self.read();
+        Some(shelves.tools.get(tool)?.def.tool.input_schema.clone())
+    }
+
     /// Tells when something was added or removed: the counts only ever grow, and are coalesced for whoever looks late.
     ///
-    /// This is what list-changed notifications are made of.
+    /// Clients who asked are told, too.
     pub fn changes(&self) -> watch::Receiver<Changes> {
         self.0.changes.subscribe()
     }
@@ -219,6 +228,20 @@ impl Catalog {
             changes.resources += by.resources;
             changes.prompts += by.prompts;
         });
+        let hub = &self.0.hub;
+        if by.tools > 0 {
+            hub.tools_changed();
+        }
+        if by.resources > 0 {
+            hub.resources_changed();
+        }
+        if by.prompts > 0 {
+            hub.prompts_changed();
+        }
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
     }
 
     pub(crate) fn announce(&self, offer: Offer) {
@@ -231,13 +254,16 @@ impl Catalog {
         }
     }
 
-    /// What a connection that begins now declares.
-    pub(crate) fn declare(&self, capabilities: &mut ServerCapabilities) {
+    /// What a connection that begins now declares; whether resources can be subscribed to, the author knows.
+    pub(crate) fn declare(&self, capabilities: &mut ServerCapabilities, subscribe: bool) {
         let shelves = self.read();
         let offers = |offer| shelves.offers(offer);
-        capabilities.tools = offers(Offer::Tools).then(ToolsCapability::default);
-        capabilities.resources = offers(Offer::Resources).then(ResourcesCapability::default);
-        capabilities.prompts = offers(Offer::Prompts).then(PromptsCapability::default);
+        let tools = ToolsCapability::new().list_changed(true);
+        let resources = ResourcesCapability::new().list_changed(true);
+        let prompts = PromptsCapability::new().list_changed(true);
+        capabilities.tools = offers(Offer::Tools).then_some(tools);
+        capabilities.resources = offers(Offer::Resources).then(|| resources.subscribe(subscribe));
+        capabilities.prompts = offers(Offer::Prompts).then_some(prompts);
         capabilities.completions = offers(Offer::Completions).then_some(RawJson::EMPTY_OBJECT);
     }
 

@@ -14,6 +14,9 @@ use mcp_peer::types::{
 use mcp_peer::{Delivery, RequestContext};
 use serde::Serialize;
 
+use crate::hub::Hub;
+use crate::logs::LogBucket;
+
 /// The request that a handler serves: what is known of it, and what can be sent on its behalf.
 ///
 /// A clone may go to other tasks. Whatever is sent through it is on the wire before the handler's result; once the
@@ -21,11 +24,19 @@ use serde::Serialize;
 #[derive(Clone)]
 pub struct Cx {
     context: RequestContext,
+    hub: Hub,
+    /// What a question is called.
+    key: Option<Arc<str>>,
 }
 
 impl Cx {
-    pub(crate) fn new(context: RequestContext) -> Self {
-        Self { context }
+    pub(crate) fn new(context: RequestContext, hub: Hub) -> Self {
+        let key = None;
+        Self { context, hub, key }
+    }
+
+    pub(crate) fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     /// Log messages for the client.
@@ -77,6 +88,26 @@ impl Cx {
             .roots)
     }
 
+    /// The same request, with a name for what is asked through it: the key of the question in an input round, which is a
+    /// number otherwise. A client that knows it can answer with its first request.
+    ///
+    /// ```
+    /// use mcp_server::{Cx, ToolError};
+    ///
+    /// async fn where_to(cx: Cx) -> Result<String, ToolError> {
+    ///     let roots = cx.named("client_roots").roots().await?;
+    ///     Ok(format!("{} roots", roots.len()))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn named(&self, key: impl Into<Arc<str>>) -> Self {
+        let key = Some(key.into());
+        Self {
+            key,
+            ..self.clone()
+        }
+    }
+
     /// The parameters of a question as the revision can say them (inventory 3.11).
     pub(crate) fn fit<M: Request>(&self, params: M::Params) -> Result<M::Params, RequestError>
     where
@@ -98,7 +129,10 @@ impl Cx {
         let mut options = CallOptions::default();
         // A person may have to think; the client's own limit on the whole call still holds.
         options.timeout = Some(std::time::Duration::from_secs(600));
-        let answer = self.context.ask(M::METHOD, params, options).await?;
+        let answer = self
+            .context
+            .ask_as(self.key.clone(), M::METHOD, params, options)
+            .await?;
         mcp_peer::decode_result::<M::Result>(M::METHOD, &answer)
     }
 
@@ -114,6 +148,11 @@ impl Cx {
     /// If the future is dropped, the notification may or may not be sent.
     pub async fn notify<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
         self.context.notify::<N>(params).await
+    }
+
+    /// Everyone who is connected to the server, and its rooms.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Completes when nobody waits for the result any more: the request was cancelled, or answered, or its connection is gone.
@@ -233,8 +272,26 @@ impl<'a> Log<'a> {
             data: T,
         }
         let logger = self.logger;
-        self.cx
-            .context
+        let context = &self.cx.context;
+        if context.logs(level)
+            && let Some(bucket) = context.extension::<LogBucket>()
+        {
+            match bucket.take() {
+                None => return Delivery::NotSent(NotSent::TooMany),
+                Some(0) => {}
+                Some(dropped) => {
+                    let data = format!("{dropped} log messages were not sent: too many at once");
+                    let level = LogLevel::Warning.max(level);
+                    let params = Params {
+                        level,
+                        logger: None,
+                        data,
+                    };
+                    context.log(level, || RawJson::encode(&params).ok()).await;
+                }
+            }
+        }
+        context
             .log(level, || {
                 RawJson::encode(&Params {
                     level,

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod backplane;
 mod catalog;
 mod complete;
 mod context;
@@ -9,19 +10,29 @@ mod error;
 mod form;
 mod group;
 mod handler;
+mod hub;
+#[cfg(feature = "tower")]
+mod layer;
+mod logs;
+mod middleware;
 mod pages;
+mod park;
 mod prompt;
+mod replay;
 mod resource;
 mod result;
+mod room;
 mod rounds;
 mod router;
 mod schema;
+mod seal;
 mod server;
 mod shelf;
 mod template;
 mod tool;
 mod validate;
 
+pub use backplane::{Backplane, BackplaneError, Node, Post, Publishing};
 pub use catalog::{Catalog, Changes, Offer, Refused};
 pub use complete::{IntoCompletion, Typed};
 pub use context::{Cx, Log, ProgressReporter, Total};
@@ -29,15 +40,25 @@ pub use elicit::Elicited;
 pub use error::{HandlerError, ToolError};
 pub use group::{Group, Item, Mounted};
 pub use handler::{FromInput, Handler, IntoOutput, Kind, Running, With, kind, with};
+pub use hub::Hub;
+#[cfg(feature = "tower")]
+pub use layer::{RouterFuture, RouterService};
 pub use mcp_peer::session::{Limits, NotSent, RequestError};
 pub use mcp_peer::types;
 pub use mcp_peer::types::{Extensions, Notification, Principal, Sampling};
-pub use mcp_peer::{Delivery, Options, Transport};
+pub use mcp_peer::{Answer, ConnectionId, Delivery, Link, Options, Request, Transport};
+pub use middleware::{Middleware, Next, Serving};
 pub use pages::Cached;
+pub use park::ParkLimits;
 pub use prompt::{IntoPrompt, PromptDef, prompt};
+pub use replay::Replay;
 pub use resource::{IntoContents, ResourceDef, resource};
 pub use result::{IntoToolResult, Json};
-pub use rounds::ParkLimits;
+pub use room::{
+    Departure, Lagged, LaggedParams, Member, NotJoined, NotPublished, Presence, Room, RoomOptions,
+    WhenFull,
+};
 pub use schemars::{self, JsonSchema};
+pub use seal::ReplayKeys;
 pub use server::{ServeError, Server, ServerConnection};
 pub use tool::{ToolDef, tool};

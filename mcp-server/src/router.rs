@@ -1,12 +1,11 @@
 //! From a method to a handler.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use mcp_peer::types::{
-    CallToolResult, CompleteParams, CompletionRef, Era, ErrorObject, ForRevision, GetPromptResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    MethodName, ObjectBuf, PaginatedParams, ProtocolVersion, RawJson, ReadResourceResult,
+    CallToolResult, CompleteParams, CompletionRef, ContentBlock, ErrorObject, ForRevision,
+    GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, ObjectBuf, PaginatedParams, ProtocolVersion, RawJson, ReadResourceResult,
 };
 use mcp_peer::{Answer, Handler, HandlerFuture, Request, RequestContext};
 use serde::Serialize;
@@ -18,14 +17,14 @@ use crate::decode::Texts;
 use crate::error::{Failed, HandlerError, Told, resource_not_found, told};
 use crate::pages::{CacheHints, Cached, PAGE_SIZE, page};
 use crate::resource::located;
-use crate::rounds::{Lot, first_round, next_round};
+use crate::rounds::{Between, Round};
 use crate::tool::OfferedTool;
 
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Router {
     pub(crate) catalog: Catalog,
-    pub(crate) lot: Arc<Lot>,
+    pub(crate) between: Between,
     pub(crate) settings: Settings,
 }
 
@@ -65,6 +64,10 @@ fn must_be_a_string(method: &str, name: &str) -> ErrorObject {
 type Started = Result<HandlerFuture, ErrorObject>;
 
 impl Router {
+    fn cx(&self, context: &RequestContext) -> Cx {
+        Cx::new(context.clone(), self.catalog.hub().clone())
+    }
+
     /// REQ-CAP: what no connection was told of is no method.
     fn offered(&self, offer: Offer, method: &str) -> Result<(), ErrorObject> {
         match self.catalog.read().offers(offer) {
@@ -74,9 +77,10 @@ impl Router {
     }
 
     fn call_tool(&self, request: Request) -> Started {
-        if let Some(next) = self.next_round(&request) {
-            return next;
-        }
+        let start = match self.between.round(&request)? {
+            Round::Resumed(handler) => return Ok(handler),
+            Round::Start(start) => start,
+        };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let [name, arguments] = params.members(["name", "arguments"]);
         let name = name.as_ref().and_then(text);
@@ -103,16 +107,17 @@ impl Router {
             let answer = tool_answer(&tool, version, false, outcome);
             return Ok(Box::pin(std::future::ready(answer)));
         }
-        let running = (tool.def.run)(Cx::new(context.clone()), arguments);
+        let running = (tool.def.run)(self.cx(context), arguments);
         let check = self.settings.check_results;
         let handler = Box::pin(async move { tool_answer(&tool, version, check, running.await) });
-        Ok(self.first_round(version, context, request.method, params, handler))
+        Ok(self.between.serve(context, start, handler))
     }
 
     fn read_resource(&self, request: Request) -> Started {
-        if let Some(next) = self.next_round(&request) {
-            return next;
-        }
+        let start = match self.between.round(&request)? {
+            Round::Resumed(handler) => return Ok(handler),
+            Round::Start(start) => start,
+        };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let uri = params.member("uri");
         self.offered(Offer::Resources, &request.method)?;
@@ -125,10 +130,10 @@ impl Router {
             return Err(resource_not_found(&uri, version));
         };
         let uri = uri.into_owned();
-        let running = (resource.def.run)(Cx::new(context.clone()), variables);
+        let running = (resource.def.run)(self.cx(context), variables);
         let cache = self.settings.cache.of(Cached::Contents);
         let first = context.clone();
-        let first_id = context.id();
+        let first_id = context.id().filter(|_| request.retry.is_none());
         let handler = Box::pin(async move {
             let located = |result| located(result, &uri, resource.def.resource.mime_type.as_ref());
             match running.await.map(located) {
@@ -144,13 +149,14 @@ impl Router {
                 Err(error) => failed(error, Failed::Resource(&uri), version),
             }
         });
-        Ok(self.first_round(version, context, request.method, params, handler))
+        Ok(self.between.serve(context, start, handler))
     }
 
     fn get_prompt(&self, request: Request) -> Started {
-        if let Some(next) = self.next_round(&request) {
-            return next;
-        }
+        let start = match self.between.round(&request)? {
+            Round::Resumed(handler) => return Ok(handler),
+            Round::Start(start) => start,
+        };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let [name, arguments] = params.members(["name", "arguments"]);
         self.offered(Offer::Prompts, &request.method)?;
@@ -168,14 +174,14 @@ impl Router {
         };
         let context = &request.context;
         let version = context.version();
-        let running = (prompt.run)(Cx::new(context.clone()), arguments);
+        let running = (prompt.run)(self.cx(context), arguments);
         let handler = Box::pin(async move {
             match running.await {
                 Ok(result) => encoded::<GetPromptResult>(result, version),
                 Err(error) => failed(error, Failed::Prompt(&prompt.prompt.name), version),
             }
         });
-        Ok(self.first_round(version, context, request.method, params, handler))
+        Ok(self.between.serve(context, start, handler))
     }
 
     fn complete(&self, request: Request) -> Started {
@@ -224,7 +230,7 @@ impl Router {
             let nothing = answer(&mcp_peer::types::CompleteResult::default());
             return Ok(Box::pin(std::future::ready(nothing)));
         };
-        let running = completer.start(Cx::new(request.context), typed);
+        let running = completer.start(self.cx(&request.context), typed);
         Ok(Box::pin(async move {
             match running.await {
                 Ok(result) => answer(&result),
@@ -270,27 +276,6 @@ impl Router {
             }
         })
     }
-
-    /// The next round of a handler that waits, if the request says that it is one.
-    fn next_round(&self, request: &Request) -> Option<Started> {
-        let retry = request.retry.as_ref()?;
-        let state = retry.state.as_ref()?;
-        Some(next_round(&self.lot, request, retry, state))
-    }
-
-    fn first_round(
-        &self,
-        version: ProtocolVersion,
-        context: &RequestContext,
-        method: MethodName,
-        params: RawJson,
-        handler: HandlerFuture,
-    ) -> HandlerFuture {
-        match version.era() {
-            Era::Legacy => handler,
-            Era::Modern => first_round(&self.lot, context, method, params, handler),
-        }
-    }
 }
 
 fn tool_answer(
@@ -314,7 +299,22 @@ fn tool_answer(
             "the tool's result is not of its output schema",
         ));
     }
-    encoded(result, version)
+    let room = size(&result);
+    answer_with_room(&result.for_revision(version), room)
+}
+
+/// About how many bytes a tool's result takes on the wire.
+fn size(result: &CallToolResult) -> usize {
+    let content = result.content.iter().map(|block| match block {
+        ContentBlock::Text(text) => text.text.len(),
+        ContentBlock::Image(image) => image.data.len(),
+        ContentBlock::Audio(audio) => audio.data.len(),
+        _ => 256,
+    });
+    let structured = result.structured_content.as_ref().map_or(0, RawJson::len);
+    // Line breaks and quotes take two bytes each; text has few.
+    let content: usize = content.map(|bytes| bytes + bytes / 16 + 64).sum();
+    content + structured
 }
 
 fn failed(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Answer {
@@ -331,7 +331,11 @@ fn encoded<R: ForRevision + Serialize>(result: R, version: ProtocolVersion) -> A
 }
 
 fn answer<R: Serialize>(result: &R) -> Answer {
-    match ObjectBuf::encode(result) {
+    answer_with_room(result, 0)
+}
+
+fn answer_with_room<R: Serialize>(result: &R, room: usize) -> Answer {
+    match ObjectBuf::encode_with_room(result, room) {
         Ok(result) => Answer::Result(result),
         Err(error) => {
             tracing::error!(%error, "a result does not serialise");

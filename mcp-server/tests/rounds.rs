@@ -9,7 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mcp_server::types::ProtocolVersion;
-use mcp_server::{Cx, JsonSchema, ParkLimits, Server, ServerConnection, ToolError, tool, with};
+use mcp_server::{
+    Cx, Extensions, JsonSchema, ParkLimits, Principal, Server, ServerConnection, ToolError, tool,
+    with,
+};
 use mcp_server::{prompt, resource};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -214,19 +217,47 @@ async fn what_is_not_answered_is_asked_again() {
         assert_ne!(again["requestState"], last["requestState"]);
         last = again;
     }
-    // What cannot be an answer at all is refused before it gets here, and uses nothing up.
-    for answer in [json!(42), json!(null)] {
+    // What cannot be an answer is none.
+    for answer in [json!(42), json!(null), json!({ "roots": 7 })] {
         let mut wrong = request.clone();
         wrong["inputResponses"][key] = answer;
         wrong["requestState"] = last["requestState"].clone();
         let id = hand.send_unchecked("tools/call", wrong).await;
-        assert_eq!(code(hand.outcome(id).await), -32602);
+        let again = hand.outcome(id).await.unwrap();
+        assert_eq!(again["inputRequests"], first["inputRequests"]);
+        last = again;
     }
+    let mut wrong = request.clone();
+    wrong["inputResponses"] = json!(null);
+    wrong["requestState"] = last["requestState"].clone();
+    let id = hand.send_unchecked("tools/call", wrong).await;
+    assert_eq!(code(hand.outcome(id).await), -32602, "and uses nothing up");
     let second = last;
     let result = hand
         .once("tools/call", retry(&request, &second, "file:///x"))
         .await;
     assert_eq!(text(&result.unwrap()), "file:///x");
+    assert_eq!(counts.all(), [1, 1, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_is_for_the_principal_whose_request_it_was() {
+    // REQ-MRTR-10
+    let (server, counts) = server(ParkLimits::default());
+    let mut hands = Vec::new();
+    for name in ["alice", "bob"] {
+        let known = Extensions::new().with(Principal::new(name));
+        hands.push(Hand::connect_with(&server, MODERN, support::everything(), known).await);
+    }
+    let mut nobody = Hand::connect(&server, MODERN).await;
+    let request = call(1);
+    let round = open(&mut hands[0], "tools/call", &request).await;
+    let good = retry(&request, &round, "file:///x");
+    for hand in [&mut hands[1], &mut nobody] {
+        assert_eq!(code(hand.once("tools/call", good.clone()).await), -32602);
+    }
+    assert_eq!(counts.all(), [1, 0, 1]);
+    hands[0].once("tools/call", good).await.unwrap();
     assert_eq!(counts.all(), [1, 1, 0]);
 }
 
@@ -315,4 +346,41 @@ async fn no_more_is_kept_than_may_be() {
     hand.once("tools/call", done).await.unwrap();
     open(&mut hand, "tools/call", &request).await;
     assert_eq!(counts.all(), [4, 1, 1]);
+}
+
+/// Asks under keys of its own.
+async fn keyed(cx: Cx) -> Result<String, ToolError> {
+    let first = cx.named("first").roots().await?[0].uri.clone();
+    let second = cx.named("second").roots().await?[0].uri.clone();
+    Ok(format!("{first} {second}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_with_a_key_is_not_asked_if_the_answer_is_there() {
+    let server = Server::new("keys", "1.0.0")
+        .tool(tool("keyed", keyed))
+        .start();
+    let mut hand = Hand::connect(&server, MODERN).await;
+    let roots = |uri: &str| json!({ "roots": [{ "uri": uri }] });
+    let call = json!({ "name": "keyed" });
+    let keys = |round: &Value| -> Vec<String> {
+        let asked = round["inputRequests"].as_object().unwrap();
+        asked.keys().cloned().collect()
+    };
+    let round = open(&mut hand, "tools/call", &call).await;
+    assert_eq!(keys(&round), ["first"]);
+    let next = retry(&call, &round, "file:///1");
+    let round = open(&mut hand, "tools/call", &next).await;
+    assert_eq!(keys(&round), ["second"]);
+    let last = retry(&call, &round, "file:///2");
+    let result = hand.once("tools/call", last).await.unwrap();
+    assert_eq!(text(&result), "file:///1 file:///2");
+
+    let mut at_once = call.clone();
+    at_once["inputResponses"] = json!({ "first": roots("file:///a"), "unknown": roots("x:") });
+    let round = open(&mut hand, "tools/call", &at_once).await;
+    assert_eq!(keys(&round), ["second"]);
+    at_once["inputResponses"]["second"] = roots("file:///b");
+    let result = hand.once("tools/call", at_once).await.unwrap();
+    assert_eq!(text(&result), "file:///a file:///b");
 }

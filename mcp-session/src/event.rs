@@ -123,7 +123,7 @@ pub struct Incoming {
 pub struct Retry {
     /// The state that the round before handed out, from a peer that may have altered it.
     pub state: Option<String>,
-    /// The answers by key, an object, each to be decoded by the kind of its question (REQ-MRTR-18).
+    /// The answers by key, an object; each is to be decoded by the kind of its question (REQ-MRTR-18), and may be anything.
     pub responses: RawJson,
 }
 

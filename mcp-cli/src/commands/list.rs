@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP, override_usage = "mcp list [OPTIONS] TARGET\n       mcp list [OPTIONS] -- COMMAND [ARG]...")]
 pub(crate) struct List {
-    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    /// An address (unix:/path, tcp://, ws://, http://), or a server of the configuration file
     #[arg(value_name = "TARGET", num_args = 0..)]
     words: Vec<String>,
 
@@ -76,8 +76,8 @@ pub(crate) async fn run(mut args: List) -> Result<(), Failure> {
                 let offer = offer(session, &args.only).await?;
                 let server = session.client.server();
                 print(&match connect.json {
-                    true => as_json(&offer, server),
-                    false => for_people(&offer, server, args.long),
+                    true => as_json(&offer, &server),
+                    false => for_people(&offer, &server, args.long),
                 });
                 Ok(())
             },
@@ -87,7 +87,8 @@ pub(crate) async fn run(mut args: List) -> Result<(), Failure> {
 
 async fn offer(session: &Session, only: &[Kind]) -> Result<Offer, RequestError> {
     let client = &session.client;
-    let has = client.server_capabilities();
+    let server = client.server();
+    let has = &server.capabilities;
     let wanted = |kind| only.is_empty() || only.contains(&kind);
     let mut offer = Offer::default();
     if has.tools.is_some() && wanted(Kind::Tools) {

@@ -110,6 +110,17 @@ impl Schemas {
             "notifications/progress" => "ProgressNotification",
             "notifications/message" => "LoggingMessageNotification",
             "notifications/cancelled" => "CancelledNotification",
+            "notifications/tools/list_changed" => "ToolListChangedNotification",
+            "notifications/prompts/list_changed" => "PromptListChangedNotification",
+            "notifications/resources/list_changed" => "ResourceListChangedNotification",
+            "notifications/resources/updated" => "ResourceUpdatedNotification",
+            "resources/subscribe" => "SubscribeRequest",
+            "resources/unsubscribe" => "UnsubscribeRequest",
+            "subscriptions/listen" => "SubscriptionsListenRequest",
+            "notifications/subscriptions/acknowledged" => "SubscriptionsAcknowledgedNotification",
+            own if message.get("id").is_none() && !own.starts_with("notifications/") => {
+                "JSONRPCNotification"
+            }
             other => panic!("no definition stands for {other}"),
         };
         self.check(definition, message);

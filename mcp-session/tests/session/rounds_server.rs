@@ -160,8 +160,10 @@ fn a_retry_is_read_where_there_can_be_one() {
         (r#""inputResponses":[],"#, Refused),
         (r#""inputResponses":null,"#, Refused),
         (r#""inputResponses":"a","#, Refused),
-        (r#""inputResponses":{"a":1},"#, Refused),
-        (r#""inputResponses":{"a":{},"b":[]},"#, Refused),
+        (
+            r#""inputResponses":{"a":1,"b":null},"#,
+            Retry(None, r#"{"a":1,"b":null}"#),
+        ),
         (r#""requestState":1,"#, Refused),
         (r#""requestState":null,"#, Refused),
         (r#""requestState":{},"inputResponses":{},"#, Refused),

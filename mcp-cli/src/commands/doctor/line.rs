@@ -106,6 +106,11 @@ impl Line {
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer), None)
             }
+            Target::Ws(_) | Target::Http(_) => {
+                let reason =
+                    "only servers that speak lines are examined: a command, unix: or tcp://";
+                return Err(Failure::Usage(reason.to_owned()));
+            }
             #[cfg(not(unix))]
             Target::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
         };

@@ -29,7 +29,8 @@ pub(super) struct Offers {
 impl Offers {
     /// What a server has; a list that cannot be had is empty.
     pub(super) async fn of(client: &Client) -> Self {
-        let has = client.server_capabilities();
+        let server = client.server();
+        let has = &server.capabilities;
         let mut offers = Self::default();
         if has.tools.is_some() {
             let tools = client.list_tools().await.unwrap_or_default();

@@ -38,7 +38,7 @@ and the first that fails ends it with its exit code.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP, override_usage = "mcp shell [OPTIONS] TARGET\n       mcp shell [OPTIONS] -- COMMAND [ARG]...")]
 pub(crate) struct Shell {
-    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    /// An address (unix:/path, tcp://, ws://, http://), or a server of the configuration file
     #[arg(value_name = "TARGET", num_args = 0..)]
     words: Vec<String>,
 

@@ -1,0 +1,221 @@
+//! The same chat in a terminal.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mcp_client::types::{
+    CreateMessageParams, CreateMessageResult, ErrorObject, SubscriptionFilter,
+};
+use mcp_client::{Client, ConnectError, Notification, RequestError};
+use mcp_transport_ws::{Backoff, Connect};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin};
+
+use crate::protocol::{Joined, MemberChanged, MessageReceived};
+
+/// A client that shows a room, and says there what is typed.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    /// Where the server is.
+    pub server: Connect,
+    /// What to be called.
+    pub name: String,
+    /// The room.
+    pub room: String,
+    /// A command that answers for a model: it gets the question on its stdin.
+    pub model: Option<String>,
+}
+
+/// Why the terminal has given up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TerminalError {
+    /// The server cannot be reached, and will not be.
+    #[error(transparent)]
+    Unreachable(#[from] mcp_transport_ws::ConnectError),
+    /// It does not speak MCP.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// stdin failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+const HELP: &str = "/who  /summarise  /quit";
+
+impl Terminal {
+    /// Runs until stdin ends, or `/quit`.
+    ///
+    /// # Errors
+    /// [`TerminalError`]. A connection that is lost is made again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the chat.
+    pub async fn run(self) -> Result<(), TerminalError> {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        let mut backoff = Backoff::default();
+        // Numbers begin at 1.
+        let last = Arc::new(AtomicU64::new(0));
+        let mut unsent = None;
+        loop {
+            let socket = backoff.connect(&self.server).await?;
+            let client = self.client(Arc::clone(&last)).connect(socket).await?;
+            match self.talk(&client, &last, &mut lines, &mut unsent).await? {
+                Talked::Enough => {
+                    client.close().await;
+                    return Ok(());
+                }
+                Talked::Lost => eprintln!("* connection lost, trying again"),
+            }
+        }
+    }
+
+    fn client(&self, last: Arc<AtomicU64>) -> mcp_client::ClientBuilder {
+        let builder = Client::builder("chat-terminal", env!("CARGO_PKG_VERSION"))
+            .on_notification::<MessageReceived>(move |message| show(&last, &message))
+            .on_notification::<MemberChanged>(|change| {
+                let what = if change.present {
+                    "is here"
+                } else {
+                    "has left"
+                };
+                eprintln!("* {} {what}", change.name);
+            });
+        match self.model.clone() {
+            None => builder,
+            Some(model) => builder.on_sampling(move |params| answer(model.clone(), params)),
+        }
+    }
+
+    /// Says what is typed, until that ends or the connection does.
+    async fn talk(
+        &self,
+        client: &Client,
+        last: &AtomicU64,
+        lines: &mut Lines<BufReader<Stdin>>,
+        unsent: &mut Option<Value>,
+    ) -> Result<Talked, TerminalError> {
+        let filter = SubscriptionFilter::new()
+            .notification(MessageReceived::METHOD)
+            .notification(MemberChanged::METHOD);
+        // Kept for as long as the connection lives.
+        let Ok(_subscription) = client.subscribe(filter).await else {
+            return Ok(Talked::Lost);
+        };
+        if !self.join(client, last).await {
+            return Ok(Talked::Lost);
+        }
+        loop {
+            if let Some(message) = unsent {
+                match client.call_tool("say", &*message).await {
+                    Err(RequestError::ConnectionLost(_)) => return Ok(Talked::Lost),
+                    Err(error) => eprintln!("* {error}"),
+                    Ok(result) if result.is_error => eprintln!("* {}", result.to_text()),
+                    Ok(_) => {}
+                }
+                *unsent = None;
+            }
+            let line = tokio::select! {
+                line = lines.next_line() => line?,
+                _ = client.peer().closed() => return Ok(Talked::Lost),
+            };
+            let here = json!({ "room": self.room });
+            match line.as_deref().map(str::trim) {
+                None | Some("/quit") => return Ok(Talked::Enough),
+                Some("") => {}
+                Some(tool @ ("/who" | "/summarise")) => {
+                    match client.call_tool(&tool[1..], here).await {
+                        Ok(result) => eprintln!("* {}", result.to_text()),
+                        Err(error) => eprintln!("* {error}"),
+                    }
+                }
+                Some(command) if command.starts_with('/') => eprintln!("* {HELP}"),
+                Some(text) => {
+                    // The key makes it harmless to say it again, if the connection is lost in between.
+                    let key = format!("{}-{:?}", std::process::id(), std::time::Instant::now());
+                    let key: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
+                    *unsent = Some(json!({ "room": self.room, "text": text, "key": key }));
+                }
+            }
+        }
+    }
+
+    /// Joins the room, and shows what was missed; whether that worked.
+    async fn join(&self, client: &Client, last: &AtomicU64) -> bool {
+        loop {
+            let mut join = json!({ "room": self.room, "name": self.name });
+            match last.load(Ordering::Relaxed) {
+                0 => {}
+                last => join["since"] = last.into(),
+            }
+            let joined = client.call_tool("join", join).await;
+            let joined = joined
+                .map_err(|error| error.to_string())
+                .and_then(|result| {
+                    let text = result.to_text();
+                    let content = result.structured_content.filter(|_| !result.is_error);
+                    content
+                        .and_then(|content| content.decode::<Joined>().ok())
+                        .ok_or(text)
+                });
+            match joined {
+                Ok(joined) => {
+                    joined
+                        .messages
+                        .iter()
+                        .for_each(|message| show(last, message));
+                    if !joined.more {
+                        eprintln!(
+                            "* in {} with {}; {HELP}",
+                            joined.room,
+                            joined.members.join(", ")
+                        );
+                        return true;
+                    }
+                }
+                Err(error) => {
+                    eprintln!("* {error}");
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+enum Talked {
+    Enough,
+    Lost,
+}
+
+/// Shows a message once, however often it comes.
+fn show(last: &AtomicU64, message: &crate::Message) {
+    if last.fetch_max(message.id, Ordering::Relaxed) < message.id {
+        println!("{}: {}", message.by, message.text);
+    }
+}
+
+/// Has the command answer.
+async fn answer(
+    command: String,
+    params: CreateMessageParams,
+) -> Result<CreateMessageResult, ErrorObject> {
+    let question = params.messages.iter().map(|message| message.to_text());
+    let question = question.collect::<Vec<_>>().join("\n");
+    let failed =
+        |error: std::io::Error| ErrorObject::internal(format!("the model failed: {error}"));
+    let mut child = tokio::process::Command::new("sh")
+        .args(["-c", &command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that answers without having read everything is a model, too.
+        let _ = stdin.write_all(question.as_bytes()).await;
+    }
+    let output = child.wait_with_output().await.map_err(failed)?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok(CreateMessageResult::text(command, text))
+}

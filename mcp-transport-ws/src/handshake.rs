@@ -1,0 +1,151 @@
+//! The opening handshake: heads of HTTP messages, and what both ends compute (RFC 6455 section 4).
+
+use std::io;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use sha1::{Digest, Sha1};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// The subprotocol of this binding.
+pub const SUBPROTOCOL: &str = "mcp";
+
+/// How a head cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HeadError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("longer than {0} bytes")]
+    TooLong(usize),
+    #[error("no HTTP: {0}")]
+    Http(#[from] httparse::Error),
+}
+
+/// Most header fields of a head.
+const FIELDS: usize = 64;
+
+/// Reads up to the empty line; what came behind it stays in `buffer`.
+pub(crate) async fn read_head(
+    io: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+    max: usize,
+) -> Result<Bytes, HeadError> {
+    let mut searched = 0;
+    loop {
+        if let Some(at) = memchr::memmem::find(&buffer[searched..], b"\r\n\r\n") {
+            let head = buffer.split_to(searched + at + 4).freeze();
+            return if head.len() > max {
+                Err(HeadError::TooLong(max))
+            } else {
+                Ok(head)
+            };
+        }
+        if buffer.len() > max {
+            return Err(HeadError::TooLong(max));
+        }
+        searched = buffer.len().saturating_sub(3);
+        buffer.reserve(1024);
+        if io.read_buf(buffer).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+/// The head of a request.
+pub(crate) struct RequestHead {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    /// The minor number of HTTP/1.
+    pub(crate) version: u8,
+    pub(crate) headers: HeaderMap,
+}
+
+pub(crate) fn parse_request(head: &Bytes) -> Result<RequestHead, HeadError> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut request = httparse::Request::new(&mut fields);
+    let complete = request.parse(head)?;
+    debug_assert!(complete.is_complete());
+    Ok(RequestHead {
+        method: request.method.unwrap_or_default().to_owned(),
+        target: request.path.unwrap_or_default().to_owned(),
+        version: request.version.unwrap_or_default(),
+        headers: header_map(head, request.headers)?,
+    })
+}
+
+/// The head of a response.
+pub(crate) struct ResponseHead {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+}
+
+pub(crate) fn parse_response(head: &Bytes) -> Result<ResponseHead, HeadError> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut response = httparse::Response::new(&mut fields);
+    let complete = response.parse(head)?;
+    debug_assert!(complete.is_complete());
+    Ok(ResponseHead {
+        status: response.code.unwrap_or_default(),
+        headers: header_map(head, response.headers)?,
+    })
+}
+
+/// Values are slices of the head.
+fn header_map(head: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, HeadError> {
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| httparse::Error::HeaderName)?;
+        // An empty value is no part of the head that could be sliced.
+        let value = if field.value.is_empty() {
+            Ok(HeaderValue::from_static(""))
+        } else {
+            HeaderValue::from_maybe_shared(head.slice_ref(field.value))
+        };
+        headers.append(name, value.map_err(|_| httparse::Error::HeaderValue)?);
+    }
+    Ok(headers)
+}
+
+/// What a server answers to a client's key.
+pub(crate) fn accept_key(key: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(key);
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    BASE64_STANDARD.encode(hash.finalize())
+}
+
+/// A client's key: sixteen random bytes.
+pub(crate) fn new_key() -> io::Result<String> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(BASE64_STANDARD.encode(key))
+}
+
+/// Whether a key is sixteen bytes in Base64.
+pub(crate) fn is_key(key: &HeaderValue) -> bool {
+    BASE64_STANDARD
+        .decode(key.as_bytes())
+        .is_ok_and(|key| key.len() == 16)
+}
+
+/// Whether a header that lists words has this one, in any case.
+pub(crate) fn lists(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
+    words(headers, name).any(|listed| listed.eq_ignore_ascii_case(word))
+}
+
+/// The words of a header that lists them, in however many lines.
+pub(crate) fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(name).into_iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',').map(str::trim))
+}
+
+/// The only value of a header; none if it stands there more than once.
+pub(crate) fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
+}

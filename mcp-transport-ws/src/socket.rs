@@ -1,0 +1,514 @@
+//! A WebSocket as a transport.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{Sink, Stream};
+use mcp_codec::ReadRoom;
+use mcp_types::{Inbound, Malformed, MalformedKind, Outbound, ParseLimits};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
+
+use crate::close::{Close, CloseCode};
+use crate::error::{Error, Violation};
+use crate::frame::{Frame, FrameReader, FrameWriter, PING, PONG, Role};
+use crate::keepalive::{Alarm, KeepAlive, Liveness, Silence};
+
+/// Sizes and times of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest message that is read, in bytes; a longer one closes the connection with 1009. Default 16 MiB.
+    pub message: usize,
+    /// The longest frame that is read, in bytes, likewise. Default 16 MiB.
+    pub frame: usize,
+    /// What a message may be made of.
+    pub parse: ParseLimits,
+    /// How a silent peer is asked if it is there. Default: after 20 s, with 20 s to answer.
+    pub keep_alive: Option<KeepAlive>,
+    /// How long the peer may take nothing of what is to be sent; then it is [`Error::Stalled`]. Default 30 s.
+    pub write_timeout: Duration,
+    /// How long the peer has to close its end when this one has. Default 5 s.
+    pub close_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: 16 << 20,
+            frame: 16 << 20,
+            parse: ParseLimits::default(),
+            keep_alive: Some(KeepAlive::default()),
+            write_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A connected WebSocket: a stream of [`Inbound`] and a sink of [`Outbound`], one message a text message.
+///
+/// Made by [`Connect`](crate::Connect), [`accept`](crate::accept) or [`Listener`](crate::Listener). A message that comes in
+/// one frame is a slice of the buffer it was read into; what is sent is written into the buffer that goes out. Sending
+/// collects up to 64 KiB until it is flushed.
+///
+/// A peer's close frame is answered at once and ends the stream; what is sent to it afterwards goes nowhere, for it reads
+/// nothing more. Closing the sink says goodbye (1000 from a client, 1001 from a server), then waits for the peer to do so.
+pub struct WebSocket<Io> {
+    io: Io,
+    limits: Limits,
+    state: State,
+    reader: FrameReader,
+    input: BytesMut,
+    room: ReadRoom,
+    writer: FrameWriter,
+    output: BytesMut,
+    /// Bytes have gone to `io` since it was flushed.
+    unflushed: bool,
+    /// The latest ping that is not answered: the older ones need no answer (RFC 6455 section 5.5.3).
+    ping: Option<Bytes>,
+    control: ControlRate,
+    liveness: Liveness,
+    /// Since when the peer takes nothing.
+    blocked: Option<Instant>,
+    write_alarm: Alarm,
+    /// By when the connection has ended, once one side has closed it.
+    end_by: Option<Instant>,
+    end_alarm: Alarm,
+    /// Who waits in the sink, if it is another task than the stream's.
+    sender: Option<Waker>,
+    goodbye: CloseCode,
+}
+
+enum State {
+    Open,
+    /// This end has said goodbye.
+    Closing,
+    /// Both have, or the protocol was broken; what remains is to get the last frame to the peer.
+    Ending(Ending),
+    /// The peer has left in good order: nothing comes, and what is sent goes nowhere.
+    Left,
+    Ended,
+}
+
+enum Ending {
+    /// The peer said why it closes.
+    Peer(Close),
+    /// The peer has answered this end's goodbye.
+    Answered,
+    /// The peer may still be sending: closing now would reset the connection and lose the close frame.
+    Failed { why: Violation, shut: bool },
+}
+
+/// Messages wait in the write buffer until it holds this many bytes or is flushed.
+const BACKPRESSURE: usize = 64 << 10;
+/// A frame's announced length is believed that far; the rest of its room it gets as it comes.
+const ANNOUNCED: usize = 1 << 20;
+/// Control frames that are looked at before other tasks get their turn.
+const CONTROL_FRAMES: usize = 64;
+
+impl<Io> WebSocket<Io> {
+    /// A connection whose handshake is done; `input` is what was read behind it.
+    pub(crate) fn new(io: Io, role: Role, limits: Limits, input: BytesMut) -> Self {
+        let mut room = ReadRoom::default();
+        room.arrived(&input);
+        Self {
+            io,
+            state: State::Open,
+            reader: FrameReader::new(role, limits.frame, limits.message),
+            input,
+            room,
+            writer: FrameWriter::new(role),
+            output: BytesMut::new(),
+            unflushed: false,
+            ping: None,
+            control: ControlRate::default(),
+            liveness: Liveness::new(limits.keep_alive),
+            blocked: None,
+            write_alarm: Alarm::default(),
+            end_by: None,
+            end_alarm: Alarm::default(),
+            sender: None,
+            goodbye: match role {
+                Role::Client => CloseCode::NORMAL,
+                Role::Server => CloseCode::GOING_AWAY,
+            },
+            limits,
+        }
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &Io {
+        &self.io
+    }
+
+    /// Says at the end why, instead of 1000 or 1001.
+    pub fn set_goodbye(&mut self, code: CloseCode) {
+        self.goodbye = code;
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
+    /// Reads until there is a message; control frames are seen to on the way.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
+        let mut control_frames = 0;
+        while let State::Open | State::Closing = self.state {
+            let frame = match self.reader.read(&mut self.input) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => match self.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => match std::mem::replace(&mut self.state, State::Ended) {
+                        State::Closing => return Poll::Ready(Ok(None)),
+                        _ => return Poll::Ready(Err(Error::Cut)),
+                    },
+                    Poll::Ready(Ok(_)) => continue,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error.into()))),
+                    Poll::Pending => return self.poll_silence(cx),
+                },
+                Err(violation) => {
+                    self.fail(violation);
+                    break;
+                }
+            };
+            match frame {
+                Frame::Text(text) => match Inbound::parse(text, self.limits.parse) {
+                    Inbound::Malformed(Malformed {
+                        kind: MalformedKind::NotUtf8,
+                        ..
+                    }) => self.fail(Violation::NotUtf8),
+                    inbound => return Poll::Ready(Ok(Some(inbound))),
+                },
+                Frame::Close(close) => self.closed_by_peer(close),
+                Frame::Ping(_) | Frame::Pong => {
+                    if let Frame::Ping(payload) = frame {
+                        self.ping = Some(payload);
+                        if let Err(error) = self.answer_ping() {
+                            return Poll::Ready(Err(self.broken(error.into())));
+                        }
+                    }
+                    control_frames += 1;
+                    if self.control.is_flood() {
+                        self.fail(Violation::Flood);
+                    } else if control_frames == CONTROL_FRAMES {
+                        cx.waker().wake_by_ref();
+                        return self.poll_reply(cx);
+                    }
+                }
+            }
+        }
+        ready!(self.poll_end(cx));
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ending(Ending::Peer(close)) if !close.code.is_regular() => {
+                Poll::Ready(Err(Error::Closed(close)))
+            }
+            State::Ending(Ending::Peer(_)) | State::Left => {
+                self.state = State::Left;
+                Poll::Ready(Ok(None))
+            }
+            State::Ending(Ending::Failed { why, .. }) => Poll::Ready(Err(why.into())),
+            _ => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// Reads more bytes, how many it says; none at the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.room.make_room(&mut self.input);
+        let missing = self.reader.missing(self.input.len()).min(ANNOUNCED);
+        if missing > self.input.capacity() - self.input.len() {
+            self.input.reserve(missing);
+        }
+        let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.input))?;
+        if read > 0 {
+            self.room.arrived(&self.input);
+            self.liveness.heard(Instant::now());
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// There is nothing to be read: answers what was asked, and asks the peer if it is silent for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
+        if let State::Open = self.state
+            && let Poll::Ready(silence) = self.liveness.poll(cx)
+        {
+            match silence {
+                Silence::Ask => {
+                    if let Err(error) = self.writer.control(PING, &[], &mut self.output) {
+                        return Poll::Ready(Err(self.broken(error.into())));
+                    }
+                }
+                Silence::Dead(timeout) => {
+                    return Poll::Ready(Err(self.broken(Error::Unresponsive(timeout))));
+                }
+            }
+        }
+        self.poll_reply(cx)
+    }
+
+    /// Sends what the stream's side has to say, without waiting for it.
+    fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
+        if self.ping.is_none() && self.output.is_empty() {
+            return Poll::Pending;
+        }
+        // Whoever waits in the sink must still be woken, and sends this, too.
+        let sender = self.sender.clone();
+        let cx = &mut Context::from_waker(sender.as_ref().unwrap_or(cx.waker()));
+        match self.poll_write_out(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.broken(error))),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Writes everything and flushes.
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        ready!(self.poll_write_down_to(0, cx))?;
+        if self.unflushed {
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes until no more than so many bytes wait.
+    fn poll_write_down_to(
+        &mut self,
+        bytes: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.answer_ping()?;
+        while self.output.len() > bytes {
+            match Pin::new(&mut self.io).poll_write(cx, &self.output) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Error::Cut)),
+                Poll::Ready(written) => {
+                    self.output.advance(written?);
+                    self.unflushed = true;
+                    self.blocked = None;
+                }
+                Poll::Pending => {
+                    let timeout = self.limits.write_timeout;
+                    let since = *self.blocked.get_or_insert_with(Instant::now);
+                    let Some(due) = since.checked_add(timeout) else {
+                        return Poll::Pending;
+                    };
+                    ready!(self.write_alarm.poll(due, cx));
+                    return Poll::Ready(Err(Error::Stalled(timeout)));
+                }
+            }
+        }
+        if self.output.is_empty() {
+            self.liveness.written();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Answers the latest ping, unless so much waits for the peer that the answer would pile up with others.
+    fn answer_ping(&mut self) -> io::Result<()> {
+        if self.output.len() < BACKPRESSURE
+            && let Some(ping) = self.ping.take()
+            && let State::Open = self.state
+        {
+            self.writer.control(PONG, &ping, &mut self.output)?;
+        }
+        Ok(())
+    }
+
+    /// Gets the last frame to the peer, within the time for that; a failure on the way changes nothing.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.state, State::Left | State::Ended) || self.poll_end_time(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if ready!(self.poll_write_out(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        if let State::Ending(Ending::Failed { shut, .. }) = &mut self.state {
+            if !*shut {
+                if ready!(Pin::new(&mut self.io).poll_shutdown(cx)).is_err() {
+                    return Poll::Ready(());
+                }
+                *shut = true;
+            }
+            loop {
+                self.input.clear();
+                self.input.reserve(1024);
+                match ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.input)) {
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                    Ok(_) => {}
+                }
+            }
+        }
+        let _ = ready!(Pin::new(&mut self.io).poll_shutdown(cx));
+        Poll::Ready(())
+    }
+
+    /// Ready when the time for ending is over.
+    fn poll_end_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timeout = self.limits.close_timeout;
+        let by = self.end_by.or_else(|| Instant::now().checked_add(timeout));
+        self.end_by = by;
+        match by {
+            Some(by) => self.end_alarm.poll(by, cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The peer said goodbye, or answered it.
+    fn closed_by_peer(&mut self, close: Close) {
+        self.state = State::Ending(match self.state {
+            State::Closing => Ending::Answered,
+            _ => {
+                // A client may lack the randomness to answer; then it just ends.
+                let _ = self.writer.close(&close, &mut self.output);
+                Ending::Peer(close)
+            }
+        });
+    }
+
+    /// The peer broke the protocol: it is told so (RFC 6455 section 7.1.7).
+    fn fail(&mut self, violation: Violation) {
+        tracing::debug!(%violation, "closing the connection");
+        if let State::Open = self.state {
+            let close = Close::new(violation.close_code(), violation.to_string());
+            let _ = self.writer.close(&close, &mut self.output);
+        }
+        self.state = State::Ending(Ending::Failed {
+            why: violation,
+            shut: false,
+        });
+    }
+
+    /// Nothing more can be done with it.
+    fn broken(&mut self, error: Error) -> Error {
+        self.state = State::Ended;
+        error
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<Io> {
+    type Item = Result<Inbound, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_message(cx).map(Result::transpose)
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        match this.state {
+            State::Open if this.output.len() < BACKPRESSURE => Poll::Ready(Ok(())),
+            State::Open => {
+                let written = this.poll_write_down_to(BACKPRESSURE - 1, cx);
+                this.poll_sent(written, cx)
+            }
+            // The stream tells why.
+            State::Ending(Ending::Peer(_) | Ending::Failed { .. }) | State::Left => {
+                Poll::Ready(Ok(()))
+            }
+            State::Closing | State::Ending(Ending::Answered) | State::Ended => {
+                Poll::Ready(Err(Error::Ended))
+            }
+        }
+    }
+
+    fn start_send(self: Pin<&mut Self>, item: Outbound) -> Result<(), Error> {
+        let this = self.get_mut();
+        match this.state {
+            State::Open => Ok(this.writer.text(&item.message, &mut this.output)?),
+            State::Ending(_) | State::Left => Ok(()),
+            State::Closing | State::Ended => Err(Error::Ended),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        match this.state {
+            State::Open | State::Closing => {
+                let written = this.poll_write_out(cx);
+                this.poll_sent(written, cx)
+            }
+            State::Ending(_) | State::Left | State::Ended => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Says goodbye and waits, for [`Limits::close_timeout`] at most, until the peer has done so.
+    ///
+    /// What still comes meanwhile is dropped, unless it is taken out of the stream.
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let this = self.get_mut();
+        if let State::Open = this.state {
+            let close = Close::new(this.goodbye, "");
+            this.writer.close(&close, &mut this.output)?;
+            this.state = State::Closing;
+        }
+        if let State::Closing = this.state {
+            if this.poll_end_time(cx).is_ready() {
+                this.state = State::Ended;
+                return Poll::Ready(Ok(()));
+            }
+            // A peer that does not read does not answer either; the time for ending bounds both.
+            if let Poll::Ready(Err(error)) = this.poll_write_out(cx) {
+                return Poll::Ready(Err(this.broken(error)));
+            }
+        }
+        loop {
+            match ready!(this.poll_message(cx)) {
+                Ok(Some(_dropped)) => {}
+                // How the peer took it is nothing that closing could still fail by.
+                Ok(None) | Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl<Io> WebSocket<Io> {
+    /// Remembers who waits in the sink.
+    fn poll_sent(
+        &mut self,
+        written: Poll<Result<(), Error>>,
+        cx: &Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        self.sender = written.is_pending().then(|| cx.waker().clone());
+        if let Poll::Ready(Err(_)) = written {
+            self.state = State::Ended;
+        }
+        written
+    }
+}
+
+/// Counts control frames by the second.
+#[derive(Debug, Default)]
+struct ControlRate {
+    since: Option<Instant>,
+    frames: u32,
+}
+
+impl ControlRate {
+    const PER_SECOND: u32 = 1000;
+
+    fn is_flood(&mut self) -> bool {
+        let now = Instant::now();
+        if self
+            .since
+            .is_none_or(|since| now - since > Duration::from_secs(1))
+        {
+            self.since = Some(now);
+            self.frames = 0;
+        }
+        self.frames += 1;
+        self.frames > Self::PER_SECOND
+    }
+}
+
+impl<Io: fmt::Debug> fmt::Debug for WebSocket<Io> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket")
+            .field("io", &self.io)
+            .field("unread", &self.input.len())
+            .field("unsent", &self.output.len())
+            .finish_non_exhaustive()
+    }
+}
