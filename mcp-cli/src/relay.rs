@@ -146,7 +146,7 @@ pub(crate) fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
 }
 
 /// A transport with a stream for each request finds the one for a response by this.
-fn addressed(message: Message) -> Outbound {
+pub(crate) fn addressed(message: Message) -> Outbound {
     let related_to = match &message {
         Message::Response(response) => response.id.clone(),
         Message::Request(_) | Message::Notification(_) => None,

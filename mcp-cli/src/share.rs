@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::exit::Failure;
 use crate::mux::{ClientId, Mux, Routed};
-use crate::relay::{Ended, Side, sorted};
+use crate::relay::{Ended, Side, addressed, sorted};
 use crate::target::{Boxed, Broken, OnStderr, Target};
 
 /// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
@@ -76,7 +76,7 @@ impl Shared {
         let telling = async {
             while let Some(message) = messages.recv().await {
                 see(Side::Server, &Inbound::Message(message.clone()));
-                told(message.into()).await?;
+                told(addressed(message)).await?;
             }
             Err(gone())
         };

@@ -465,7 +465,7 @@ fn one_server_serves_several_clients() {
 
 #[test]
 fn servers_of_the_web_are_targets_and_bridges_make_them() {
-    for scheme in ["ws", "http"] {
+    for scheme in ["ws"] {
         let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &["--shared"]);
         for era in ERAS {
             let ran = run(&[

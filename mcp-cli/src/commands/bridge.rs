@@ -18,7 +18,7 @@ use crate::recording::Recording;
 use crate::relay::{Ended, Side, relay};
 use crate::render::{Event, Human, Screen};
 use crate::share::Shared;
-use crate::target::{Client, Listen, Listener, Target};
+use crate::target::{Boxed, Listen, Listener, Target};
 
 const HELP: &str = "\
 Examples:
@@ -36,7 +36,7 @@ says otherwise.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP, override_usage = "mcp bridge [OPTIONS] LISTEN TARGET\n       mcp bridge [OPTIONS] LISTEN -- COMMAND [ARG]...")]
 pub(crate) struct Bridge {
-    /// Where clients are waited for (stdio, unix:/path, tcp://, ws:// or http://host:port); the target
+    /// Where clients are waited for (stdio, unix:/path, tcp:// or ws://host:port); the target
     #[arg(value_name = "WORD", num_args = 0.., hide = true)]
     words: Vec<String>,
 
@@ -218,7 +218,7 @@ fn report(outcome: Result<(), Failure>) {
 }
 
 async fn join(
-    client: Client,
+    client: Boxed,
     joint: Joint,
     number: u64,
     stop: watch::Receiver<bool>,
@@ -241,9 +241,6 @@ async fn join(
             });
         }
     };
-    // It has been dealt with when this goes.
-    let _done = client.done;
-    let client = client.transport;
     let on_stderr = joint.on_stderr.clone();
     let ended = match &joint.shared {
         Some(shared) => {

@@ -18,7 +18,7 @@ use crate::exit::Failure;
 use crate::recording::{self, Recorded};
 use crate::relay::Side;
 use crate::render::shorten;
-use crate::target::{Boxed, Client, Listen};
+use crate::target::{Boxed, Listen};
 
 const HELP: &str = "\
 Examples:
@@ -71,18 +71,11 @@ pub(crate) struct Replay {
 pub(crate) async fn run(mut args: Replay) -> Result<(), Failure> {
     let file = PathBuf::from(super::next(&mut args.words, "the recording")?);
     let messages = recording::read(&file, args.connection)?;
-    let (client, side) = match args.client {
+    let (transport, side) = match args.client {
         true => {
             let target = args.reach.target(&mut args.words)?;
             no_more(&args.words)?;
-            let transport = target.open(None).await?.transport;
-            (
-                Client {
-                    transport,
-                    done: None,
-                },
-                Side::Client,
-            )
+            (target.open(None).await?.transport, Side::Client)
         }
         false => {
             no_more(&args.words)?;
@@ -90,7 +83,7 @@ pub(crate) async fn run(mut args: Replay) -> Result<(), Failure> {
         }
     };
     let mut player = Player {
-        transport: client.transport,
+        transport,
         side,
         strict: args.strict,
         patience: args.timeout,
@@ -103,7 +96,7 @@ pub(crate) async fn run(mut args: Replay) -> Result<(), Failure> {
     }
 }
 
-async fn client(listen: &str) -> Result<Client, Failure> {
+async fn client(listen: &str) -> Result<Boxed, Failure> {
     let mut listener = Listen::parse(listen)?
         .bind(0o600, LineCodec::MAX_LENGTH)
         .await?;

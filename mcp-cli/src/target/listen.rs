@@ -2,14 +2,11 @@
 //!
 //! A transport more is a variant more of [`Listen`] and of [`Listener`], and a line in each function.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 
 use mcp_codec::LineCodec;
-use mcp_transport_http::{HttpListener, HttpService};
 use mcp_transport_stdio::{Stdio, TcpServer};
-use tokio::sync::{mpsc, oneshot};
 
 use super::{Boxed, Target, boxed};
 use crate::exit::Failure;
@@ -25,15 +22,6 @@ pub(crate) enum Listen {
     Tcp(String),
     /// WebSockets, at a TCP address and any path.
     Ws(String),
-    /// Streamable HTTP, at a TCP address and any path.
-    Http(String),
-}
-
-/// A client that has come.
-pub(crate) struct Client {
-    pub(crate) transport: Boxed,
-    /// Dropped when it has been dealt with.
-    pub(crate) done: Option<oneshot::Sender<()>>,
 }
 
 /// Clients as they come.
@@ -43,21 +31,6 @@ pub(crate) enum Listener {
     Unix(mcp_transport_stdio::UnixServer),
     Tcp(TcpServer),
     Ws(mcp_transport_ws::Listener),
-    Http {
-        clients: mpsc::Receiver<Client>,
-        address: std::net::SocketAddr,
-        /// Ends with the listener.
-        _serving: AbortOnDrop,
-    },
-}
-
-/// A task that ends when this is dropped.
-pub(crate) struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Listen {
@@ -71,7 +44,7 @@ impl Listen {
         }
         let wrong = || {
             Failure::Usage(format!(
-                "`{text}`: clients are waited for at stdio, unix:/path, or tcp://, ws:// or http://host:port"
+                "`{text}`: clients are waited for at stdio, unix:/path, or tcp:// or ws://host:port"
             ))
         };
         if !text.contains(':') {
@@ -81,8 +54,7 @@ impl Listen {
             Target::Unix(path) => Ok(Self::Unix(path)),
             Target::Tcp(address) => Ok(Self::Tcp(address)),
             Target::Ws(url) => host_and_port(&url.url).map(Self::Ws).ok_or_else(wrong),
-            Target::Http(url) => host_and_port(&url.url).map(Self::Http).ok_or_else(wrong),
-            Target::Command(_) => Err(wrong()),
+            Target::Command(_) | Target::Http(_) => Err(wrong()),
         }
     }
 
@@ -121,44 +93,15 @@ impl Listen {
                 let listener = mcp_transport_ws::Listener::bind(address, options).await;
                 listener.map(Listener::Ws).map_err(failed)
             }
-            Self::Http(address) => {
-                let listener = HttpListener::bind(address).await.map_err(failed)?;
-                let address = listener.local_addr().map_err(failed)?;
-                // One at a time is handed over; others wait with their requests.
-                let (send, clients) = mpsc::channel(1);
-                let service = HttpService::new(move |accepted: mcp_transport_http::Accepted| {
-                    let send = send.clone();
-                    async move {
-                        let (done, wait) = oneshot::channel();
-                        let transport = boxed(accepted.transport);
-                        let client = Client {
-                            transport,
-                            done: Some(done),
-                        };
-                        if send.send(client).await.is_ok() {
-                            // It is never sent to, but dropped.
-                            let _ = wait.await;
-                        }
-                        Ok::<(), Infallible>(())
-                    }
-                });
-                let serving = tokio::spawn(listener.serve(service, std::future::pending()));
-                Ok(Listener::Http {
-                    clients,
-                    address,
-                    _serving: AbortOnDrop(serving),
-                })
-            }
         }
     }
 }
 
 impl Listener {
     /// The next client; `None` if no more can come.
-    pub(crate) async fn accept(&mut self, max_length: usize) -> std::io::Result<Option<Client>> {
+    pub(crate) async fn accept(&mut self, max_length: usize) -> std::io::Result<Option<Boxed>> {
         let codec = LineCodec::new().with_max_length(max_length);
-        let transport = match self {
-            Self::Http { clients, .. } => return Ok(clients.recv().await),
+        Ok(match self {
             Self::Ws(listener) => Some(boxed(listener.accept().await.socket)),
             Self::Stdio(stdio) => stdio.take().map(|stdio| boxed(*stdio)),
             #[cfg(unix)]
@@ -172,11 +115,7 @@ impl Listener {
                 *client.codec_mut() = codec;
                 Some(boxed(client))
             }
-        };
-        Ok(transport.map(|transport| Client {
-            transport,
-            done: None,
-        }))
+        })
     }
 
     /// Where it listens, with the port that port 0 has become; nothing for stdio.
@@ -187,7 +126,6 @@ impl Listener {
                 .local_addr()
                 .ok()
                 .map(|address| format!("ws://{address}")),
-            Self::Http { address, .. } => Some(format!("http://{address}")),
             #[cfg(unix)]
             Self::Unix(server) => Some(format!("unix:{}", server.path().display())),
             Self::Tcp(server) => server
@@ -205,16 +143,13 @@ impl fmt::Display for Listen {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
             Self::Ws(address) => write!(f, "ws://{address}"),
-            Self::Http(address) => write!(f, "http://{address}"),
         }
     }
 }
 
 /// Where a URL leads; nothing if it says no port, or speaks of TLS, which is not done here.
 fn host_and_port(url: &str) -> Option<String> {
-    let rest = url
-        .strip_prefix("ws://")
-        .or_else(|| url.strip_prefix("http://"))?;
+    let rest = url.strip_prefix("ws://")?;
     let authority = rest.split('/').next()?;
     let (_, port) = authority.rsplit_once(':')?;
     port.parse::<u16>().is_ok().then(|| authority.to_owned())
@@ -233,15 +168,7 @@ mod tests {
             Ok(Listen::Tcp("[::]:0".into()))
         );
         assert_eq!(Listen::parse("ws://h:1/mcp"), Ok(Listen::Ws("h:1".into())));
-        assert_eq!(Listen::parse("http://h:1"), Ok(Listen::Http("h:1".into())));
-        for text in [
-            "",
-            "server",
-            "tcp://x",
-            "ws://h",
-            "wss://h:1",
-            "https://h:1",
-        ] {
+        for text in ["", "server", "tcp://x", "ws://h", "wss://h:1", "http://h:1"] {
             assert!(
                 matches!(Listen::parse(text), Err(Failure::Usage(_))),
                 "{text}"

@@ -16,7 +16,7 @@ use mcp_transport_stdio::{ChildMonitor, ChildProcess, Stderr};
 use mcp_transport_ws::http::{HeaderName, HeaderValue};
 
 pub(crate) use boxed::{Boxed, Broken, boxed};
-pub(crate) use listen::{Client, Listen, Listener};
+pub(crate) use listen::{Listen, Listener};
 
 use crate::exit::Failure;
 
