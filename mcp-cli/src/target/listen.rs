@@ -30,7 +30,7 @@ pub(crate) enum Listener {
     #[cfg(unix)]
     Unix(mcp_transport_stdio::UnixServer),
     Tcp(TcpServer),
-    Ws(mcp_transport_ws::Listener),
+    Ws(Box<mcp_transport_ws::Listener>),
 }
 
 impl Listen {
@@ -91,7 +91,8 @@ impl Listen {
                 (limits.message, limits.frame) = (max_length, max_length);
                 let options = mcp_transport_ws::AcceptOptions::new().limits(limits);
                 let listener = mcp_transport_ws::Listener::bind(address, options).await;
-                listener.map(Listener::Ws).map_err(failed)
+                let listener = listener.map_err(failed)?;
+                Ok(Listener::Ws(Box::new(listener)))
             }
         }
     }
