@@ -26,11 +26,20 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Cyan.on_default());
 
 const TOPICS: &str = "\
+What a command talks to (TARGET):
+  -- COMMAND [ARG]...    a server to start, last on the line
+  unix:/path             a Unix socket
+  tcp://host:port        a TCP address
+  ws(s)://, http(s)://   a WebSocket, Streamable HTTP
+  NAME                   a server of the configuration file: --config, MCP_CONFIG, or .mcp.json
+
 Start here:
-  mcp demo                    a server and a client, in two processes, talk to each other
-  mcp demo --wire             the same, with every message that goes over the pipe
-  mcp demo --era legacy       the same, the way it was done up to 2025-11-25
-  mcp demo --json | jq .kind  the same, for programs
+  mcp demo                                  a server and a client talk to each other
+  mcp list -- my-server                     what a server offers
+  mcp call add a=1 b=2 -- my-server         a tool, called; arguments are typed by its schema
+  mcp call add a=1 b=2 --json -- my-server  the same, for programs
+  mcp shell -- my-server                    line by line, with completion
+  mcp doctor -- my-server                   does it keep the rules?
 
 Exit codes:
   0    it worked
@@ -42,8 +51,10 @@ Exit codes:
   130  interrupted by Ctrl-C, after the call was cancelled
 
 Environment:
-  NO_COLOR   set to anything: no colours (there are none either where the output is no terminal)
-  MCP_LOG    what the program does, on stderr: a level (debug) or levels by target (mcp_peer=trace)";
+  MCP_CONFIG    the configuration file that names servers
+  MCP_LLM_KEY   the key for --llm-url; OPENAI_API_KEY will do, too
+  MCP_LOG       what the program does, on stderr: a level (debug) or levels by target (mcp_peer=trace)
+  NO_COLOR      set to anything: no colours (there are none either where the output is no terminal)";
 
 /// Speaks the Model Context Protocol from a terminal.
 ///

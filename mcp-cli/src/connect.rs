@@ -42,6 +42,10 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,
 
+    /// Send this along to a server of the web, as in 'Authorization: Bearer …'
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+
     /// Show what the server writes to its stderr; otherwise its last lines are told if it fails
     #[arg(long)]
     stderr: bool,
@@ -105,11 +109,20 @@ impl Reach {
             })));
         }
         if words.is_empty() {
-            let usage = "what to talk to is missing: an address (unix:/path, tcp://host:port), a server of a \
+            let usage = "what to talk to is missing: an address (unix:/path, tcp://host:port, ws://…, http://…), a server of a \
                          configuration file, or `-- COMMAND` to start one";
             return Err(Failure::Usage(usage.to_owned()));
         }
-        let target = Target::parse(&words.remove(0), self.config.as_deref())?;
+        let mut target = Target::parse(&words.remove(0), self.config.as_deref())?;
+        if let Target::Ws(url) | Target::Http(url) = &mut target {
+            for header in &self.header {
+                let wrong = |reason: &str| Failure::Usage(format!("--header {reason}"));
+                let (name, value) = header
+                    .split_once(':')
+                    .ok_or_else(|| wrong("is of the form 'Name: value'"))?;
+                url.header(name, value).map_err(|e| wrong(&e))?;
+            }
+        }
         Ok(self.adjusted(target))
     }
 
@@ -220,6 +233,8 @@ impl Connect {
             .era(self.era.into())
             .limits(limits)
             .log_level(self.log_level)
+            // Whatever a server says of its own is shown.
+            .with_notifications()
             .on_log(move |params| logs.show(&Event::Log(&params)))
             .on_notification::<Progress>(move |params| progress.show(&Event::from(&params)))
             .on_other_notification(move |notification| {

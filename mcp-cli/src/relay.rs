@@ -130,7 +130,7 @@ pub(crate) async fn relay(
 }
 
 /// Messages to pass on, and what is to be said to the sender of what is no message.
-fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
+pub(crate) fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
     let (mut messages, mut replies) = (Vec::new(), Vec::new());
     let mut sort = |item: Result<Message, Malformed>| match item {
         Ok(message) => messages.push(addressed(message)),
@@ -146,7 +146,7 @@ fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
 }
 
 /// A transport with a stream for each request finds the one for a response by this.
-fn addressed(message: Message) -> Outbound {
+pub(crate) fn addressed(message: Message) -> Outbound {
     let related_to = match &message {
         Message::Response(response) => response.id.clone(),
         Message::Request(_) | Message::Notification(_) => None,

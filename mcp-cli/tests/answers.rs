@@ -295,6 +295,17 @@ mod at_a_terminal {
     }
 
     #[test]
+    fn a_list_is_asked_for_in_words() {
+        let program = env!("CARGO_BIN_EXE_mcp");
+        let call = mcp(&["call", "batch_process", "--", program, "demo-server"]);
+        let mut terminal = Terminal::run(call, 80, None);
+        terminal.expect("Files to process; array");
+        terminal.type_in("nothing.txt\r");
+        terminal.expect("no file");
+        assert_eq!(terminal.end(), Some(4));
+    }
+
+    #[test]
     fn ctrl_c_at_a_question_ends_it_all() {
         let mut terminal = call(&["test_elicitation", "message=m"]);
         terminal.expect("fill in the form");

@@ -235,8 +235,11 @@ fn a_server_that_dies_or_is_silent_is_told() {
         "{said}"
     );
     // For a client on stdin and stdout that is the exit code.
-    let ran = run(&["bridge", "stdio", "--", "false"]);
-    assert_eq!(ran.code, 3, "{ran:?}");
+    let mut bridge = mcp(&["bridge", "stdio", "--", "false"]);
+    let mut bridge = bridge.stdin(Stdio::piped()).spawn().unwrap();
+    // Its client is there until the end.
+    let _stdin = bridge.stdin.take();
+    assert_eq!(wait(&mut bridge), Some(3));
     let ran = run(&["bridge", "stdio", "tcp://127.0.0.1:1"]);
     assert_eq!(ran.code, 2, "{ran:?}");
     let ran = run(&["bridge", "somewhere", "--", "cat"]);
@@ -414,4 +417,98 @@ fn a_bridge_records_each_connection() {
     ]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert_eq!(with_everything(&["ping"]).code, 0);
+}
+
+#[test]
+fn one_server_serves_several_clients() {
+    let path = directory("bridge-shared").join("s");
+    let listen = format!("unix:{}", path.display());
+    // A server that says with each connection that it was started.
+    let script = format!(
+        "echo started >>{}; exec {}",
+        path.with_extension("log").display(),
+        everything()
+    );
+    let bridge = Bridge::start(&["bridge", &listen, "--shared", "--", "sh", "-c", &script]);
+    std::thread::scope(|scope| {
+        for era in ERAS.iter().cycle().take(6) {
+            let listen = &listen;
+            scope.spawn(move || {
+                let ran = run(&["call", listen, "test_tool_with_progress", "--era", era]);
+                assert_eq!(ran.out, "Progress was reported.\n", "{ran:?}");
+                assert_eq!(
+                    ran.err,
+                    "progress   0/100\nprogress   50/100\nprogress   100/100\n"
+                );
+            });
+        }
+    });
+    // Each says for itself what it can do; in the legacy era the first one has said it for all.
+    let ran = run(&[
+        "call",
+        &listen,
+        "test_sampling",
+        "prompt=p",
+        "--llm-command",
+        "echo yes",
+        "--yes",
+        "--era",
+        "modern",
+    ]);
+    assert_eq!(ran.out, "LLM response: yes\n", "{ran:?}");
+    assert_eq!(bridge.stop(), (Some(0), String::new()));
+    assert_eq!(
+        fs::read_to_string(path.with_extension("log")).unwrap(),
+        "started\n"
+    );
+}
+
+#[test]
+fn servers_of_the_web_are_targets_and_bridges_make_them() {
+    for scheme in ["ws"] {
+        let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &["--shared"]);
+        for era in ERAS {
+            let ran = run(&[
+                "call",
+                &bridge.target,
+                "test_tool_with_progress",
+                "--era",
+                era,
+            ]);
+            assert_eq!(
+                ran.out, "Progress was reported.\n",
+                "{scheme} {era} {ran:?}"
+            );
+            let ran = run(&[
+                "list",
+                &bridge.target,
+                "--era",
+                era,
+                "--header",
+                "X-Test: 1",
+            ]);
+            assert!(ran.out.contains("resources (3)"), "{scheme} {era} {ran:?}");
+        }
+        let ran = run(&["ping", &bridge.target, "--header", "nonsense"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let ran = run(&["doctor", &bridge.target]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(bridge.stop(), (Some(0), String::new()));
+        // There and back again: a process that stands for a server of the web.
+        let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &["--shared"]);
+        let ran = run(&[
+            "read",
+            "test://static-text",
+            "--",
+            MCP,
+            "bridge",
+            "stdio",
+            &bridge.target,
+        ]);
+        assert_eq!(ran.code, 0, "{scheme} {ran:?}");
+    }
+    for target in ["ws://127.0.0.1:1", "http://127.0.0.1:1"] {
+        let ran = run(&["ping", target]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+    }
 }

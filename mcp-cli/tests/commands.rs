@@ -23,7 +23,7 @@ fn what_a_server_offers_is_listed() {
         assert_eq!((ran.code, ran.err.as_str()), (0, ""));
         for line in [
             &format!("({era} era)\n"),
-            "tools (25)\n",
+            "resources (3)\n",
             "  test_sampling prompt=  ",
             "resources (3)\n",
             "  test://template/{id}/data  Data by id\n",
@@ -499,4 +499,38 @@ fn unix_sockets_are_targets_too() {
         "{ran:?}"
     );
     server.join().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_is_killed_leaves_no_server() {
+    use std::io::{BufRead, BufReader};
+    use std::time::{Duration, Instant};
+    // It says its id, and that of what it has started, and ends neither with its stdin nor by SIGTERM.
+    let script = "trap '' TERM; sleep 1000 & echo $$ $! >&2; while :; do sleep 1000; done";
+    let mut call = mcp(&["ping", "--stderr", "--", "sh", "-c", script])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(call.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    let ids: Vec<u32> = line
+        .split(' ')
+        .filter_map(|word| word.trim().parse().ok())
+        .collect();
+    assert_eq!(ids.len(), 2, "{line}");
+    call.kill().unwrap();
+    call.wait().unwrap();
+    let runs = |id: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+    };
+    let begun = Instant::now();
+    while ids.iter().any(runs) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{ids:?} live on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -5,6 +5,7 @@ use dialoguer::{Confirm, Input, MultiSelect, Result, Select};
 use mcp_client::types::{EnumSchema, NumberSchema, PrimitiveSchema, StringFormat, StringSchema};
 use serde_json::{Number, Value};
 
+use crate::arguments;
 use crate::render::{colours, printable};
 
 /// How questions look.
@@ -62,15 +63,15 @@ pub(crate) fn field(name: &str, schema: &PrimitiveSchema, required: bool) -> Res
         }
         PrimitiveSchema::Enum(schema) => choice(name, schema, required),
         other => {
-            let json = serde_json::to_string(other).unwrap_or_default();
-            let prompt = prompt(name, None, Some(&format!("JSON for {json}")), required);
-            let fault = |text: &str| {
-                serde_json::from_str::<Value>(text)
-                    .err()
-                    .map(|e| e.to_string())
-            };
-            let text = line(prompt, None, required, fault)?;
-            Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+            let schema = serde_json::to_value(other).unwrap_or_default();
+            let kinds = arguments::kinds(&schema, &schema).join(" or ");
+            let about = schema["description"]
+                .as_str()
+                .map_or(kinds.clone(), |about| format!("{about}; {kinds}"));
+            let prompt = prompt(name, schema["title"].as_str(), Some(&about), required);
+            let value = |text: &str| arguments::value(text, &schema, &schema);
+            let text = line(prompt, None, required, |text| value(text).err())?;
+            Ok(text.and_then(|text| value(&text).ok()))
         }
     }
 }

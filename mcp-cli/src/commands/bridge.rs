@@ -17,6 +17,7 @@ use crate::exit::Failure;
 use crate::recording::Recording;
 use crate::relay::{Ended, Side, relay};
 use crate::render::{Event, Human, Screen};
+use crate::share::Shared;
 use crate::target::{Boxed, Listen, Listener, Target};
 
 const HELP: &str = "\
@@ -35,13 +36,20 @@ says otherwise.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP, override_usage = "mcp bridge [OPTIONS] LISTEN TARGET\n       mcp bridge [OPTIONS] LISTEN -- COMMAND [ARG]...")]
 pub(crate) struct Bridge {
-    /// Where clients are waited for (stdio, unix:/path, tcp://host:port); the target
+    /// Where clients are waited for (stdio, unix:/path, tcp:// or ws://host:port); the target
     #[arg(value_name = "WORD", num_args = 0.., hide = true)]
     words: Vec<String>,
 
     /// Clients at a time; one more waits until another has left
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     max_clients: u32,
+
+    /// Have one server for all clients, not one for each
+    ///
+    /// In the legacy era the first client shakes hands for all, and says what all of them are able to do. What the server says by itself is said to all; what it asks is asked of the
+    /// client that has made a request last.
+    #[arg(long)]
+    shared: bool,
 
     /// The longest message
     #[arg(long, value_name = "BYTES", default_value_t = LineCodec::MAX_LENGTH)]
@@ -106,6 +114,7 @@ pub(crate) async fn record(mut args: Record) -> Result<(), Failure> {
         idle: Duration::MAX,
         recording: Some(Recording::create(file.as_ref())?),
         wire: None,
+        shared: None,
     };
     let listener = Listen::Stdio.bind(0o600, LineCodec::MAX_LENGTH).await?;
     serve(listener, joint, 1, LineCodec::MAX_LENGTH).await
@@ -125,6 +134,7 @@ pub(crate) async fn run(mut args: Bridge) -> Result<(), Failure> {
         idle: args.idle,
         recording,
         wire: args.wire.map(|_| screen),
+        shared: args.shared.then(Shared::default),
     };
     let listener = listen.bind(args.mode, args.max_message).await?;
     if let Some(address) = listener.address() {
@@ -141,6 +151,8 @@ struct Joint {
     on_stderr: Option<crate::target::OnStderr>,
     recording: Option<Recording>,
     wire: Option<Screen>,
+    /// The one server for all, if it is one for all.
+    shared: Option<Shared>,
 }
 
 /// How long clients are not accepted after one could not be, for want of descriptors most likely.
@@ -188,6 +200,9 @@ async fn serve(
     while let Some(ended) = joined.join_next().await {
         report(outcome(ended));
     }
+    if let Some(shared) = joint.shared {
+        shared.end().await;
+    }
     Ok(())
 }
 
@@ -208,7 +223,6 @@ async fn join(
     number: u64,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let server = joint.target.open(joint.on_stderr.clone()).await?.transport;
     let see = |from, item: &Inbound| {
         if let Some(recording) = &joint.recording {
             recording.add(number, from, item);
@@ -227,7 +241,19 @@ async fn join(
             });
         }
     };
-    match relay(client, server, joint.idle, stop, see).await {
+    let on_stderr = joint.on_stderr.clone();
+    let ended = match &joint.shared {
+        Some(shared) => {
+            shared
+                .serve(number, client, &joint.target, on_stderr, stop, see)
+                .await?
+        }
+        None => {
+            let server = joint.target.open(on_stderr).await?.transport;
+            relay(client, server, joint.idle, stop, see).await
+        }
+    };
+    match ended {
         // A client that goes away has that right.
         Ok(()) | Err(Ended::Stopped | Ended::Broken(Side::Client, _)) => Ok(()),
         Err(Ended::Broken(Side::Server, error)) => {

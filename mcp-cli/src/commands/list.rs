@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP, override_usage = "mcp list [OPTIONS] TARGET\n       mcp list [OPTIONS] -- COMMAND [ARG]...")]
 pub(crate) struct List {
-    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    /// An address (unix:/path, tcp://, ws://, http://), or a server of the configuration file
     #[arg(value_name = "TARGET", num_args = 0..)]
     words: Vec<String>,
 

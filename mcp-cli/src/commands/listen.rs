@@ -25,7 +25,7 @@ use crate::render::{Event, Screen};
     override_usage = "mcp log [OPTIONS] TARGET\n       mcp log [OPTIONS] -- COMMAND [ARG]..."
 )]
 pub(crate) struct Log {
-    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    /// An address (unix:/path, tcp://, ws://, http://), or a server of the configuration file
     #[arg(value_name = "TARGET", num_args = 0..)]
     words: Vec<String>,
 

@@ -19,7 +19,7 @@ use crate::exit::Failure;
     override_usage = "mcp ping [OPTIONS] TARGET\n       mcp ping [OPTIONS] -- COMMAND [ARG]..."
 )]
 pub(crate) struct Ping {
-    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    /// An address (unix:/path, tcp://, ws://, http://), or a server of the configuration file
     #[arg(value_name = "TARGET", num_args = 0..)]
     words: Vec<String>,
 

@@ -78,10 +78,12 @@ fn parts(units: f64) -> u64 {
 
 fn style(known: bool, colours: bool) -> ProgressStyle {
     let template = match (known, colours) {
-        (true, true) => "{prefix:10.blue} {bar:20.blue/dim} {wide_msg} {rate:.dim} {left:.dim}",
-        (true, false) => "{prefix:10} {bar:20} {wide_msg} {rate} {left}",
-        (false, true) => "{prefix:10.blue} {spinner:.blue} {wide_msg} {rate:.dim}",
-        (false, false) => "{prefix:10} {spinner} {wide_msg} {rate}",
+        (true, true) => {
+            "{prefix:10.blue} {bar:20.blue/dim} {rate:>7.dim} {left:>11.dim}  {wide_msg}"
+        }
+        (true, false) => "{prefix:10} {bar:20} {rate:>7} {left:>11}  {wide_msg}",
+        (false, true) => "{prefix:10.blue} {spinner:.blue} {rate:>7.dim}  {wide_msg}",
+        (false, false) => "{prefix:10} {spinner} {rate:>7}  {wide_msg}",
     };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -26,6 +26,13 @@ impl<T> Duplex for T where
 #[derive(Debug)]
 pub(crate) struct Broken(Box<dyn Error + Send + Sync>);
 
+impl Broken {
+    /// For a reason that no transport knows.
+    pub(crate) fn new(reason: &'static str) -> Self {
+        Self(reason.into())
+    }
+}
+
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

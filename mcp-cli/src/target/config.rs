@@ -33,6 +33,8 @@ struct Server {
     cwd: Option<String>,
     #[serde(default)]
     url: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 /// A server by its name.
@@ -42,7 +44,7 @@ struct Server {
 pub(crate) fn find(name: &str, config: Option<&Path>) -> Result<Target, Failure> {
     let Some(path) = file(config) else {
         return Err(Failure::Usage(format!(
-            "`{name}` is no address (unix:/path, tcp://host:port), and there is no configuration file to look it up in: \
+            "`{name}` is no address (unix:/path, tcp://host:port, ws://…, http://…), and there is no configuration file to look it up in: \
              --config, {VARIABLE}, or {PROJECT}; a program is started by `-- COMMAND`"
         )));
     };
@@ -95,7 +97,14 @@ impl Server {
                 }))
             }
             (None, Some(url)) if url.contains(':') => {
-                Target::parse(&expand(url)?, None).map_err(|failure| failure.to_string())
+                let target = Target::parse(&expand(url)?, None);
+                let mut target = target.map_err(|failure| failure.to_string())?;
+                if let Target::Ws(url) | Target::Http(url) = &mut target {
+                    for (name, value) in &self.headers {
+                        url.header(name, &expand(value)?)?;
+                    }
+                }
+                Ok(target)
             }
             _ => Err("it has neither a command nor a url".to_owned()),
         }
@@ -136,6 +145,7 @@ mod tests {
         let text = r#"{"mcpServers": {
             "files": {"type": "stdio", "command": "${BIN:-srv}", "args": ["--root", "${HOME}"], "env": {"K": "${KEY}"}, "disabled": false},
             "near": {"url": "unix:/run/s"},
+            "far": {"type": "http", "url": "https://h/mcp", "headers": {"Authorization": "Bearer ${KEY}"}},
             "odd": {}
         }}"#;
         let config: Config = serde_json::from_str(text).unwrap();
@@ -157,6 +167,12 @@ mod tests {
         assert!(unset.unwrap_err().contains("HOME"));
         let near = config.servers["near"].target(|_| None);
         assert_eq!(near, Ok(Target::Unix("/run/s".into())));
+        let far = config.servers["far"].target(variable);
+        let Ok(Target::Http(far)) = far else {
+            panic!("{far:?}")
+        };
+        assert_eq!(far.headers[0].1, "Bearer secret");
+        assert!(!format!("{far:?}").contains("secret"));
         assert!(config.servers["odd"].target(|_| None).is_err());
     }
 

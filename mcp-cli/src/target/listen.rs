@@ -20,6 +20,8 @@ pub(crate) enum Listen {
     Unix(PathBuf),
     /// A TCP address.
     Tcp(String),
+    /// WebSockets, at a TCP address and any path.
+    Ws(String),
 }
 
 /// Clients as they come.
@@ -28,6 +30,7 @@ pub(crate) enum Listener {
     #[cfg(unix)]
     Unix(mcp_transport_stdio::UnixServer),
     Tcp(TcpServer),
+    Ws(Box<mcp_transport_ws::Listener>),
 }
 
 impl Listen {
@@ -41,7 +44,7 @@ impl Listen {
         }
         let wrong = || {
             Failure::Usage(format!(
-                "`{text}`: clients are waited for at stdio, unix:/path or tcp://host:port"
+                "`{text}`: clients are waited for at stdio, unix:/path, or tcp:// or ws://host:port"
             ))
         };
         if !text.contains(':') {
@@ -50,7 +53,8 @@ impl Listen {
         match Target::parse(text, None)? {
             Target::Unix(path) => Ok(Self::Unix(path)),
             Target::Tcp(address) => Ok(Self::Tcp(address)),
-            Target::Command(_) => Err(wrong()),
+            Target::Ws(url) => host_and_port(&url.url).map(Self::Ws).ok_or_else(wrong),
+            Target::Command(_) | Target::Http(_) => Err(wrong()),
         }
     }
 
@@ -82,6 +86,14 @@ impl Listen {
                 .await
                 .map(Listener::Tcp)
                 .map_err(failed),
+            Self::Ws(address) => {
+                let mut limits = mcp_transport_ws::Limits::default();
+                (limits.message, limits.frame) = (max_length, max_length);
+                let options = mcp_transport_ws::AcceptOptions::new().limits(limits);
+                let listener = mcp_transport_ws::Listener::bind(address, options).await;
+                let listener = listener.map_err(failed)?;
+                Ok(Listener::Ws(Box::new(listener)))
+            }
         }
     }
 }
@@ -91,6 +103,7 @@ impl Listener {
     pub(crate) async fn accept(&mut self, max_length: usize) -> std::io::Result<Option<Boxed>> {
         let codec = LineCodec::new().with_max_length(max_length);
         Ok(match self {
+            Self::Ws(listener) => Some(boxed(listener.accept().await.socket)),
             Self::Stdio(stdio) => stdio.take().map(|stdio| boxed(*stdio)),
             #[cfg(unix)]
             Self::Unix(server) => {
@@ -110,6 +123,10 @@ impl Listener {
     pub(crate) fn address(&self) -> Option<String> {
         match self {
             Self::Stdio(_) => None,
+            Self::Ws(listener) => listener
+                .local_addr()
+                .ok()
+                .map(|address| format!("ws://{address}")),
             #[cfg(unix)]
             Self::Unix(server) => Some(format!("unix:{}", server.path().display())),
             Self::Tcp(server) => server
@@ -126,8 +143,17 @@ impl fmt::Display for Listen {
             Self::Stdio => f.write_str("stdio"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Ws(address) => write!(f, "ws://{address}"),
         }
     }
+}
+
+/// Where a URL leads; nothing if it says no port, or speaks of TLS, which is not done here.
+fn host_and_port(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("ws://")?;
+    let authority = rest.split('/').next()?;
+    let (_, port) = authority.rsplit_once(':')?;
+    port.parse::<u16>().is_ok().then(|| authority.to_owned())
 }
 
 #[cfg(test)]
@@ -142,7 +168,8 @@ mod tests {
             Listen::parse("tcp://[::]:0"),
             Ok(Listen::Tcp("[::]:0".into()))
         );
-        for text in ["", "server", "tcp://x", "ws://h:1"] {
+        assert_eq!(Listen::parse("ws://h:1/mcp"), Ok(Listen::Ws("h:1".into())));
+        for text in ["", "server", "tcp://x", "ws://h", "wss://h:1", "http://h:1"] {
             assert!(
                 matches!(Listen::parse(text), Err(Failure::Usage(_))),
                 "{text}"

@@ -11,7 +11,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mcp_transport_http::HttpClient;
 use mcp_transport_stdio::{ChildMonitor, ChildProcess, Stderr};
+use mcp_transport_ws::http::{HeaderName, HeaderValue};
 
 pub(crate) use boxed::{Boxed, Broken, boxed};
 pub(crate) use listen::{Listen, Listener};
@@ -27,6 +29,17 @@ pub(crate) enum Target {
     Unix(PathBuf),
     /// A TCP address, `host:port`.
     Tcp(String),
+    /// A WebSocket.
+    Ws(Url),
+    /// Streamable HTTP.
+    Http(Url),
+}
+
+/// The address of a server of the web, and what is sent along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A process to start.
@@ -76,9 +89,17 @@ impl Target {
             };
         }
         if let Some((scheme, _)) = text.split_once("://") {
-            return Err(Failure::Usage(format!(
-                "`{text}`: {scheme}:// is not supported; unix: and tcp:// are"
-            )));
+            let url = Url {
+                url: text.to_owned(),
+                headers: Vec::new(),
+            };
+            return match scheme {
+                "ws" | "wss" => Ok(Self::Ws(url)),
+                "http" | "https" => Ok(Self::Http(url)),
+                _ => Err(Failure::Usage(format!(
+                    "`{text}`: {scheme}:// is not supported; unix:, tcp://, ws(s):// and http(s):// are"
+                ))),
+            };
         }
         config::find(text, config)
     }
@@ -102,6 +123,26 @@ impl Target {
                     .await
                     .map_err(failed)?,
             ),
+            Self::Ws(url) => {
+                let connect = mcp_transport_ws::connect(&url.url);
+                let connect = url.headers.iter().fold(connect, |connect, (name, value)| {
+                    connect.header(name.clone(), value.clone())
+                });
+                boxed(connect.await.map_err(|e| Failure::connecting(&e))?)
+            }
+            Self::Http(url) => {
+                let client = url
+                    .headers
+                    .iter()
+                    .fold(HttpClient::new(), |client, (name, value)| {
+                        client.header(name.clone(), value.clone())
+                    });
+                boxed(
+                    client
+                        .connect(&url.url)
+                        .map_err(|e| Failure::connecting(&e))?,
+                )
+            }
             #[cfg(not(unix))]
             Self::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
         };
@@ -118,6 +159,7 @@ impl fmt::Display for Target {
             Self::Command(command) => write!(f, "{}", command.program.display()),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp://{address}"),
+            Self::Ws(url) | Self::Http(url) => f.write_str(&url.url),
         }
     }
 }
@@ -154,6 +196,21 @@ impl Command {
     }
 }
 
+impl Url {
+    /// Adds a header, `Name: value`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn header(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let name = HeaderName::try_from(name.trim()).map_err(|e| format!("{name}: {e}"))?;
+        let mut value = HeaderValue::try_from(value.trim()).map_err(|e| format!("{name}: {e}"))?;
+        // There are tokens and passwords among them.
+        value.set_sensitive(true);
+        self.headers.push((name, value));
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +227,14 @@ mod tests {
         ] {
             assert_eq!(Target::parse(text, None), Ok(expected));
         }
+        assert!(matches!(
+            Target::parse("wss://h/mcp", None),
+            Ok(Target::Ws(_))
+        ));
+        assert!(matches!(
+            Target::parse("http://h", None),
+            Ok(Target::Http(_))
+        ));
         for text in ["tcp://host", "tcp://:1", "tcp://h:x", "gopher://h"] {
             assert!(
                 matches!(Target::parse(text, None), Err(Failure::Usage(_))),

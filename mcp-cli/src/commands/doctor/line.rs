@@ -3,7 +3,6 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use mcp_client::types::{Inbound, Message, ParseLimits};
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
@@ -12,6 +11,7 @@ use tokio::process::Child;
 use tokio::time::timeout;
 
 use super::report::{Fault, Report, Verdict};
+use super::said;
 use crate::exit::Failure;
 use crate::target::Target;
 
@@ -105,6 +105,11 @@ impl Line {
                     .map_err(failed)?;
                 let (reader, writer) = stream.into_split();
                 (Box::new(reader), Box::new(writer), None)
+            }
+            Target::Ws(_) | Target::Http(_) => {
+                let reason =
+                    "only servers that speak lines are examined: a command, unix: or tcp://";
+                return Err(Failure::Usage(reason.to_owned()));
             }
             #[cfg(not(unix))]
             Target::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
@@ -269,92 +274,7 @@ impl Line {
             // It leads its group, and may have left others behind.
             kill_group(id);
         }
-        let seen = std::mem::take(&mut self.seen);
-        let lines = || seen.iter();
-        let all = |fault: &dyn Fn(&str) -> Option<String>| -> Verdict {
-            match lines().find_map(|line| fault(line).map(|reason| Fault::new(reason, line))) {
-                Some(fault) => Err(fault),
-                None => Ok(()),
-            }
-        };
-        report.must(
-            "REQ-STDIO-02",
-            "whatever it writes is a message",
-            all(&|line| {
-                let array = serde_json::from_str::<Value>(line).is_ok_and(|json| json.is_array());
-                let parsed = Inbound::parse(
-                    bytes::Bytes::copy_from_slice(line.as_bytes()),
-                    ParseLimits::default(),
-                );
-                match parsed {
-                    Inbound::Malformed(malformed) if !array => Some(malformed.kind.to_string()),
-                    _ => None,
-                }
-            }),
-        );
-        report.must(
-            "REQ-JRPC-01",
-            "every message says jsonrpc 2.0",
-            all(&|line| {
-                let json: Value = serde_json::from_str(line).ok()?;
-                let members = json.as_array().cloned().unwrap_or_else(|| vec![json]);
-                let wrong = members.iter().any(|member| member["jsonrpc"] != "2.0");
-                wrong.then(|| "it does not".to_owned())
-            }),
-        );
-        report.must(
-            "REQ-ERR-01",
-            "every error has a whole number for a code, and a message",
-            all(&|line| {
-                let json: Value = serde_json::from_str(line).ok()?;
-                let error = json.get("error")?;
-                (!error["code"].is_i64() || !error["message"].is_string())
-                    .then(|| "it has not".to_owned())
-            }),
-        );
-        if modern {
-            report.must(
-                "REQ-JRPC-12",
-                "it sends no requests",
-                all(&|line| {
-                    let parsed = Inbound::parse(
-                        bytes::Bytes::copy_from_slice(line.as_bytes()),
-                        ParseLimits::default(),
-                    );
-                    matches!(parsed, Inbound::Message(Message::Request(_)))
-                        .then(|| "this is one".to_owned())
-                }),
-            );
-            report.must(
-                "REQ-JRPC-09",
-                "every result has a resultType",
-                all(&|line| {
-                    let json: Value = serde_json::from_str(line).ok()?;
-                    let result = json.get("result")?;
-                    (!result["resultType"].is_string()).then(|| "it has none".to_owned())
-                }),
-            );
-            report.should(
-                "REQ-META-04",
-                "every result says who the server is",
-                all(&|line| {
-                    let json: Value = serde_json::from_str(line).ok()?;
-                    let info = &json.get("result")?["_meta"]["io.modelcontextprotocol/serverInfo"];
-                    (!info["name"].is_string()).then(|| "it does not".to_owned())
-                }),
-            );
-            report.must(
-                "REQ-ERR-03",
-                "codes that the protocol keeps for itself are used as it says",
-                all(&|line| {
-                    let json: Value = serde_json::from_str(line).ok()?;
-                    let code = json.get("error")?["code"].as_i64()?;
-                    let wrong = matches!(code, -32002 | -32042)
-                        || (-32099..=-32020).contains(&code) && code < -32022;
-                    wrong.then(|| format!("{code} is none of them"))
-                }),
-            );
-        }
+        said::examine(&self.seen, modern, report);
     }
 }
 

@@ -5,6 +5,7 @@ mod line;
 mod lists;
 mod modern;
 mod report;
+mod said;
 
 use std::time::Duration;
 

@@ -1,0 +1,203 @@
+//! One connection to a server for several clients.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use futures::{SinkExt, StreamExt};
+use mcp_client::types::{Inbound, Message, Outbound};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::exit::Failure;
+use crate::mux::{ClientId, Mux, Routed};
+use crate::relay::{Ended, Side, addressed, sorted};
+use crate::target::{Boxed, Broken, OnStderr, Target};
+
+/// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
+const TO_CLIENT: usize = 4096;
+/// Messages that wait for the server; then nothing more is read from the clients.
+const TO_SERVER: usize = 256;
+/// Answers that may wait for a server that asks much and reads nothing, before it is given up.
+const UNREAD: usize = 4096;
+
+/// A server that is started with the first client, and again when it has gone.
+#[derive(Clone, Default)]
+pub(crate) struct Shared(Arc<Mutex<Option<Hub>>>);
+
+struct Hub {
+    events: mpsc::Sender<Event>,
+    task: JoinHandle<()>,
+}
+
+enum Event {
+    Joined(ClientId, mpsc::Sender<Message>),
+    Said(ClientId, Message),
+    Left(ClientId),
+}
+
+impl Shared {
+    /// Lets a client talk to the server until one of them goes.
+    pub(crate) async fn serve(
+        &self,
+        number: ClientId,
+        client: Boxed,
+        target: &Target,
+        on_stderr: Option<OnStderr>,
+        mut stop: watch::Receiver<bool>,
+        see: impl Fn(Side, &Inbound),
+    ) -> Result<Result<(), Ended>, Failure> {
+        let events = self.events(target, on_stderr).await?;
+        let (send, mut messages) = mpsc::channel(TO_CLIENT);
+        let gone = || Ended::Broken(Side::Server, Broken::new("the server has gone"));
+        if events.send(Event::Joined(number, send)).await.is_err() {
+            return Ok(Err(gone()));
+        }
+        let (to_client, mut from_client) = client.split();
+        let to_client = Mutex::new(to_client);
+        let told = async |message: Outbound| {
+            let sent = to_client.lock().await.send(message).await;
+            sent.map_err(|e| Ended::Broken(Side::Client, e))
+        };
+        let listening = async {
+            while let Some(item) = from_client.next().await {
+                let item = item.map_err(|e| Ended::Broken(Side::Client, e))?;
+                see(Side::Client, &item);
+                let (said, replies) = sorted(item);
+                for message in said {
+                    let event = Event::Said(number, message.message);
+                    events.send(event).await.map_err(|_| gone())?;
+                }
+                for reply in replies {
+                    told(reply).await?;
+                }
+            }
+            Ok(())
+        };
+        let telling = async {
+            while let Some(message) = messages.recv().await {
+                see(Side::Server, &Inbound::Message(message.clone()));
+                told(addressed(message)).await?;
+            }
+            Err(gone())
+        };
+        let ended = tokio::select! {
+            ended = listening => ended,
+            ended = telling => ended,
+            _ = stop.wait_for(|stop| *stop) => Err(Ended::Stopped),
+        };
+        // The hub may be gone; then nothing is open there.
+        let _ = events.send(Event::Left(number)).await;
+        Ok(ended)
+    }
+
+    async fn events(
+        &self,
+        target: &Target,
+        on_stderr: Option<OnStderr>,
+    ) -> Result<mpsc::Sender<Event>, Failure> {
+        let mut hub = self.0.lock().await;
+        if let Some(hub) = &*hub
+            && !hub.events.is_closed()
+        {
+            return Ok(hub.events.clone());
+        }
+        let server = target.open(on_stderr).await?.transport;
+        let (events, heard) = mpsc::channel(TO_SERVER);
+        let task = tokio::spawn(async move {
+            if let Err(broken) = run(server, heard).await {
+                eprintln!("mcp: {broken}");
+            }
+        });
+        *hub = Some(Hub {
+            events: events.clone(),
+            task,
+        });
+        Ok(events)
+    }
+
+    /// Lets the server go, and waits until it has ended.
+    pub(crate) async fn end(&self) {
+        if let Some(Hub { events, task }) = self.0.lock().await.take() {
+            drop(events);
+            // It does not panic; if it did, it has ended.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Passes on messages between the server and its clients until there are no more of these.
+async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Broken> {
+    let (mut to_server, mut from_server) = server.split();
+    let (queue, mut queued) = mpsc::channel::<Message>(TO_SERVER);
+    // By itself, as a server that writes much may read nothing meanwhile.
+    let writing = async move {
+        while let Some(message) = queued.recv().await {
+            to_server.send(message.into()).await?;
+        }
+        to_server.close().await
+    };
+    let routing = async move {
+        let mut mux = Mux::default();
+        let mut clients: HashMap<ClientId, mpsc::Sender<Message>> = HashMap::new();
+        let mut unsent: VecDeque<Message> = VecDeque::new();
+        loop {
+            let routed = tokio::select! {
+                Ok(room) = queue.reserve(), if !unsent.is_empty() => {
+                    if let Some(message) = unsent.pop_front() {
+                        room.send(message);
+                    }
+                    continue;
+                }
+                event = events.recv(), if unsent.is_empty() => match event {
+                    None => return Ok(()),
+                    Some(Event::Joined(client, sender)) => {
+                        clients.insert(client, sender);
+                        mux.join(client);
+                        continue;
+                    }
+                    Some(Event::Said(client, message)) => mux.client_said(client, message),
+                    Some(Event::Left(client)) => {
+                        clients.remove(&client);
+                        mux.leave(client)
+                    }
+                },
+                item = from_server.next() => match item {
+                    None => return Err(Broken::new("the server has closed its end")),
+                    Some(item) => {
+                        let (messages, _) = sorted(item?);
+                        messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
+                    }
+                },
+            };
+            for routed in routed {
+                match routed {
+                    Routed::ToServer(message) => unsent.push_back(message),
+                    Routed::ToClient(client, message) => {
+                        let full = clients
+                            .get(&client)
+                            .is_some_and(|sender| sender.try_send(message).is_err());
+                        if full {
+                            clients.remove(&client);
+                            unsent.extend(mux.leave(client).into_iter().filter_map(|routed| {
+                                match routed {
+                                    Routed::ToServer(message) => Some(message),
+                                    Routed::ToClient(..) => None,
+                                }
+                            }));
+                        }
+                    }
+                }
+            }
+            if unsent.len() > UNREAD {
+                return Err(Broken::new("the server asks and does not read the answers"));
+            }
+        }
+    };
+    let mut writing = std::pin::pin!(writing);
+    // Taken by value: with it goes the queue, and so the writing comes to its end.
+    tokio::select! {
+        written = &mut writing => return written,
+        routed = routing => routed?,
+    }
+    writing.await
+}
