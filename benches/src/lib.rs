@@ -7,6 +7,7 @@ pub mod load;
 pub mod ours;
 pub mod process;
 pub mod report;
+pub mod served;
 pub mod task;
 pub mod theirs;
 pub mod wire;

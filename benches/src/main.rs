@@ -72,6 +72,12 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The makes, beginning with another one each round: who comes first also comes after the last one's end.
+fn turns(makes: &[Make], round: usize) -> impl Iterator<Item = Make> {
+    let len = makes.len();
+    makes.iter().copied().cycle().skip(round % len).take(len)
+}
+
 /// Builds the programs that are measured, each a process of its own; says where they are.
 fn build() -> Result<PathBuf, Failure> {
     if cfg!(debug_assertions) {
@@ -160,7 +166,10 @@ impl Bench {
             "## Client and server in one process: CPU for each message, µs\n"
         )?;
         table(&mut out, "in memory", &pairs);
-        writeln!(out, "## Loss and order\n")?;
+        writeln!(
+            out,
+            "What the profile shows where a goal is missed is in [PROFILE.md](PROFILE.md).\n\n## Loss and order\n"
+        )?;
         if self.faults.is_empty() {
             writeln!(out, "Nothing was lost, nothing came out of order.")?;
         }
@@ -298,8 +307,8 @@ impl Bench {
             return Ok(None);
         }
         let mut samples: Samples<(usize, Measured)> = BTreeMap::new();
-        for _ in 0..self.repetitions() {
-            for make in SERVERS {
+        for round in 0..self.repetitions() {
+            for make in turns(&SERVERS, round) {
                 let count = self.count(make, task.count);
                 let (program, args) = self.server(make);
                 let mut load = Load::start(&program, args)?;
@@ -335,8 +344,8 @@ impl Bench {
                 continue;
             }
             let mut samples: Samples<f64> = BTreeMap::new();
-            for _ in 0..if self.quick { 3 } else { 25 } {
-                for make in SERVERS {
+            for round in 0..if self.quick { 4 } else { 40 } {
+                for make in turns(&SERVERS, round) {
                     let (program, args) = self.server(make);
                     let outcome = cold_start(&program, args, era)?;
                     samples
@@ -363,8 +372,8 @@ impl Bench {
                 continue;
             }
             let mut samples: Samples<f64> = BTreeMap::new();
-            for _ in 0..self.repetitions() {
-                for make in CLIENTS {
+            for round in 0..self.repetitions() {
+                for make in turns(&CLIENTS, round) {
                     let task = Task {
                         count: self.count(make, task.count),
                         ..task
@@ -390,8 +399,8 @@ impl Bench {
                 continue;
             }
             let mut samples: Samples<f64> = BTreeMap::new();
-            for _ in 0..self.repetitions() {
-                for make in [Make::Ours, Make::Rmcp] {
+            for round in 0..self.repetitions() {
+                for make in turns(&[Make::Ours, Make::Rmcp], round) {
                     let task = Task {
                         count: self.count(make, task.count),
                         ..task

@@ -76,7 +76,7 @@ impl Row {
 pub fn table(out: &mut String, what: &str, rows: &[Row]) {
     let plain = rows.iter().any(|row| !row.plain.is_nan());
     let (head, rule) = if plain {
-        (" rmcp, plain stdio |", "---:|")
+        (" plain stdio | plain/ours |", "---:|---:|")
     } else {
         ("", "")
     };
@@ -86,7 +86,11 @@ pub fn table(out: &mut String, what: &str, rows: &[Row]) {
     );
     for row in rows {
         let plain = if plain {
-            format!(" {} |", number(row.plain))
+            format!(
+                " {} | {} |",
+                number(row.plain),
+                number(row.plain / row.ours)
+            )
         } else {
             String::new()
         };

@@ -6,11 +6,10 @@
 
 use std::alloc::System;
 
-use benches::ours;
+use benches::served::Served;
 use benches::task::{Task, Tool};
-use benches::wire::{Era, OPENING, batch};
+use benches::wire::{Era, batch};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -19,51 +18,16 @@ const COUNT: usize = 4000;
 
 /// Allocations and reallocations for each message, once the connection has warmed up.
 async fn allocations(task: Task) -> f64 {
-    let (mut client, server) = tokio::io::duplex(64 << 10);
-    let serving = tokio::spawn(ours::server().serve(mcp_codec::framed(server)));
-    let mut input = vec![0; 64 << 10];
-    if task.era == Era::Legacy {
-        for line in OPENING {
-            client.write_all(line.as_bytes()).await.unwrap();
-        }
-        answers(&mut client, &mut input, 2).await;
-    }
+    let mut served = Served::start(task.era).await.unwrap();
     let calls = if task.tool.is_flood() { 1 } else { task.count };
-    for first in [0, calls] {
-        let batch = batch(task, first);
-        let region = Region::new(GLOBAL);
-        let mut start = 0;
-        for ends in batch.ends.chunks(task.window) {
-            let end = *ends.last().unwrap();
-            client.write_all(&batch.bytes[start..end]).await.unwrap();
-            start = end;
-            answers(&mut client, &mut input, ends.len()).await;
-        }
-        let change = region.change();
-        if first > 0 {
-            drop(client);
-            serving.await.unwrap().unwrap();
-            let all = change.allocations + change.reallocations;
-            return all as f64 / task.count as f64;
-        }
-    }
-    unreachable!("the second round is measured")
-}
-
-/// Reads until there were so many answers.
-async fn answers(client: &mut DuplexStream, input: &mut [u8], mut count: usize) {
-    let id = b"\"id\":";
-    // Of a piece that ends within a line, what is needed to find the id.
-    let mut kept = 0;
-    while count > 0 {
-        let n = client.read(&mut input[kept..]).await.unwrap();
-        assert!(n > 0, "the server went away");
-        let end = kept + n;
-        let found = memchr::memmem::find_iter(&input[..end], id).count();
-        count -= found;
-        kept = end.min(id.len() - 1);
-        input.copy_within(end - kept..end, 0);
-    }
+    served.run(task, &batch(task, 0)).await.unwrap();
+    let again = batch(task, calls);
+    let region = Region::new(GLOBAL);
+    served.run(task, &again).await.unwrap();
+    let change = region.change();
+    served.end().await.unwrap();
+    let all = change.allocations + change.reallocations;
+    all as f64 / task.count as f64
 }
 
 /// One test: the counts are those of the process.

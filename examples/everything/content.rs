@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mcp_server::types::{AudioContent, ContentBlock, ImageContent, LogLevel, ResourceContents};
 use mcp_server::{Cx, JsonSchema, ToolDef, ToolError, schemars, tool};
+use mcp_transport_http::Streams;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,6 +39,7 @@ pub(crate) fn tools() -> Vec<ToolDef> {
             .describe("Tells that the list of prompts changed"),
         tool("test_custom_header", |header: Header| header.value)
             .describe("Returns what a header says, too"),
+        tool("test_reconnection", reconnection).describe("Hangs up, and answers later"),
         tool("json_schema_2020_12_tool", |arguments: Value| {
             arguments.to_string()
         })
@@ -105,6 +107,15 @@ fn tool_change(cx: Cx) -> &'static str {
 fn prompt_change(cx: Cx) -> &'static str {
     cx.hub().prompts_changed();
     "Whoever listens is told."
+}
+
+async fn reconnection(cx: Cx) -> &'static str {
+    // Only a stream over HTTP can be hung up.
+    if let (Some(streams), Some(id)) = (cx.extension::<Streams>(), cx.request_id()) {
+        streams.hang_up(&id);
+    }
+    tokio::time::sleep(2 * PAUSE).await;
+    "Reconnection test completed."
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -5,7 +5,8 @@ mod content;
 mod resources;
 
 use mcp_server::{Server, ToolDef};
-use mcp_transport_stdio::stdio;
+use mcp_transport_http::{HttpListener, HttpService};
+use mcp_transport_stdio::{shutdown_signal, stdio};
 use mcp_transport_ws::{AcceptOptions, Listener};
 
 /// All of it.
@@ -29,9 +30,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match &arguments[..] {
         [] => Ok(server().serve(stdio()?).await?),
+        [flag, address] if flag == "--http" => http(address).await,
         [flag, address] if flag == "--ws" => ws(address).await,
-        _ => Err("usage: everything [--ws ADDRESS]".into()),
+        _ => Err("usage: everything [--http ADDRESS | --ws ADDRESS]".into()),
     }
+}
+
+/// Serves `http://ADDRESS/mcp` until a signal ends it.
+async fn http(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let server = server().start();
+    let catalog = server.catalog();
+    let service = HttpService::new(move |c| server.serve(c.transport, c.extensions))
+        .path("/mcp")
+        .tool_schemas(move |tool| catalog.input_schema(tool));
+    let listener = HttpListener::bind(address).await?;
+    eprintln!("listening on http://{}/mcp", listener.local_addr()?);
+    let mut signal = Ok(());
+    let end = async { signal = shutdown_signal().await };
+    listener.serve(service, end).await;
+    Ok(signal?)
 }
 
 /// Serves `ws://ADDRESS/` until it is ended.
@@ -41,11 +58,7 @@ async fn ws(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     eprintln!("listening on ws://{}/", listener.local_addr()?);
     loop {
         let accepted = listener.accept().await;
-        let connection = server.connect_with(accepted.socket, accepted.extensions);
-        tokio::spawn(async move {
-            let _handle = connection.peer;
-            // How a connection ends is its client's matter.
-            let _ = connection.driver.await;
-        });
+        // How a connection ends is its client's matter.
+        tokio::spawn(server.serve(accepted.socket, accepted.extensions));
     }
 }

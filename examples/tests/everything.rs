@@ -11,7 +11,7 @@ use mcp_client::{Client, EraChoice};
 use mcp_transport_stdio::ChildProcess;
 use serde_json::json;
 
-const TOOLS: [&str; 27] = [
+const TOOLS: [&str; 28] = [
     "test_simple_text",
     "test_image_content",
     "test_audio_content",
@@ -24,6 +24,7 @@ const TOOLS: [&str; 27] = [
     "test_trigger_tool_change",
     "test_trigger_prompt_change",
     "test_custom_header",
+    "test_reconnection",
     "json_schema_2020_12_tool",
     "test_sampling",
     "test_elicitation",

@@ -6,6 +6,19 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mcp_client::EraChoice;
 
+use crate::commands::bridge::{Bridge, Record};
+use crate::commands::call::Call;
+use crate::commands::complete::Complete;
+use crate::commands::doctor::Doctor;
+use crate::commands::generate::{Completions, Man};
+use crate::commands::list::List;
+use crate::commands::listen::{Listen, Log, Watch};
+use crate::commands::ping::Ping;
+use crate::commands::prompt::Prompt;
+use crate::commands::read::Read;
+use crate::commands::replay::Replay;
+use crate::commands::shell::Shell;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -50,7 +63,23 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Bridge(Bridge),
+    Call(Call),
+    Complete(Complete),
+    Completions(Completions),
     Demo(Demo),
+    Doctor(Doctor),
+    List(List),
+    Listen(Listen),
+    Log(Log),
+    Man(Man),
+    Ping(Ping),
+    Prompt(Prompt),
+    Read(Read),
+    Record(Record),
+    Replay(Replay),
+    Shell(Shell),
+    Watch(Watch),
     #[command(hide = true)]
     DemoServer(DemoServer),
 }
@@ -115,6 +144,33 @@ pub(crate) enum Era {
     Modern,
 }
 
+impl Command {
+    /// Whether what went wrong is to be told as JSON.
+    pub(crate) fn wants_json(&self) -> bool {
+        match self {
+            Self::Call(args) => args.connect.json,
+            Self::Complete(args) => args.connect.json,
+            Self::List(args) => args.connect.json,
+            Self::Listen(args) => args.connect.json,
+            Self::Log(args) => args.connect.json,
+            Self::Ping(args) => args.connect.json,
+            Self::Prompt(args) => args.connect.json,
+            Self::Read(args) => args.connect.json,
+            Self::Shell(args) => args.connect.json,
+            Self::Watch(args) => args.connect.json,
+            // The demo has a line of its own that says so.
+            Self::Bridge(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Demo(_)
+            | Self::DemoServer(_)
+            | Self::Doctor(_)
+            | Self::Record(_)
+            | Self::Replay(_) => false,
+        }
+    }
+}
+
 impl From<Era> for EraChoice {
     fn from(era: Era) -> Self {
         match era {
@@ -134,7 +190,7 @@ pub(crate) enum Wire {
     Full,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }

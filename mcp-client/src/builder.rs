@@ -5,24 +5,27 @@ use std::sync::Arc;
 
 use mcp_peer::session::{ClientConfig, ConnectError, EraChoice, Limits, NOTIFICATIONS_EXTENSION};
 use mcp_peer::types::{
-    ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Elicit,
-    ElicitParams, ElicitResult, ElicitationCapability, ErrorObject, Implementation, ListRoots,
-    ListRootsResult, LogLevel, LogMessage, LogMessageParams, Notification, NotificationMessage,
-    RawJson, Request, Root, RootsCapability, SamplingCapability,
+    ClientCapabilities, Implementation, LogLevel, LogMessage, LogMessageParams, Notification,
+    NotificationMessage, RawJson,
 };
-use mcp_peer::{Options, Peer, RequestContext, Transport};
+use mcp_peer::{Driver, Options, Peer, Transport};
 
-use crate::client::Client;
+use crate::cache::Lists;
+use crate::client::{Client, Link};
+use crate::connector::{Connector, OpenError};
 use crate::handlers::Handlers;
+use crate::reconnect::{self, Reconnect};
 
 /// A client that is being made; see [`Client::builder`].
 #[derive(Debug)]
 #[must_use = "a builder connects to nothing by itself"]
 pub struct ClientBuilder {
-    config: ClientConfig,
+    pub(crate) config: ClientConfig,
     options: Options,
-    handlers: Handlers,
+    pub(crate) handlers: Handlers,
     subscriptions: Subscriptions,
+    reconnect: Option<Reconnect>,
+    keep_lists: bool,
 }
 
 /// Callbacks that are there before the first message is.
@@ -44,6 +47,8 @@ impl ClientBuilder {
             options: Options::default(),
             handlers: Handlers::default(),
             subscriptions: Subscriptions::default(),
+            reconnect: None,
+            keep_lists: true,
         }
     }
 
@@ -96,6 +101,8 @@ impl ClientBuilder {
     }
 
     /// Calls back for each notification that nothing else is registered for.
+    ///
+    /// While lists are [kept](Self::keep_lists), the client itself is registered for their changes.
     pub fn on_other_notification(
         mut self,
         callback: impl FnMut(&NotificationMessage) + Send + 'static,
@@ -123,65 +130,24 @@ impl ClientBuilder {
         self
     }
 
-    /// Answers the server's requests to sample from the model, and declares that capability.
-    ///
-    /// An error of the handler's goes to a legacy server as it is; in the modern era, whose wire has no form for it, it ends the call.
-    pub fn on_sampling<F, Fut>(mut self, handler: F) -> Self
-    where
-        F: Fn(CreateMessageParams) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<CreateMessageResult, ErrorObject>> + Send + 'static,
-    {
-        self.config
-            .capabilities
-            .sampling
-            .get_or_insert_with(SamplingCapability::default);
-        self.handlers
-            .add::<CreateMessage, _, _>(move |_, params| handler(params));
-        self
-    }
-
-    /// Answers the server's questions to the user by forms, and declares that capability.
-    pub fn on_elicitation<F, Fut>(mut self, handler: F) -> Self
-    where
-        F: Fn(ElicitParams) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<ElicitResult, ErrorObject>> + Send + 'static,
-    {
-        self.config
-            .capabilities
-            .elicitation
-            .get_or_insert_with(ElicitationCapability::default);
-        self.handlers
-            .add::<Elicit, _, _>(move |_, params| handler(params));
-        self
-    }
-
-    /// Tells the server these roots when it asks, and declares that capability.
-    pub fn roots(mut self, roots: impl IntoIterator<Item = Root>) -> Self {
-        let roots: Vec<Root> = roots.into_iter().collect();
-        self.config
-            .capabilities
-            .roots
-            .get_or_insert_with(RootsCapability::default);
-        self.handlers.add::<ListRoots, _, _>(move |_, _| {
-            std::future::ready(Ok(ListRootsResult::new(roots.clone())))
-        });
-        self
-    }
-
-    /// Answers a request of the program's own, which only legacy servers can send.
-    pub fn on_request<M, F, Fut>(mut self, handler: F) -> Self
-    where
-        M: Request,
-        F: Fn(RequestContext, M::Params) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<M::Result, ErrorObject>> + Send + 'static,
-    {
-        self.handlers.add::<M, _, _>(handler);
-        self
-    }
-
     /// Changes the capabilities that the other methods have declared.
     pub fn capabilities(mut self, change: impl FnOnce(&mut ClientCapabilities)) -> Self {
         change(&mut self.config.capabilities);
+        self
+    }
+
+    /// Sets whether lists are kept for as long as the server lets them be; they are unless this says no.
+    ///
+    /// A list is kept for this client alone, whatever `cacheScope` it has; it is asked for again when its time is over, when
+    /// the server tells that it has changed, and after the connection has been opened again (REQ-CACHE-01).
+    pub fn keep_lists(mut self, keep: bool) -> Self {
+        self.keep_lists = keep;
+        self
+    }
+
+    /// Opens a lost connection again, if it is made [through a connector](Self::connect_with).
+    pub fn reconnect(mut self, policy: Reconnect) -> Self {
+        self.reconnect = Some(policy);
         self
     }
 
@@ -195,6 +161,42 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn connect<T: Transport>(self, transport: T) -> Result<Client, ConnectError> {
+        self.start(transport, false, |driver, _, _| async move {
+            if let Err(error) = driver.await {
+                tracing::warn!(%error, "connection ended");
+            }
+        })
+        .await
+    }
+
+    /// Connects to a server that can be reached again: one that ends when it is asked for its era, as some legacy ones do,
+    /// is started once more, and a lost connection is opened again as [`reconnect`](Self::reconnect) says. The era that was
+    /// found is not asked for again, unless the server turns out to speak another one.
+    ///
+    /// # Errors
+    /// [`OpenError`]: there is no transport at all, or the handshake failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub async fn connect_with<C: Connector>(
+        self,
+        mut connector: C,
+    ) -> Result<Client, OpenError<C::Error>> {
+        let transport = connector.connect().await.map_err(OpenError::NoTransport)?;
+        let reopens = self.reconnect.is_some();
+        let client = self.start(transport, reopens, |driver, era, policy| {
+            reconnect::drive(driver.reopenable(), connector, era, policy)
+        });
+        Ok(client.await?)
+    }
+
+    async fn start<T: Transport, Fut: Future<Output = ()> + Send + 'static>(
+        self,
+        transport: T,
+        reopens: bool,
+        drive: impl FnOnce(Driver<T>, EraChoice, Option<Reconnect>) -> Fut,
+    ) -> Result<Client, ConnectError> {
+        let (era, timeout) = (self.config.era, self.config.limits.request_timeout);
         let connection = mcp_peer::client(
             transport,
             self.config,
@@ -204,13 +206,16 @@ impl ClientBuilder {
         for subscribe in self.subscriptions.0 {
             subscribe(&connection.peer);
         }
-        let driver = connection.driver;
-        tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                tracing::warn!(%error, "connection ended");
-            }
-        });
+        tokio::spawn(drive(connection.driver, era, self.reconnect));
         let server = connection.peer.opened().await?;
-        Ok(Client::new(connection.peer, server))
+        let link = Link {
+            server,
+            reopens,
+            timeout,
+            lists: Lists::new(self.keep_lists),
+            #[cfg(feature = "schema")]
+            schemas: Default::default(),
+        };
+        Ok(Client::new(connection.peer, link))
     }
 }

@@ -3,13 +3,18 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use mcp_peer::session::{CallOptions, RequestError};
-use mcp_peer::types::{LogLevel, Meta, ObjectBuf, Request};
-use mcp_peer::{Peer, ProgressUpdate};
+use mcp_peer::types::{LogLevel, Meta, ObjectBuf, RawJson, Request};
+use mcp_peer::{ProgressPolicy, ProgressUpdate};
 use serde::Serialize;
+
+use crate::cancel::Cancel;
+use crate::client::Client;
+use crate::progress::Progressing;
 
 /// A request that is sent when it is awaited; every method of [`Client`](crate::Client) that makes one returns this.
 ///
@@ -19,21 +24,30 @@ use serde::Serialize;
 /// Awaiting it fails with a [`RequestError`], by whose fault it is.
 #[must_use = "a request is sent when it is awaited"]
 pub struct Call<'a, M> {
-    peer: &'a Peer,
-    params: Result<ObjectBuf, RequestError>,
-    options: CallOptions,
+    pub(crate) client: &'a Client,
+    pub(crate) params: Result<ObjectBuf, RequestError>,
+    pub(crate) options: CallOptions,
+    progress: ProgressPolicy,
     on_progress: Option<Box<dyn FnMut(ProgressUpdate) + Send + 'a>>,
+    idempotent: bool,
+    cancel: Option<Cancel>,
     method: PhantomData<fn() -> M>,
 }
 
+/// How often an idempotent request is sent in all.
+const SENDINGS: u32 = 3;
+
 impl<'a, M: Request> Call<'a, M> {
     /// `params` serialises as the method's parameters.
-    pub(crate) fn new<P: Serialize + ?Sized>(peer: &'a Peer, params: &P) -> Self {
+    pub(crate) fn new<P: Serialize + ?Sized>(client: &'a Client, params: &P) -> Self {
         Self {
-            peer,
+            client,
             params: mcp_peer::encode_params(M::METHOD, params),
             options: CallOptions::default(),
+            progress: ProgressPolicy::default(),
             on_progress: None,
+            idempotent: false,
+            cancel: None,
             method: PhantomData,
         }
     }
@@ -44,6 +58,27 @@ impl<'a, M: Request> Call<'a, M> {
     pub fn on_progress(mut self, callback: impl FnMut(ProgressUpdate) + Send + 'a) -> Self {
         self.options.progress = true;
         self.on_progress = Some(Box::new(callback));
+        self
+    }
+
+    /// Sends it now, and makes a stream of its progress, with the result behind it.
+    ///
+    /// ```no_run
+    /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::RequestError> {
+    /// let mut build = client.call_tool("build", serde_json::json!({})).progress_stream();
+    /// while let Some(update) = build.next().await {
+    ///     println!("{update}");
+    /// }
+    /// println!("{}", build.result().await?.to_text());
+    /// # Ok(()) }
+    /// ```
+    pub fn progress_stream(self) -> Progressing<'a, M> {
+        Progressing::new(self)
+    }
+
+    /// Leaves no update out however late they are taken: while thousands wait, nothing more is read from the connection.
+    pub fn lossless_progress(mut self) -> Self {
+        self.progress = ProgressPolicy::Lossless;
         self
     }
 
@@ -76,6 +111,64 @@ impl<'a, M: Request> Call<'a, M> {
         self.options.meta = Some(meta);
         self
     }
+
+    /// Says that it does no harm to do this twice: it is sent again, twice at most, if the connection is lost and
+    /// [opened again](crate::ClientBuilder::reconnect) before it is answered. Its progress starts again then.
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// Lets somebody else cancel it, on the wire too; it fails with [`RequestError::Cancelled`] then.
+    pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// The result as it came.
+    pub(crate) async fn finished(mut self) -> Result<RawJson, RequestError> {
+        match self.cancel.take() {
+            None => self.sent().await,
+            Some(cancel) => match select(pin!(cancel.cancelled()), pin!(self.sent())).await {
+                Either::Left(_) => Err(RequestError::Cancelled),
+                Either::Right((result, _)) => result,
+            },
+        }
+    }
+
+    async fn sent(mut self) -> Result<RawJson, RequestError> {
+        let mut params = self.params?;
+        let mut see = |update| {
+            if let Some(callback) = &mut self.on_progress {
+                callback(update);
+            }
+        };
+        let mut sendings = if self.idempotent { SENDINGS } else { 1 };
+        loop {
+            sendings -= 1;
+            let peer = self.client.open_peer(self.options.timeout).await?;
+            let body = match sendings {
+                0 => std::mem::take(&mut params),
+                _ => params.clone(),
+            };
+            let options = self.options.clone();
+            let outcome = match self.progress {
+                ProgressPolicy::Lossless => {
+                    let peer = peer.with_progress(ProgressPolicy::Lossless);
+                    peer.request_raw(M::METHOD.into(), body, options, &mut see)
+                        .await
+                }
+                _ => {
+                    peer.request_raw(M::METHOD.into(), body, options, &mut see)
+                        .await
+                }
+            };
+            match outcome {
+                Err(RequestError::ConnectionLost(_)) if sendings > 0 && self.client.reopens() => {}
+                outcome => return outcome,
+            }
+        }
+    }
 }
 
 impl<'a, M: Request> IntoFuture for Call<'a, M> {
@@ -83,22 +176,8 @@ impl<'a, M: Request> IntoFuture for Call<'a, M> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self {
-            peer,
-            params,
-            options,
-            mut on_progress,
-            ..
-        } = self;
         Box::pin(async move {
-            let see = |update| {
-                if let Some(callback) = &mut on_progress {
-                    callback(update);
-                }
-            };
-            let result = peer
-                .request_raw(M::METHOD.into(), params?, options, see)
-                .await?;
+            let result = self.finished().await?;
             mcp_peer::decode_result(M::METHOD, &result)
         })
     }

@@ -1,17 +1,19 @@
 //! Clients.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use mcp_peer::session::{Established, NotSent};
+use mcp_peer::session::{Established, NotSent, RequestError};
 use mcp_peer::types::{
     CallTool, Complete, CompleteParams, Era, GetPrompt, Implementation, ListPrompts,
     ListResourceTemplates, ListResources, ListTools, LogMessage, Notification, Ping, ReadResource,
-    ReadResourceParams, Request, ServerCapabilities,
+    ReadResourceParams, Request,
 };
 use mcp_peer::{Overflow, Peer, Receiver};
 use serde::Serialize;
 
 use crate::builder::ClientBuilder;
+use crate::cache::Lists;
 use crate::call::Call;
 use crate::list::List;
 
@@ -29,7 +31,22 @@ use crate::list::List;
 #[derive(Debug, Clone)]
 pub struct Client {
     peer: Peer,
-    server: Arc<Established>,
+    link: Arc<Link>,
+}
+
+/// What the clones of a client share besides the connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// What was agreed on when it was opened first.
+    pub(crate) server: Arc<Established>,
+    /// Whether it is opened again when it is lost.
+    pub(crate) reopens: bool,
+    /// How long a call waits that has no time of its own.
+    pub(crate) timeout: Duration,
+    pub(crate) lists: Lists,
+    /// What tools that were listed promise of their results.
+    #[cfg(feature = "schema")]
+    pub(crate) schemas: crate::structured::Schemas,
 }
 
 impl Client {
@@ -38,23 +55,56 @@ impl Client {
         ClientBuilder::new(Implementation::new(name, version))
     }
 
-    pub(crate) fn new(peer: Peer, server: Arc<Established>) -> Self {
-        Self { peer, server }
+    pub(crate) fn new(peer: Peer, link: Link) -> Self {
+        let link = Arc::new(link);
+        Self { peer, link }
     }
 
     /// What the two sides agreed on: version, the server's capabilities, who it is, its instructions.
-    pub fn server(&self) -> &Established {
-        &self.server
-    }
-
-    /// What the server offers.
-    pub fn server_capabilities(&self) -> &ServerCapabilities {
-        &self.server.capabilities
+    ///
+    /// A connection that is opened again may be with a newer server; until it is open, this is what was agreed on first.
+    pub fn server(&self) -> Arc<Established> {
+        let server = self.peer.established();
+        server.unwrap_or_else(|| Arc::clone(&self.link.server))
     }
 
     /// The era that the connection is in.
     pub fn era(&self) -> Era {
-        self.server.version.era()
+        self.server().version.era()
+    }
+
+    /// Whether a lost connection is opened again.
+    pub(crate) fn reopens(&self) -> bool {
+        self.link.reopens
+    }
+
+    pub(crate) fn lists(&self) -> &Lists {
+        &self.link.lists
+    }
+
+    #[cfg(feature = "schema")]
+    pub(crate) fn schemas(&self) -> &crate::structured::Schemas {
+        &self.link.schemas
+    }
+
+    #[cfg(feature = "schema")]
+    pub(crate) fn remember_schemas(&self, items: &dyn std::any::Any) {
+        if let Some(tools) = items.downcast_ref::<Vec<mcp_peer::types::Tool>>() {
+            self.link.schemas.remember(tools);
+        }
+    }
+
+    /// The connection, when it is open; it is waited for if it is being opened again.
+    pub(crate) async fn open_peer(&self, timeout: Option<Duration>) -> Result<&Peer, RequestError> {
+        if self.link.reopens && self.peer.established().is_none() {
+            let timeout = timeout.unwrap_or(self.link.timeout);
+            match tokio::time::timeout(timeout, self.peer.opened()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(why)) => return Err(RequestError::ConnectionLost(why.to_string())),
+                Err(_) => return Err(RequestError::TimedOut(timeout)),
+            }
+        }
+        Ok(&self.peer)
     }
 
     /// The connection itself, for what this type has no method for.
@@ -69,12 +119,12 @@ impl Client {
             name: &'a str,
             arguments: A,
         }
-        Call::new(&self.peer, &Params { name, arguments })
+        Call::new(self, &Params { name, arguments })
     }
 
     /// Reads a resource.
     pub fn read_resource(&self, uri: impl Into<String>) -> Call<'_, ReadResource> {
-        Call::new(&self.peer, &ReadResourceParams::new(uri))
+        Call::new(self, &ReadResourceParams::new(uri))
     }
 
     /// Gets a prompt; `arguments` serialises as an object of strings.
@@ -84,12 +134,12 @@ impl Client {
             name: &'a str,
             arguments: A,
         }
-        Call::new(&self.peer, &Params { name, arguments })
+        Call::new(self, &Params { name, arguments })
     }
 
     /// Asks how an argument of a prompt or of a resource template could go on.
     pub fn complete(&self, params: &CompleteParams) -> Call<'_, Complete> {
-        Call::new(&self.peer, params)
+        Call::new(self, params)
     }
 
     /// Lists the tools.
@@ -114,7 +164,7 @@ impl Client {
 
     /// Makes a request of any type, the protocol's or the program's own.
     pub fn request<M: Request>(&self, params: &M::Params) -> Call<'_, M> {
-        Call::new(&self.peer, params)
+        Call::new(self, params)
     }
 
     /// Sends a notification of the program's own.

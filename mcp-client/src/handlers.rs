@@ -5,8 +5,16 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use mcp_peer::types::{ErrorObject, ObjectBuf, Request};
+use mcp_peer::types::{
+    CreateMessage, CreateMessageParams, CreateMessageResult, Elicit, ElicitParams, ElicitResult,
+    ElicitationCapability, ErrorObject, ListRoots, ListRootsResult, ObjectBuf, Request, Root,
+    RootsCapability, SamplingCapability,
+};
 use mcp_peer::{Answer, Handler, HandlerFuture, RequestContext};
+
+use crate::builder::ClientBuilder;
+use crate::form;
+use crate::incoming::{self, Incoming};
 
 type Serve = Arc<dyn Fn(mcp_peer::Request) -> HandlerFuture + Send + Sync>;
 
@@ -58,5 +66,138 @@ impl Handler for Handlers {
 impl fmt::Debug for Handlers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.by_method.keys()).finish()
+    }
+}
+
+impl ClientBuilder {
+    /// Answers the server's requests to sample from the model, and declares that capability.
+    ///
+    /// An error of the handler's goes to a legacy server as it is; in the modern era, whose wire has no form for it, it ends the call.
+    pub fn on_sampling<F, Fut>(self, handler: F) -> Self
+    where
+        F: Fn(CreateMessageParams) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<CreateMessageResult, ErrorObject>> + Send + 'static,
+    {
+        self.declare_sampling()
+            .on_request::<CreateMessage, _, _>(move |_, params| handler(params))
+    }
+
+    /// As [`on_sampling`](Self::on_sampling), with a person before the model and behind it: `before` sees the request, and
+    /// `after` what the model said; each may change it, or refuse it by an error (REQ-SAMP-07).
+    ///
+    /// ```no_run
+    /// use mcp_client::types::{CreateMessageResult, ErrorObject};
+    ///
+    /// # async fn ask(_: &str) -> bool { true }
+    /// let builder = mcp_client::Client::builder("me", "1.0.0").on_sampling_reviewed(
+    ///     async |request| match ask("May the server use your model?").await {
+    ///         true => Ok(request),
+    ///         false => Err(ErrorObject::new(-1, "the user said no")),
+    ///     },
+    ///     async |request| Ok(CreateMessageResult::text("model", "…")),
+    ///     async |said| Ok(said),
+    /// );
+    /// ```
+    pub fn on_sampling_reviewed<B, BFut, F, Fut, A, AFut>(
+        self,
+        before: B,
+        model: F,
+        after: A,
+    ) -> Self
+    where
+        B: Fn(CreateMessageParams) -> BFut + Send + Sync + 'static,
+        BFut: Future<Output = Result<CreateMessageParams, ErrorObject>> + Send + 'static,
+        F: Fn(CreateMessageParams) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<CreateMessageResult, ErrorObject>> + Send + 'static,
+        A: Fn(CreateMessageResult) -> AFut + Send + Sync + 'static,
+        AFut: Future<Output = Result<CreateMessageResult, ErrorObject>> + Send + 'static,
+    {
+        let stages = Arc::new((before, model, after));
+        self.on_sampling(move |params| {
+            let stages = Arc::clone(&stages);
+            async move {
+                let (before, model, after) = &*stages;
+                after(model(before(params).await?).await?).await
+            }
+        })
+    }
+
+    /// Hands the server's requests to sample to a stream, and declares that capability.
+    pub fn sampling_requests(self) -> (Self, Incoming<CreateMessage>) {
+        let (ask, incoming) = incoming::channel();
+        (self.on_sampling(move |params| ask.ask(params)), incoming)
+    }
+
+    fn declare_sampling(mut self) -> Self {
+        let declared = &mut self.config.capabilities.sampling;
+        declared.get_or_insert_with(SamplingCapability::default);
+        self
+    }
+
+    /// Answers the server's questions to the user, and declares that capability, for forms;
+    /// [`elicits_urls`](Self::elicits_urls) adds pages to visit.
+    ///
+    /// What a user has left out of an accepted form gets the form's defaults; an answer that does not fit the form even so
+    /// is an error, and the server does not see it (REQ-ELIC-05). An error goes to a legacy server as it is; in the modern
+    /// era, whose wire has no form for it, the question counts as cancelled.
+    pub fn on_elicitation<F, Fut>(mut self, handler: F) -> Self
+    where
+        F: Fn(ElicitParams) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<ElicitResult, ErrorObject>> + Send + 'static,
+    {
+        let declared = &mut self.config.capabilities.elicitation;
+        declared.get_or_insert_with(ElicitationCapability::default);
+        self.on_request::<Elicit, _, _>(move |_, params| {
+            let form = match &params {
+                ElicitParams::Form(form) => Some(form.requested_schema.clone()),
+                _ => None,
+            };
+            let answer = handler(params);
+            async move {
+                let answer = answer.await?;
+                match form {
+                    Some(form) => form::complete(&form, answer).inspect_err(|error| {
+                        tracing::warn!(%error, "not sent");
+                    }),
+                    None => Ok(answer),
+                }
+            }
+        })
+    }
+
+    /// Hands the server's questions to the user to a stream, and declares that capability, for forms.
+    pub fn elicitation_requests(self) -> (Self, Incoming<Elicit>) {
+        let (ask, incoming) = incoming::channel();
+        (self.on_elicitation(move |params| ask.ask(params)), incoming)
+    }
+
+    /// Declares that the user can be sent to a page, too; the handler of [`on_elicitation`](Self::on_elicitation) is asked.
+    ///
+    /// A page is to be opened only when the user has seen all of its address and agreed (REQ-SEC-05).
+    pub fn elicits_urls(mut self) -> Self {
+        let declared = &mut self.config.capabilities.elicitation;
+        *declared = Some(declared.take().unwrap_or_default().form().url());
+        self
+    }
+
+    /// Tells the server these roots when it asks, and declares that capability.
+    pub fn roots(mut self, roots: impl IntoIterator<Item = Root>) -> Self {
+        let roots: Vec<Root> = roots.into_iter().collect();
+        let declared = &mut self.config.capabilities.roots;
+        declared.get_or_insert_with(RootsCapability::default);
+        self.on_request::<ListRoots, _, _>(move |_, _| {
+            std::future::ready(Ok(ListRootsResult::new(roots.clone())))
+        })
+    }
+
+    /// Answers a request of the program's own, which only legacy servers can send.
+    pub fn on_request<M, F, Fut>(mut self, handler: F) -> Self
+    where
+        M: Request,
+        F: Fn(RequestContext, M::Params) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<M::Result, ErrorObject>> + Send + 'static,
+    {
+        self.handlers.add::<M, _, _>(handler);
+        self
     }
 }

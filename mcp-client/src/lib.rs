@@ -1,22 +1,41 @@
 #![doc = include_str!("../README.md")]
 
 mod builder;
+mod cache;
 mod call;
+mod cancel;
 mod client;
+mod connector;
+mod form;
+mod group;
 mod handlers;
+mod incoming;
 mod list;
+mod progress;
+mod reconnect;
+mod rounds;
+mod structured;
 mod subscription;
 
 pub use builder::ClientBuilder;
 pub use call::Call;
+pub use cancel::Cancel;
 pub use client::Client;
-pub use list::{List, Paged};
+pub use connector::{Connector, OpenError};
+pub use group::{ClientGroup, Failed, Merged, NameRefused, Of, UnknownServer};
+pub use incoming::{Asked, Incoming};
+pub use list::{List, Page, Paged};
 pub use mcp_peer::session::{
     CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, RequestError,
 };
 pub use mcp_peer::types;
 pub use mcp_peer::types::{CreateMessageResult, Notification};
 pub use mcp_peer::{
-    Missed, Options, Overflow, ProgressUpdate, Receiver, RequestContext, Transport,
+    Direction, Missed, Options, Overflow, ProgressUpdate, Receiver, RequestContext, Tap, Transport,
+    tap,
 };
+pub use progress::Progressing;
+pub use reconnect::Reconnect;
+pub use rounds::Round;
+pub use structured::{Structured, StructuredError};
 pub use subscription::Subscription;

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use mcp_session::{InputRequired, Retry};
-use mcp_types::{ErrorObject, MethodName, ObjectBuf, RawJson};
+use mcp_types::{ErrorObject, MethodName, NotificationMessage, ObjectBuf, RawJson};
 
 use crate::context::{Binding, RequestContext};
+use crate::link::Link;
 use crate::trace::Trace;
 
 /// What a request is answered with.
@@ -70,6 +71,13 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 pub trait Handler: Send + Sync + 'static {
     /// Starts to answer a request.
     fn handle(&self, request: Request) -> HandlerFuture;
+
+    /// Sees a notification that is not the engine's own, before whoever asked for its type; it goes no further if this is
+    /// false. It runs within the driver: it should return quickly.
+    fn notification(&self, notification: &NotificationMessage, from: &Link) -> bool {
+        let _ = (notification, from);
+        true
+    }
 }
 
 impl<F> Handler for F

@@ -1,6 +1,8 @@
 //! The one task of a connection.
 
-use std::collections::{HashMap, VecDeque};
+mod reopen;
+
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,10 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use futures::StreamExt;
 use mcp_session::{
-    CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event, Incoming,
-    IncomingKey, RequestError, ServerConfig, Session,
+    ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
+    Incoming, IncomingKey, KeyMap, RequestError, ServerConfig, Session,
 };
 use mcp_types::{
     ErrorObject, Inbound, Malformed, Message, NotificationMessage, ObjectBuf, Outbound, RawJson,
@@ -20,11 +21,13 @@ use mcp_types::{
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use self::reopen::Reopens;
 use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
-use crate::inbox::{deliver, deliver_progress};
+use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
+use crate::link::Link;
 use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
@@ -75,7 +78,7 @@ fn connection<T: Transport>(
         .keep_alive
         .and_then(|keep_alive| now.checked_add(keep_alive.interval));
     let driver = Driver {
-        transport: Box::pin(transport),
+        transport: Some(Box::pin(transport)),
         session,
         handler,
         shared,
@@ -84,8 +87,8 @@ fn connection<T: Transport>(
         done: 0,
         ahead: 0,
         answers_ahead: 0,
-        calls: HashMap::new(),
-        running: HashMap::new(),
+        calls: KeyMap::default(),
+        running: KeyMap::default(),
         reading: Reading::Open,
         closing: false,
         ending: false,
@@ -98,6 +101,7 @@ fn connection<T: Transport>(
         counted: Counters::default(),
         timer: None,
         now,
+        reopens: Reopens::Never,
     };
     Connection { peer, driver }
 }
@@ -117,7 +121,8 @@ fn connection<T: Transport>(
 /// A peer that stalls in the middle of a message may do so for ever, unless [`Options::keep_alive`] says otherwise.
 #[must_use = "nothing happens on a connection unless its driver is polled"]
 pub struct Driver<T> {
-    transport: Pin<Box<T>>,
+    /// `None` between two of them.
+    transport: Option<Pin<Box<T>>>,
     session: Session,
     handler: Arc<dyn Handler>,
     shared: Arc<Shared>,
@@ -130,8 +135,8 @@ pub struct Driver<T> {
     ahead: u32,
     /// Bytes of long answers among them.
     answers_ahead: usize,
-    calls: HashMap<CallKey, Arc<PendingCall>>,
-    running: HashMap<IncomingKey, Running>,
+    calls: KeyMap<CallKey, Arc<PendingCall>>,
+    running: KeyMap<IncomingKey, Running>,
     reading: Reading,
     /// The program wants no more of it.
     closing: bool,
@@ -152,6 +157,7 @@ pub struct Driver<T> {
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
     /// The time, read once for many turns: asking for it costs more than some of what a turn does.
     now: Instant,
+    reopens: Reopens,
 }
 
 /// A handler that was not ready at once.
@@ -215,11 +221,16 @@ enum Turn {
 }
 
 impl<T: Transport> Driver<T> {
+    fn io(&mut self) -> Pin<&mut T> {
+        // `poll` does nothing without one.
+        self.transport.as_mut().expect("a transport").as_mut()
+    }
+
     /// Feeds the transport as long as it takes something.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<Turn, T::TransportError> {
         let mut turn = Turn::Idle;
         while self.session.transmit_len() > 0 {
-            match self.transport.as_mut().poll_ready(cx)? {
+            match self.io().poll_ready(cx)? {
                 Poll::Pending => break,
                 Poll::Ready(()) => {
                     if let Some(outbound) = self.session.poll_transmit() {
@@ -246,7 +257,7 @@ impl<T: Transport> Driver<T> {
 
     fn start_send(&mut self, outbound: Outbound) -> Result<(), T::TransportError> {
         tracing::trace!(message = %outbound.message, "out");
-        self.transport.as_mut().start_send(outbound)
+        self.io().start_send(outbound)
     }
 
     /// Does what the program wants, as long as the transport keeps up.
@@ -294,6 +305,12 @@ impl<T: Transport> Driver<T> {
                             pending.span.record("id", tracing::field::display(id));
                         }
                         self.calls.insert(pending.key, pending);
+                    }
+                    // Made for a connection that is gone, and read on the next one before that is open.
+                    Err(ApiMisuse::NotOpen) if self.reopens != Reopens::Never => {
+                        pending.finish(Err(RequestError::ConnectionLost(
+                            "it is not open again yet".to_owned(),
+                        )));
                     }
                     Err(misuse) => pending.finish(Err(misuse.into())),
                 }
@@ -343,6 +360,7 @@ impl<T: Transport> Driver<T> {
                     .session
                     .progress(key, progress, total, message.as_deref());
             }
+            Command::Deliver(notification) => deliver(&self.shared, &notification),
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
             Command::Close => self.close(),
         }
@@ -428,7 +446,11 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Notification(notification) => {
-                deliver(&self.shared, &notification);
+                let from = Link::new(&self.shared);
+                let see = || self.handler.notification(&notification, &from);
+                if guarded(&notification.method, see).unwrap_or_default() {
+                    deliver(&self.shared, &notification);
+                }
             }
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(&call) {
@@ -437,11 +459,14 @@ impl<T: Transport> Driver<T> {
             }
             Event::LogLevel(level) => self.shared.set_legacy_log_level(level),
             Event::Opened(established) => {
+                self.reopens.opened();
                 drop(self.shared.opened.send_replace(Some(Ok(established))))
             }
             Event::Failed(error) => {
-                self.not_opened = Some(error.clone());
-                self.shared.opened.send_replace(Some(Err(error)));
+                if !self.reopens.after(&error) {
+                    self.shared.opened.send_replace(Some(Err(error.clone())));
+                }
+                self.not_opened = Some(error);
                 self.close();
             }
             // What a message says is for trace level only, and so is whatever quotes it.
@@ -522,7 +547,7 @@ impl<T: Transport> Driver<T> {
         if !self.reads() {
             return Ok(Turn::Idle);
         }
-        match self.transport.poll_next_unpin(cx) {
+        match self.io().poll_next(cx) {
             Poll::Pending => Ok(Turn::Idle),
             Poll::Ready(Some(inbound)) => {
                 let inbound = inbound?;
@@ -550,6 +575,8 @@ impl<T: Transport> Driver<T> {
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
                 self.drain_by.get_or_insert(self.now + self.options.drain);
+                // Nobody can end them by a request any more, and whoever still reads is to know that they have.
+                self.session.end_subscriptions();
                 self.session
                     .handle_disconnected(&Closed::ByPeer.to_string());
                 self.events(cx);
@@ -632,7 +659,7 @@ impl<T: Transport> Driver<T> {
 
     /// Flushes what was fed; true if nothing is left to be written.
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, T::TransportError> {
-        let flushed = self.transport.as_mut().poll_flush(cx)?.is_ready();
+        let flushed = self.io().poll_flush(cx)?.is_ready();
         if flushed && self.session.transmit_len() == 0 {
             self.stall.clear();
             return Ok(true);
@@ -640,9 +667,9 @@ impl<T: Transport> Driver<T> {
         let waker = self.stall.watch(self.now, cx);
         let write_cx = &mut Context::from_waker(&waker);
         let ready = if self.session.transmit_len() > 0 {
-            self.transport.as_mut().poll_ready(write_cx)?.is_ready()
+            self.io().poll_ready(write_cx)?.is_ready()
         } else {
-            self.transport.as_mut().poll_flush(write_cx)?.is_ready()
+            self.io().poll_flush(write_cx)?.is_ready()
         };
         if ready {
             // It became so since it was asked last: one more turn.
@@ -711,7 +738,7 @@ impl<T: Transport> Driver<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
-        let closed = self.transport.as_mut().poll_close(cx);
+        let closed = self.io().poll_close(cx);
         closed.map_err(ConnectionError::Transport)
     }
 }
@@ -720,6 +747,9 @@ impl<T> Driver<T> {
     /// Ends whatever still waits, so that nobody waits for ever.
     fn shut_down(&mut self, why: Closed) {
         let reason = why.to_string();
+        if let Closed::NotOpened(error) = &why {
+            self.not_opened = Some(error.clone());
+        }
         self.shared.closed.send_if_modified(|closed| {
             let first = closed.is_none();
             closed.get_or_insert(why);
@@ -737,10 +767,20 @@ impl<T> Driver<T> {
                         pending.finish(outcome);
                     }
                 }
-                Event::Failed(error) => drop(self.shared.opened.send_replace(Some(Err(error)))),
+                Event::Failed(error) => self.not_opened = Some(error),
                 _ => {}
             }
         }
+        // Whoever waits for it to be open waits in vain.
+        self.shared.opened.send_if_modified(|opened| {
+            let waited_for = opened.is_none();
+            if waited_for {
+                let error = self.not_opened.take();
+                let lost = || ConnectError::ConnectionLost(reason.clone());
+                *opened = Some(Err(error.unwrap_or_else(lost)));
+            }
+            waited_for
+        });
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
             match command {
@@ -761,29 +801,26 @@ impl<T: Transport> Future for Driver<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        match this.poll_turns(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) => {
-                let why = match this.not_opened.take() {
-                    Some(error) => Closed::NotOpened(error),
-                    None if this.reading == Reading::Ended => Closed::ByPeer,
-                    None => Closed::ByUs,
-                };
-                this.shut_down(why);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => {
-                this.shut_down(Closed::from(&error));
-                Poll::Ready(Err(error))
-            }
+        if this.transport.is_none() {
+            return Poll::Ready(Ok(()));
         }
+        let ended = std::task::ready!(this.poll_turns(cx));
+        let why = match (&ended, this.not_opened.take()) {
+            (_, Some(error)) => Closed::NotOpened(error),
+            (Err(error), None) => Closed::from(error),
+            (Ok(()), None) if this.reading == Reading::Ended => Closed::ByPeer,
+            (Ok(()), None) => Closed::ByUs,
+        };
+        this.end(why);
+        Poll::Ready(ended)
     }
 }
 
 /// A driver that is dropped leaves nobody waiting, and no task behind.
 impl<T> Drop for Driver<T> {
     fn drop(&mut self) {
-        self.shut_down(Closed::DriverDropped);
+        let why = self.lost().cloned();
+        self.shut_down(why.unwrap_or(Closed::DriverDropped));
     }
 }
 

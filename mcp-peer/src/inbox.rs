@@ -379,10 +379,12 @@ impl Subscribers {
 }
 
 /// A callback that panics loses its notification and nothing else.
-fn guarded(method: &str, callback: impl FnOnce()) {
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(callback)).is_err() {
+pub(crate) fn guarded<T>(method: &str, callback: impl FnOnce() -> T) -> Option<T> {
+    let returned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(callback));
+    if returned.is_err() {
         tracing::error!(method, "a notification callback panicked");
     }
+    returned.ok()
 }
 
 impl fmt::Debug for Subscribers {

@@ -1,5 +1,6 @@
 //! A connection as others hold it: whoever sends to many at once, and must not keep any of them open.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,9 +71,19 @@ impl End {
 }
 
 impl Link {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        let shared = Arc::clone(shared);
+        Self { shared }
+    }
+
     /// Which connection it is.
     pub fn id(&self) -> ConnectionId {
         self.shared.id
+    }
+
+    /// What is known about the connection, of one type: its headers, say, or the peer's principal.
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.shared.options.extensions.get()
     }
 
     /// Whether the connection is closed.
@@ -111,16 +122,14 @@ impl Link {
 impl Peer {
     /// The connection as others hold it.
     pub fn link(&self) -> Link {
-        let shared = Arc::clone(&self.shared);
-        Link { shared }
+        Link::new(&self.shared)
     }
 }
 
 impl RequestContext {
     /// The connection that the request came on, as others hold it.
     pub fn link(&self) -> Link {
-        let shared = self.shared();
-        Link { shared }
+        Link::new(&self.shared())
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use mcp_session::{CallKey, CallOptions, IncomingKey, NotSent};
-use mcp_types::{ClientCapabilities, LogLevel, MethodName, ObjectBuf, RawJson};
+use mcp_types::{
+    ClientCapabilities, LogLevel, MethodName, NotificationMessage, ObjectBuf, RawJson,
+};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::dispatch::Answer;
@@ -47,6 +49,8 @@ pub(crate) enum Command {
         total: Option<f64>,
         message: Option<String>,
     },
+    /// To this side's own receivers.
+    Deliver(NotificationMessage),
     SetCapabilities(Box<ClientCapabilities>),
     Close,
 }

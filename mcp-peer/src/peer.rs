@@ -1,9 +1,11 @@
 //! The program's handle of a connection.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::{Either, select};
 use mcp_session::{
     CallKey, CallOptions, ConnectError, Established, NotSent, PeerMisbehaved, RequestError,
 };
@@ -234,7 +236,52 @@ impl Peer {
         }
     }
 
-    /// What a client's handshake has established, once it has.
+    /// Waits until a connection that [outlives its transport](crate::Driver::reopenable) is open again, on another one than
+    /// what `before` was agreed on.
+    ///
+    /// # Errors
+    /// Why it will not be opened any more.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn opened_after(
+        &self,
+        before: &Arc<Established>,
+    ) -> Result<Arc<Established>, ConnectError> {
+        let mut opened = self.shared.opened.subscribe();
+        let again = opened.wait_for(|outcome| match outcome {
+            Some(Ok(established)) => !Arc::ptr_eq(established, before),
+            Some(Err(_)) => true,
+            None => false,
+        });
+        let closed = self.closed();
+        match select(pin!(again), pin!(closed)).await {
+            Either::Left((Ok(outcome), _)) => match &*outcome {
+                Some(outcome) => outcome.clone(),
+                None => Err(ConnectError::ConnectionLost(String::new())),
+            },
+            Either::Left((Err(_), _)) => Err(ConnectError::ConnectionLost(
+                Closed::DriverDropped.to_string(),
+            )),
+            Either::Right((why, _)) => Err(ConnectError::ConnectionLost(why.to_string())),
+        }
+    }
+
+    /// Hands a notification to this side's own receivers and callbacks, as if it had come from the peer.
+    ///
+    /// # Errors
+    /// [`NotSent::Params`] if they are no object; [`NotSent::Closed`] if the connection has ended.
+    pub fn deliver<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
+        let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
+        let notification = NotificationMessage {
+            method: N::METHOD.into(),
+            params: Some(params.finish()),
+        };
+        let delivered = self.shared.outbox.push(Command::Deliver(notification));
+        delivered.map_err(|_| NotSent::Closed)
+    }
+
+    /// What a client's handshake has established, once it has; `None` while it has to be opened again.
     pub fn established(&self) -> Option<Arc<Established>> {
         self.shared
             .opened

@@ -209,6 +209,12 @@ impl Catalog {
         true
     }
 
+    /// The input schema of a tool, by which a transport may know what of a call it has to look at.
+    pub fn input_schema(&self, tool: &str) -> Option<RawJson> {
+        let shelves = self.read();
+        Some(shelves.tools.get(tool)?.def.tool.input_schema.clone())
+    }
+
     /// Tells when something was added or removed: the counts only ever grow, and are coalesced for whoever looks late.
     ///
     /// Clients who asked are told, too.

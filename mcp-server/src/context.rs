@@ -15,6 +15,7 @@ use mcp_peer::{Delivery, RequestContext};
 use serde::Serialize;
 
 use crate::hub::Hub;
+use crate::logs::LogBucket;
 
 /// The request that a handler serves: what is known of it, and what can be sent on its behalf.
 ///
@@ -271,8 +272,26 @@ impl<'a> Log<'a> {
             data: T,
         }
         let logger = self.logger;
-        self.cx
-            .context
+        let context = &self.cx.context;
+        if context.logs(level)
+            && let Some(bucket) = context.extension::<LogBucket>()
+        {
+            match bucket.take() {
+                None => return Delivery::NotSent(NotSent::TooMany),
+                Some(0) => {}
+                Some(dropped) => {
+                    let data = format!("{dropped} log messages were not sent: too many at once");
+                    let level = LogLevel::Warning.max(level);
+                    let params = Params {
+                        level,
+                        logger: None,
+                        data,
+                    };
+                    context.log(level, || RawJson::encode(&params).ok()).await;
+                }
+            }
+        }
+        context
             .log(level, || {
                 RawJson::encode(&Params {
                     level,

@@ -11,6 +11,10 @@ mod form;
 mod group;
 mod handler;
 mod hub;
+#[cfg(feature = "tower")]
+mod layer;
+mod logs;
+mod middleware;
 mod pages;
 mod park;
 mod prompt;
@@ -37,10 +41,13 @@ pub use error::{HandlerError, ToolError};
 pub use group::{Group, Item, Mounted};
 pub use handler::{FromInput, Handler, IntoOutput, Kind, Running, With, kind, with};
 pub use hub::Hub;
+#[cfg(feature = "tower")]
+pub use layer::{RouterFuture, RouterService};
 pub use mcp_peer::session::{Limits, NotSent, RequestError};
 pub use mcp_peer::types;
 pub use mcp_peer::types::{Extensions, Notification, Principal, Sampling};
-pub use mcp_peer::{ConnectionId, Delivery, Options, Transport};
+pub use mcp_peer::{Answer, ConnectionId, Delivery, Link, Options, Request, Transport};
+pub use middleware::{Middleware, Next, Serving};
 pub use pages::Cached;
 pub use park::ParkLimits;
 pub use prompt::{IntoPrompt, PromptDef, prompt};

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use mcp_peer::types::{
-    CallToolResult, CompleteParams, CompletionRef, ErrorObject, ForRevision, GetPromptResult,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    ObjectBuf, PaginatedParams, ProtocolVersion, RawJson, ReadResourceResult,
+    CallToolResult, CompleteParams, CompletionRef, ContentBlock, ErrorObject, ForRevision,
+    GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, ObjectBuf, PaginatedParams, ProtocolVersion, RawJson, ReadResourceResult,
 };
 use mcp_peer::{Answer, Handler, HandlerFuture, Request, RequestContext};
 use serde::Serialize;
@@ -299,7 +299,22 @@ fn tool_answer(
             "the tool's result is not of its output schema",
         ));
     }
-    encoded(result, version)
+    let room = size(&result);
+    answer_with_room(&result.for_revision(version), room)
+}
+
+/// About how many bytes a tool's result takes on the wire.
+fn size(result: &CallToolResult) -> usize {
+    let content = result.content.iter().map(|block| match block {
+        ContentBlock::Text(text) => text.text.len(),
+        ContentBlock::Image(image) => image.data.len(),
+        ContentBlock::Audio(audio) => audio.data.len(),
+        _ => 256,
+    });
+    let structured = result.structured_content.as_ref().map_or(0, RawJson::len);
+    // Line breaks and quotes take two bytes each; text has few.
+    let content: usize = content.map(|bytes| bytes + bytes / 16 + 64).sum();
+    content + structured
 }
 
 fn failed(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Answer {
@@ -316,7 +331,11 @@ fn encoded<R: ForRevision + Serialize>(result: R, version: ProtocolVersion) -> A
 }
 
 fn answer<R: Serialize>(result: &R) -> Answer {
-    match ObjectBuf::encode(result) {
+    answer_with_room(result, 0)
+}
+
+fn answer_with_room<R: Serialize>(result: &R, room: usize) -> Answer {
+    match ObjectBuf::encode_with_room(result, room) {
         Ok(result) => Answer::Result(result),
         Err(error) => {
             tracing::error!(%error, "a result does not serialise");

@@ -1,18 +1,21 @@
 //! Servers.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig};
 use mcp_peer::types::{
-    CacheScope, Extensions, Implementation, LogLevel, RawJson, ServerCapabilities,
+    CacheScope, Extensions, Implementation, LogLevel, Notification, RawJson, ServerCapabilities,
 };
-use mcp_peer::{Connection, ConnectionError, Options, Transport};
+use mcp_peer::{Connection, ConnectionError, Handler, Link, Options, Peer, Transport};
 
 use crate::backplane::Backplane;
 use crate::catalog::{Catalog, Offer, Refused};
 use crate::group::Group;
 use crate::hub::Hub;
+use crate::logs::{LogBucket, LogRate};
+use crate::middleware::{self, Middleware};
 use crate::pages::Cached;
 use crate::park::{Lot, ParkLimits};
 use crate::prompt::PromptDef;
@@ -36,7 +39,6 @@ use crate::tool::ToolDef;
 /// Server::new("greeter", "1.0.0").tool(tool("hello", hello)).serve(transport).await?;
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
     options: Options,
@@ -46,7 +48,17 @@ pub struct Server {
     catalog: Catalog,
     /// Whether resources can be subscribed to.
     subscriptions: bool,
+    /// What is around the handlers, the outermost first.
+    around: Vec<Wrap>,
+    listeners: Vec<Listen>,
+    logs: Option<LogRate>,
 }
+
+/// Puts something around a handler.
+type Wrap = Box<dyn FnOnce(Arc<dyn Handler>) -> Arc<dyn Handler> + Send + Sync>;
+
+/// Registers with a connection what listens to its client's notifications.
+type Listen = Arc<dyn Fn(&Peer) + Send + Sync>;
 
 impl Server {
     /// A server that offers nothing yet.
@@ -61,6 +73,9 @@ impl Server {
             settings: Settings::default(),
             catalog: Catalog::new(Hub::new()),
             subscriptions: false,
+            around: Vec::new(),
+            listeners: Vec::new(),
+            logs: None,
         }
     }
 
@@ -195,6 +210,64 @@ impl Server {
         self.catalog.hub().clone()
     }
 
+    /// Puts something around all handlers, and around what is put around them later.
+    #[must_use]
+    pub fn around(mut self, middleware: impl Middleware) -> Self {
+        self.around
+            .push(Box::new(|handler| middleware::around(middleware, handler)));
+        self
+    }
+
+    /// Puts a tower layer around all handlers, and around what is put around them later.
+    ///
+    /// A clone of the layer's service serves each request, when it is ready. Its error is answered with -32603, and logged.
+    /// Layers that look at whether others are ready (shedding load, say) belong into one stack with those.
+    #[cfg(feature = "tower")]
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<crate::RouterService> + Send + Sync + 'static,
+        L::Service: tower_service::Service<mcp_peer::Request, Response = mcp_peer::Answer>
+            + Clone
+            + Send
+            + 'static,
+        <L::Service as tower_service::Service<mcp_peer::Request>>::Future: Send,
+        <L::Service as tower_service::Service<mcp_peer::Request>>::Error:
+            Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        self.around.push(Box::new(move |handler| {
+            crate::layer::layered(&layer, handler)
+        }));
+        self
+    }
+
+    /// Calls back for each notification of a type that a client sends, in the order of the wire.
+    ///
+    /// The callback runs within the connection's driver: it should return quickly.
+    #[must_use]
+    pub fn on_notification<N: Notification>(
+        mut self,
+        callback: impl Fn(N::Params, &Link) + Send + Sync + 'static,
+    ) -> Self {
+        let callback = Arc::new(callback);
+        self.listeners.push(Arc::new(move |peer| {
+            let (callback, from) = (Arc::clone(&callback), peer.link());
+            peer.on_notification::<N>(move |params| callback(params, &from));
+        }));
+        self
+    }
+
+    /// Lets each connection log so many messages a second in the long run, and so many at once; those beyond are not sent,
+    /// which the handler sees as [`NotSent::TooMany`](crate::NotSent) and the client by a message that says how many.
+    #[must_use]
+    pub fn limit_logs(mut self, per_second: u32, at_once: u32) -> Self {
+        self.logs = Some(LogRate {
+            per_second,
+            at_once,
+        });
+        self
+    }
+
     /// Sets the level that legacy clients get before they have said what they want.
     #[must_use]
     pub fn log_level(mut self, level: LogLevel) -> Self {
@@ -247,15 +320,21 @@ impl Server {
 
     /// Makes it ready for many connections.
     pub fn start(self) -> ServerConnection {
+        let catalog = self.catalog;
+        let router: Arc<dyn Handler> = Arc::new(Router {
+            catalog: catalog.clone(),
+            between: match self.replay {
+                None => Between::Park(Lot::new(self.park)),
+                Some(replay) => Between::Replay(Replayer::new(replay)),
+            },
+            settings: self.settings,
+        });
+        let around = self.around.into_iter().rev();
         ServerConnection {
-            router: Arc::new(Router {
-                catalog: self.catalog,
-                between: match self.replay {
-                    None => Between::Park(Lot::new(self.park)),
-                    Some(replay) => Between::Replay(Replayer::new(replay)),
-                },
-                settings: self.settings,
-            }),
+            handler: around.fold(router, |handler, wrap| wrap(handler)),
+            catalog,
+            listeners: self.listeners,
+            logs: self.logs,
             config: self.config,
             options: self.options,
             subscriptions: self.subscriptions,
@@ -274,9 +353,12 @@ fn accept<T>(offered: Result<T, Refused>) {
 pub type ServeError<T> = ConnectionError<<T as Transport>::TransportError>;
 
 /// A server that takes connections; clones share what it offers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ServerConnection {
-    router: Arc<Router>,
+    handler: Arc<dyn Handler>,
+    catalog: Catalog,
+    listeners: Vec<Listen>,
+    logs: Option<LogRate>,
     config: ServerConfig,
     options: Options,
     subscriptions: bool,
@@ -295,23 +377,68 @@ impl ServerConnection {
         extensions: Extensions,
     ) -> Connection<T> {
         let mut config = self.config.clone();
-        let catalog = &self.router.catalog;
-        catalog.declare(&mut config.capabilities, self.subscriptions);
-        let handler = Arc::clone(&self.router) as Arc<dyn mcp_peer::Handler>;
+        self.catalog
+            .declare(&mut config.capabilities, self.subscriptions);
+        let handler = Arc::clone(&self.handler);
         let mut options = self.options.clone();
         options.extensions = extensions;
+        if let Some(rate) = self.logs {
+            options.extensions.insert(LogBucket::new(rate));
+        }
         let connection = mcp_peer::server(transport, config, handler, options);
-        catalog.hub().connected(connection.peer.link());
+        for listen in &self.listeners {
+            listen(&connection.peer);
+        }
+        self.hub().connected(connection.peer.link());
         connection
+    }
+
+    /// Serves one more connection until it ends, with what is known about it; nothing happens on it until it is polled.
+    ///
+    /// # Errors
+    /// The transport failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the connection and drops every handler.
+    pub fn serve<T: Transport>(
+        &self,
+        transport: T,
+        extensions: Extensions,
+    ) -> impl Future<Output = Result<(), ServeError<T>>> + Send + use<T> {
+        let Connection { peer, driver } = self.connect_with(transport, extensions);
+        async move {
+            let ended = driver.await;
+            // Without a handle, the driver would take the connection for one that nobody wants any more.
+            drop(peer);
+            ended
+        }
     }
 
     /// A handle to what the server offers, to add and remove while it serves.
     pub fn catalog(&self) -> Catalog {
-        self.router.catalog.clone()
+        self.catalog.clone()
     }
 
     /// A handle to everyone who is connected, and to the server's rooms.
     pub fn hub(&self) -> Hub {
-        self.router.catalog.hub().clone()
+        self.catalog.hub().clone()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("info", &self.config.info)
+            .field("catalog", &self.catalog)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServerConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConnection")
+            .field("info", &self.config.info)
+            .field("catalog", &self.catalog)
+            .finish_non_exhaustive()
     }
 }

@@ -347,3 +347,40 @@ async fn no_more_is_kept_than_may_be() {
     open(&mut hand, "tools/call", &request).await;
     assert_eq!(counts.all(), [4, 1, 1]);
 }
+
+/// Asks under keys of its own.
+async fn keyed(cx: Cx) -> Result<String, ToolError> {
+    let first = cx.named("first").roots().await?[0].uri.clone();
+    let second = cx.named("second").roots().await?[0].uri.clone();
+    Ok(format!("{first} {second}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_with_a_key_is_not_asked_if_the_answer_is_there() {
+    let server = Server::new("keys", "1.0.0")
+        .tool(tool("keyed", keyed))
+        .start();
+    let mut hand = Hand::connect(&server, MODERN).await;
+    let roots = |uri: &str| json!({ "roots": [{ "uri": uri }] });
+    let call = json!({ "name": "keyed" });
+    let keys = |round: &Value| -> Vec<String> {
+        let asked = round["inputRequests"].as_object().unwrap();
+        asked.keys().cloned().collect()
+    };
+    let round = open(&mut hand, "tools/call", &call).await;
+    assert_eq!(keys(&round), ["first"]);
+    let next = retry(&call, &round, "file:///1");
+    let round = open(&mut hand, "tools/call", &next).await;
+    assert_eq!(keys(&round), ["second"]);
+    let last = retry(&call, &round, "file:///2");
+    let result = hand.once("tools/call", last).await.unwrap();
+    assert_eq!(text(&result), "file:///1 file:///2");
+
+    let mut at_once = call.clone();
+    at_once["inputResponses"] = json!({ "first": roots("file:///a"), "unknown": roots("x:") });
+    let round = open(&mut hand, "tools/call", &at_once).await;
+    assert_eq!(keys(&round), ["second"]);
+    at_once["inputResponses"]["second"] = roots("file:///b");
+    let result = hand.once("tools/call", at_once).await.unwrap();
+    assert_eq!(text(&result), "file:///a file:///b");
+}

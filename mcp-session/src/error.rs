@@ -51,6 +51,23 @@ pub enum ConnectError {
         /// What the server offered.
         offered: Vec<String>,
     },
+    /// Only a modern version was wanted, and the server knows none.
+    #[error("the server speaks no modern protocol version: to `server/discover` it said {answer}")]
+    NotModern {
+        /// What it answered.
+        answer: String,
+    },
+    /// The other side said something, but never answered as the protocol has it.
+    #[error("{after}; it said {said:?}, which is no message of the protocol")]
+    NotMcp {
+        /// The first thing it said, printable and at most 64 characters of it.
+        said: String,
+        /// What ended the attempt.
+        after: Box<ConnectError>,
+    },
+    /// The connection ended before `server/discover` was answered: some legacy servers end when they are asked that.
+    #[error("connection lost before `server/discover` was answered: {0}")]
+    ProbeLost(String),
     /// No answer to the handshake.
     #[error("no answer to the handshake within {0:?}")]
     TimedOut(Duration),
@@ -60,6 +77,17 @@ pub enum ConnectError {
     /// The answer broke the protocol.
     #[error("the peer misbehaved: {0}")]
     Misbehaved(PeerMisbehaved),
+}
+
+impl ConnectError {
+    /// Whether the connection ended before `server/discover` was answered, whatever the other side said instead.
+    pub fn is_lost_probe(&self) -> bool {
+        match self {
+            Self::ProbeLost(_) => true,
+            Self::NotMcp { after, .. } => after.is_lost_probe(),
+            _ => false,
+        }
+    }
 }
 
 /// A rule of the protocol that the other side broke; the connection goes on.

@@ -28,6 +28,8 @@ pub(crate) struct ClientSide {
     pub(crate) server: Arc<Caller>,
     /// The request that sets the legacy log level; its answer is of no interest.
     housekeeping: Option<i64>,
+    /// The first thing that the other side said that was no message, until it answers the handshake.
+    babble: Option<String>,
 }
 
 /// Where a client's handshake stands; the arrows are drawn on [`Session`].
@@ -38,6 +40,8 @@ pub(crate) enum Phase {
     Probing {
         id: i64,
         deadline: Instant,
+        /// The server has named the version before, and refused it nevertheless (REQ-VER-07).
+        retried: bool,
     },
     Initializing {
         id: i64,
@@ -60,6 +64,7 @@ impl ClientSide {
                 capabilities: ClientCapabilities::default(),
             }),
             housekeeping: None,
+            babble: None,
             config,
         }
     }
@@ -130,17 +135,21 @@ impl Session {
         };
         match client.config.era {
             EraChoice::Legacy => self.initialize(now, ProtocolVersion::LATEST_LEGACY, false),
-            EraChoice::Auto | EraChoice::Modern => self.probe(now),
+            EraChoice::Auto | EraChoice::Modern => self.probe(now, false),
         }
     }
 
-    fn probe(&mut self, now: Instant) {
+    fn probe(&mut self, now: Instant, retried: bool) {
         let id = self.outgoing.next_id();
         let deadline = after(now, self.limits.probe_timeout);
         let Some(client) = self.as_client_mut() else {
             return;
         };
-        client.phase = Phase::Probing { id, deadline };
+        client.phase = Phase::Probing {
+            id,
+            deadline,
+            retried,
+        };
         let (meta, log_level) = client.request_meta(None);
         let mut params = ObjectBuf::new();
         text::insert_meta(&mut params, meta, None, log_level, None);
@@ -163,9 +172,13 @@ impl Session {
         self.transmit(Message::request(id, "initialize", Some(text::raw(&params))).into());
     }
 
-    fn fail(&mut self, error: ConnectError) {
+    fn fail(&mut self, mut error: ConnectError) {
         if let Some(client) = self.as_client_mut() {
             client.phase = Phase::Failed;
+            if let Some(said) = client.babble.take() {
+                let after = Box::new(error);
+                error = ConnectError::NotMcp { said, after };
+            }
         }
         self.emit(Event::Failed(error));
     }
@@ -195,8 +208,12 @@ impl Session {
             return Some(outcome);
         };
         match client.phase {
-            Phase::Probing { id, .. } if id == *n => self.handle_discovered(now, outcome),
+            Phase::Probing { id, retried, .. } if id == *n => {
+                client.babble = None;
+                self.handle_discovered(now, outcome, retried);
+            }
             Phase::Initializing { id, retried, .. } if id == *n => {
+                client.babble = None;
                 self.handle_initialized(now, outcome, retried);
             }
             _ if client.housekeeping == Some(*n) => client.housekeeping = None,
@@ -206,7 +223,12 @@ impl Session {
     }
 
     /// Inventory 3.2, steps 2 to 6.
-    fn handle_discovered(&mut self, now: Instant, outcome: Result<RawJson, ErrorObject>) {
+    fn handle_discovered(
+        &mut self,
+        now: Instant,
+        outcome: Result<RawJson, ErrorObject>,
+        retried: bool,
+    ) {
         let offered = match outcome {
             Ok(result) => match result.decode::<DiscoverResult>() {
                 Ok(discovered)
@@ -228,15 +250,22 @@ impl Session {
                 }
                 Ok(discovered) => discovered.supported_versions,
                 // Whoever answers like this does not know the method.
-                Err(_) => return self.fall_back(now),
+                Err(_) => return self.fall_back(now, "something else"),
             },
             Err(error) => match error.code {
-                ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => supported(&error),
+                ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => {
+                    let offered = supported(&error);
+                    // REQ-VER-02: it is the version that was sent, but the server may know by now.
+                    if offers(&offered, ProtocolVersion::LATEST_MODERN) && !retried {
+                        return self.probe(now, true);
+                    }
+                    offered
+                }
                 ErrorCode::HEADER_MISMATCH | ErrorCode::MISSING_CLIENT_CAPABILITY => {
                     return self.fail(ConnectError::Refused(error));
                 }
                 // Any other error whatever says that the server is not modern; not keyed on one code (TRAP-21, TRAP-25).
-                _ => return self.fall_back(now),
+                _ => return self.fall_back(now, &error.to_string()),
             },
         };
         // A modern server that names a legacy revision which we speak too: chosen from its list, not guessed.
@@ -250,13 +279,14 @@ impl Session {
         }
     }
 
-    fn fall_back(&mut self, now: Instant) {
+    /// `answer` is what the server said to `server/discover`.
+    fn fall_back(&mut self, now: Instant, answer: &str) {
         let Some(client) = self.as_client() else {
             return;
         };
         match client.config.era {
-            EraChoice::Modern => self.fail(ConnectError::NoCommonVersion {
-                offered: Vec::new(),
+            EraChoice::Modern => self.fail(ConnectError::NotModern {
+                answer: answer.to_owned(),
             }),
             _ => self.initialize(now, ProtocolVersion::LATEST_LEGACY, false),
         }
@@ -324,7 +354,10 @@ impl Session {
     /// An error about something that the server could not read: in answer to a probe it can only be about the probe.
     pub(crate) fn handle_error_without_id(&mut self, now: Instant, error: ErrorObject) {
         match self.as_client().map(|client| &client.phase) {
-            Some(Phase::Probing { .. }) => self.handle_discovered(now, Err(error)),
+            Some(Phase::Probing { retried, .. }) => {
+                let retried = *retried;
+                self.handle_discovered(now, Err(error), retried);
+            }
             _ => self.emit(Event::PeerError(error)),
         }
     }
@@ -350,7 +383,7 @@ impl Session {
             return false;
         }
         match self.as_client().map(|client| &client.phase) {
-            Some(Phase::Probing { .. }) => self.fall_back(now),
+            Some(Phase::Probing { .. }) => self.fall_back(now, &what.to_string()),
             _ => self.fail(ConnectError::Misbehaved(what.clone())),
         }
         true
@@ -378,7 +411,7 @@ impl Session {
         };
         match (&client.phase, client.config.era) {
             // Silence is legacy; the probe is not cancelled, for a legacy server may choke on that (inventory 3.2, step 8).
-            (Phase::Probing { .. }, EraChoice::Auto) => self.fall_back(now),
+            (Phase::Probing { .. }, EraChoice::Auto) => self.fall_back(now, "nothing"),
             (Phase::Probing { .. }, _) => {
                 self.fail(ConnectError::TimedOut(self.limits.probe_timeout))
             }
@@ -388,8 +421,21 @@ impl Session {
     }
 
     pub(crate) fn fail_handshake_on_disconnect(&mut self, reason: &str) {
-        if self.handshake_deadline().is_some() {
-            self.fail(ConnectError::ConnectionLost(reason.to_owned()));
+        match self.as_client().map(|client| &client.phase) {
+            Some(Phase::Probing { .. }) => self.fail(ConnectError::ProbeLost(reason.to_owned())),
+            Some(Phase::Initializing { .. }) => {
+                self.fail(ConnectError::ConnectionLost(reason.to_owned()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Remembers what came instead of a message, in case that nothing better comes.
+    pub(crate) fn note_babble(&mut self, excerpt: &str) {
+        if self.handshake_deadline().is_some()
+            && let Some(client) = self.as_client_mut()
+        {
+            client.babble.get_or_insert_with(|| excerpt.to_owned());
         }
     }
 

@@ -95,7 +95,7 @@ impl Session {
             {
                 self.transmit_reply(&malformed);
             }
-            _ => {}
+            _ => self.note_babble(&malformed.excerpt),
         }
         self.emit(Event::Malformed(malformed));
     }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::admission::{Admission, Terms};
 use crate::error::{ApiMisuse, NotSent, PeerMisbehaved};
 use crate::event::{CallKey, Caller, Cancellation, Event, Incoming, IncomingKey};
+use crate::keys::KeyMap;
 use crate::methods::takes_input;
 use crate::permission::may_ask;
 use crate::rounds::{InputRequired, Question};
@@ -22,7 +23,7 @@ use crate::text;
 /// The table of requests of the peer's that are not answered.
 #[derive(Debug, Default)]
 pub(crate) struct IncomingTable {
-    entries: HashMap<IncomingKey, Entry>,
+    entries: KeyMap<IncomingKey, Entry>,
     by_id: HashMap<RequestId, IncomingKey>,
     last_key: u64,
     /// What the peer sent with all of them, in bytes.
@@ -53,6 +54,14 @@ enum Origin {
 }
 
 impl IncomingTable {
+    /// An empty one, whose keys are none of this one's.
+    pub(crate) fn succeeded(&self) -> Self {
+        Self {
+            last_key: self.last_key,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

@@ -10,6 +10,7 @@ pub mod fuzzing;
 mod handshake;
 mod inbound;
 mod incoming;
+mod keys;
 mod methods;
 mod outgoing;
 mod permission;
@@ -24,6 +25,7 @@ pub use error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved, RequestError};
 pub use event::{
     CallKey, Caller, Cancellation, Established, Event, Incoming, IncomingKey, Progress, Retry,
 };
+pub use keys::{KeyHasher, KeyMap};
 pub use methods::takes_input;
 pub use outgoing::CallOptions;
 pub use permission::may_ask;

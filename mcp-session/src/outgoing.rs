@@ -1,6 +1,6 @@
 //! Requests of ours: each ends exactly once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mcp_types::{
@@ -10,6 +10,7 @@ use mcp_types::{
 
 use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
 use crate::event::{CallKey, Event, IncomingKey, Progress};
+use crate::keys::KeyMap;
 use crate::methods::takes_input;
 use crate::rounds::Gathering;
 use crate::session::{Session, Side};
@@ -38,14 +39,16 @@ pub struct CallOptions {
     pub meta: Option<Meta>,
     /// The request of the peer's on whose behalf this one is made.
     pub related: Option<IncomingKey>,
+    /// Whether a result that asks for input is the outcome, instead of the beginning of another round.
+    pub single_round: bool,
 }
 
 /// The table of requests of ours that are not answered.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    calls: HashMap<CallKey, Call>,
+    calls: KeyMap<CallKey, Call>,
     /// By the id that is on the wire now; the id is also the progress token.
-    by_id: HashMap<i64, CallKey>,
+    by_id: KeyMap<i64, CallKey>,
     deadlines: BTreeSet<(Instant, CallKey)>,
     /// The last id given out; ids are never used again, for a cancelled one may never be answered (REQ-ID-06).
     last_id: i64,
@@ -54,6 +57,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: MethodName,
+    single_round: bool,
     /// As they went out; kept only where a retry may need them.
     pub(crate) params: Option<RawJson>,
     /// The id on the wire, or what is gathered between two of them.
@@ -229,6 +233,7 @@ impl Session {
             last_progress: f64::NEG_INFINITY,
             log_level: options.log_level,
             meta: options.meta,
+            single_round: options.single_round,
             timeout,
             reset_on_progress: options.reset_on_progress,
             deadline,
@@ -303,6 +308,7 @@ impl Session {
             Ok(result) if !modern => Ok(result),
             Ok(result) => match self.result_type(&result) {
                 ResultType::Complete => Ok(result),
+                ResultType::InputRequired if self.is_single_round(key) => Ok(result),
                 ResultType::InputRequired => match self.start_round(now, key, &result) {
                     Ok(()) => return,
                     Err(error) => Err(error),
@@ -311,6 +317,10 @@ impl Session {
             },
         };
         self.end_call(key, outcome);
+    }
+
+    fn is_single_round(&mut self, key: CallKey) -> bool {
+        self.outgoing.get_mut(key).is_some_and(|c| c.single_round)
     }
 
     /// REQ-JRPC-10, REQ-JRPC-11

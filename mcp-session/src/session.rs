@@ -10,7 +10,7 @@ use mcp_types::{
 };
 
 use crate::admission::ServerSide;
-use crate::config::{ClientConfig, Limits, ServerConfig};
+use crate::config::{ClientConfig, EraChoice, Limits, ServerConfig};
 use crate::error::{ApiMisuse, NotSent, RequestError};
 use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey};
 use crate::handshake::ClientSide;
@@ -118,6 +118,23 @@ impl Session {
     pub fn server(config: ServerConfig) -> Self {
         let limits = config.limits.clone();
         Self::new(Side::Server(ServerSide::new(config)), limits)
+    }
+
+    /// A client's side of another connection to the same server, when this one's is lost: as it was configured, with the
+    /// capabilities that it has now. `None` of a server's.
+    ///
+    /// Keys of the peer's requests go on, so that an answer to one of the old connection finds nothing on the new one.
+    pub fn reopened(&self, era: EraChoice, now: Instant) -> Option<Self> {
+        let Side::Client(client) = &self.side else {
+            return None;
+        };
+        let mut config = client.config.clone();
+        config.era = era;
+        let mut session = Self::new(Side::Client(ClientSide::new(config)), self.limits.clone());
+        session.incoming = self.incoming.succeeded();
+        session.counters = self.counters;
+        session.open(now);
+        Some(session)
     }
 
     fn new(side: Side, limits: Limits) -> Self {

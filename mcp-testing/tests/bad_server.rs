@@ -518,10 +518,11 @@ async fn a_connection_that_is_lost_during_the_handshake() {
             };
             let (client, ()) = soon(async { tokio::join!(connecting, losing) }).await;
             let error = client.expect_err("there is nobody");
-            assert!(
-                matches!(error, ConnectError::ConnectionLost(_)),
-                "{error:?}"
-            );
+            let lost = match choice {
+                EraChoice::Legacy => matches!(error, ConnectError::ConnectionLost(_)),
+                _ => matches!(error, ConnectError::ProbeLost(_)),
+            };
+            assert!(lost, "{error:?}");
             assert_eq!(start.elapsed().as_nanos(), 0);
         }
     }

@@ -20,13 +20,14 @@ struct Rule {
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     Rule { name: "mcp-types", ours: &[], theirs: &["base64", "bytes", "memchr", "serde", "serde_json", "thiserror"], for_tests: &["proptest"] },
-    Rule { name: "mcp-codec", ours: &["mcp-types"], theirs: &["bytes", "futures", "memchr", "tokio", "tokio-util"], for_tests: &["serde_json"] },
+    Rule { name: "mcp-codec", ours: &["mcp-types"], theirs: &["bytes", "futures-util", "memchr", "tokio", "tokio-util"], for_tests: &["serde_json"] },
     Rule { name: "mcp-session", ours: &["mcp-types"], theirs: &["serde", "serde_json", "thiserror"], for_tests: &[] },
-    Rule { name: "mcp-peer", ours: &["mcp-session", "mcp-types"], theirs: &["futures", "pin-project-lite", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-server", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "chacha20poly1305", "futures", "getrandom", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "tokio", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures", "rustix", "thiserror", "tokio", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-transport-ws", ours: &["mcp-codec", "mcp-types"], theirs: &["base64", "bytes", "futures", "getrandom", "http", "httparse", "hyper", "hyper-util", "memchr", "rustls-native-certs", "sha1", "thiserror", "tokio", "tokio-rustls", "tokio-util", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-peer", ours: &["mcp-session", "mcp-types"], theirs: &["futures-util", "pin-project-lite", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-server", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "chacha20poly1305", "futures-util", "getrandom", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "tokio", "tower-layer", "tower-service", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures-util", "jsonschema", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-http", ours: &["mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "http-body", "http-body-util", "hyper", "hyper-rustls", "hyper-util", "memchr", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tower-service", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures-util", "rustix", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-ws", ours: &["mcp-codec", "mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "httparse", "hyper", "hyper-util", "memchr", "rustls-native-certs", "sha1", "thiserror", "tokio", "tokio-rustls", "tokio-util", "tracing"], for_tests: &[] },
 ];
 
 /// Where everything meets, and nobody depends on: these may use what they like.
@@ -55,10 +56,11 @@ fn an_arrow_that_points_up_is_found() {
     #[rustfmt::skip]
     let forbidden = [
         ("mcp-types", "tokio"), ("mcp-types", "tracing"), ("mcp-types", "http"), ("mcp-types", "mcp-codec"),
-        ("mcp-session", "tokio"), ("mcp-session", "futures"), ("mcp-session", "mcp-peer"), ("mcp-session", "mcp-codec"),
+        ("mcp-session", "tokio"), ("mcp-session", "futures-util"), ("mcp-session", "mcp-peer"), ("mcp-session", "mcp-codec"),
         ("mcp-codec", "mcp-session"), ("mcp-peer", "mcp-codec"), ("mcp-peer", "mcp-transport-stdio"),
         ("mcp-client", "mcp-server"), ("mcp-server", "mcp-client"),
         ("mcp-client", "mcp-transport-stdio"), ("mcp-server", "mcp-transport-stdio"),
+        ("mcp-transport-http", "mcp-peer"), ("mcp-transport-http", "mcp-server"), ("mcp-transport-http", "mcp-client"),
         ("mcp-transport-stdio", "mcp-peer"), ("mcp-transport-stdio", "mcp-session"),
         ("mcp-transport-ws", "mcp-peer"), ("mcp-transport-ws", "mcp-server"), ("mcp-client", "mcp-transport-ws"),
         ("mcp-client", "mcp-testing"), ("mcp-client", "rmcp"),

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio as Pipe};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
 use crate::close::Closing;
-use crate::stderr::LastLines;
+use crate::stderr::{LastLines, OnLine};
 use crate::supervise::{ChildMonitor, Grace, Orders, Supervised, kill_group};
 
 /// How to start a child process that speaks the protocol on its stdin and stdout.
@@ -44,6 +45,7 @@ pub struct ChildProcess {
     inherit_env: bool,
     cwd: Option<PathBuf>,
     stderr: Stderr,
+    on_stderr: Option<OnLine>,
     grace: Grace,
     max_length: usize,
     die_with_parent: bool,
@@ -121,6 +123,7 @@ impl ChildProcess {
             inherit_env: false,
             cwd: None,
             stderr: Stderr::default(),
+            on_stderr: None,
             grace: Grace {
                 exit: Duration::from_secs(2),
                 terminate: Duration::from_secs(2),
@@ -180,6 +183,14 @@ impl ChildProcess {
     /// What becomes of its stderr.
     pub fn stderr(mut self, stderr: Stderr) -> Self {
         self.stderr = stderr;
+        self
+    }
+
+    /// Calls back for each line of a captured stderr ([`Stderr::Capture`]), cut at 4 KiB.
+    ///
+    /// The callback runs within the runtime and should return quickly.
+    pub fn on_stderr(mut self, callback: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_stderr = Some(Arc::new(callback));
         self
     }
 
@@ -243,9 +254,11 @@ impl ChildProcess {
         };
         let lines = LastLines::default();
         let stderr = match (self.stderr, child.stderr.take()) {
-            (Stderr::Capture(keep), Some(stderr)) => {
-                Some(tokio::spawn(lines.clone().read(stderr, keep)))
-            }
+            (Stderr::Capture(keep), Some(stderr)) => Some(tokio::spawn(lines.clone().read(
+                stderr,
+                keep,
+                self.on_stderr.clone(),
+            ))),
             _ => None,
         };
         let (orders, monitor) = Supervised {
@@ -275,7 +288,9 @@ impl ChildProcess {
         })
     }
 
-    fn command(&self) -> Command {
+    /// The process as [`spawn`](Self::spawn) would start it, for whoever wants its bytes and not its messages: with its
+    /// environment, its working directory and a group of its own, killed when it is dropped. Its pipes are not set up.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).kill_on_drop(true);
         if !self.inherit_env {

@@ -3,9 +3,15 @@
 mod child;
 mod close;
 mod own;
+mod restart;
 mod stderr;
+mod stream;
 mod supervise;
 
 pub use child::{ChildProcess, ChildTransport, SpawnError, Stderr};
 pub use own::{Stdio, StdioOptions, shutdown_signal, stdio};
+pub use restart::{RestartError, RestartPolicy};
+pub use stream::{TcpServer, TcpTransport, connect_tcp};
+#[cfg(unix)]
+pub use stream::{UnixServer, UnixTransport, connect_unix};
 pub use supervise::{ChildMonitor, Exited};

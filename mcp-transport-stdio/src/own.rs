@@ -118,13 +118,14 @@ fn guard() -> io::Result<()> {
 pub async fn shutdown_signal() -> io::Result<()> {
     #[cfg(unix)]
     {
+        use std::pin::pin;
+
+        use futures::future::select;
         use tokio::signal::unix::{SignalKind, signal};
+
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        select(pin!(terminate.recv()), pin!(interrupt.recv())).await;
         Ok(())
     }
     #[cfg(not(unix))]

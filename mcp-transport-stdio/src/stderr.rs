@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+/// What is called with each line.
+pub(crate) type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// The last lines of a stderr.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LastLines(Arc<Mutex<VecDeque<String>>>);
@@ -18,9 +21,12 @@ impl LastLines {
         lines.iter().cloned().collect()
     }
 
-    fn push(&self, line: &[u8], keep: usize) {
+    fn push(&self, line: &[u8], keep: usize, on_line: Option<&OnLine>) {
         let line = String::from_utf8_lossy(line).trim_end().to_owned();
         tracing::debug!(target: "mcp_transport_stdio::stderr", "{line}");
+        if let Some(on_line) = on_line {
+            on_line(&line);
+        }
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() >= keep {
             lines.pop_front();
@@ -31,7 +37,12 @@ impl LastLines {
     }
 
     /// Reads to the end, as fast as it comes: the child never waits for us.
-    pub(crate) async fn read(self, mut stderr: impl AsyncRead + Unpin, keep: usize) {
+    pub(crate) async fn read(
+        self,
+        mut stderr: impl AsyncRead + Unpin,
+        keep: usize,
+        on_line: Option<OnLine>,
+    ) {
         let mut line = Vec::new();
         let mut buffer = vec![0; 16 << 10];
         loop {
@@ -43,13 +54,13 @@ impl LastLines {
                 let room = LINE - line.len();
                 line.extend_from_slice(&piece[..piece.len().min(room)]);
                 if piece.ends_with(b"\n") {
-                    self.push(&line, keep);
+                    self.push(&line, keep, on_line.as_ref());
                     line.clear();
                 }
             }
         }
         if !line.is_empty() {
-            self.push(&line, keep);
+            self.push(&line, keep, on_line.as_ref());
         }
     }
 }
@@ -67,7 +78,7 @@ mod tests {
             (0, vec![]),
         ] {
             let lines = LastLines::default();
-            lines.clone().read(text.as_bytes(), keep).await;
+            lines.clone().read(text.as_bytes(), keep, None).await;
             assert_eq!(lines.to_vec(), expected);
         }
     }

@@ -8,7 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use mcp_transport_stdio::{ChildProcess, ChildTransport, Exited, SpawnError, Stderr};
+use mcp_transport_stdio::{
+    ChildProcess, ChildTransport, Exited, RestartError, RestartPolicy, SpawnError, Stderr,
+};
 use mcp_types::{Inbound, Message, RawJson};
 
 /// Nothing here takes this long; what does hangs.
@@ -110,16 +112,27 @@ async fn last_words_survive_the_close() {
 }
 
 #[tokio::test]
-async fn noise_before_the_first_message_is_an_item() {
+async fn noise_before_and_between_messages_is_an_item() {
     // REQ-STDIO-02, REQ-ERR-07: what breaks the rule costs a line and not the connection.
-    let mut child = sh(&format!("echo Listening; {}; cat", say("ready", "1")))
-        .spawn()
-        .unwrap();
-    assert!(matches!(
-        within(child.next()).await,
-        Some(Ok(Inbound::Malformed(_)))
-    ));
-    assert_eq!(said(&mut child).await.0, "ready");
+    let script = format!(
+        "echo Listening; {}; echo; printf 'at 50%%\\r\\033[2Kat 100%%\\n'; printf '\\377\\000\\n{{\\n'; {}; cat",
+        say("ready", "1"),
+        say("ready", "2")
+    );
+    let mut child = sh(&script).spawn().unwrap();
+    for (noise, n) in [(1, "1"), (3, "2")] {
+        for _ in 0..noise {
+            let item = within(child.next()).await;
+            assert!(matches!(item, Some(Ok(Inbound::Malformed(_)))), "{item:?}");
+        }
+        assert_eq!(said(&mut child).await, ("ready".into(), n.into()));
+    }
+    let ping = Message::request(1, "ping", None);
+    within(child.send(ping.clone().into())).await.unwrap();
+    assert_eq!(
+        within(child.next()).await.unwrap().unwrap(),
+        Inbound::Message(ping)
+    );
 }
 
 #[tokio::test]
@@ -205,7 +218,7 @@ async fn a_child_that_does_not_read_can_be_closed() {
 async fn much_on_stderr_never_blocks_the_child() {
     // REQ-STDIO-03, REQ-STDIO-11
     let script = format!(
-        "head -c 8388608 /dev/zero | tr '\\0' x >&2; echo end >&2; {}; cat",
+        "head -c 67108864 /dev/zero | tr '\\0' x >&2; echo end >&2; {}; cat",
         say("ready", "")
     );
     for stderr in [Stderr::Null, Stderr::Capture(1), Stderr::Capture(0)] {
@@ -356,4 +369,43 @@ async fn a_child_can_die_with_its_parent() {
     for pid in pids {
         gone(&pid).await;
     }
+}
+
+#[tokio::test]
+async fn a_connector_starts_the_child_again_but_not_for_ever() {
+    let mut policy = RestartPolicy::default();
+    (policy.starts, policy.pause) = (2, SHORT);
+    let mut connect = ChildProcess::new("cat").connector(policy);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut cat = within(connect()).await.unwrap();
+        ids.push(cat.id());
+        within(cat.close()).await.unwrap();
+    }
+    assert_ne!(ids[0], ids[1]);
+    let refused = within(connect()).await.unwrap_err();
+    assert!(
+        matches!(refused, RestartError::TooOften { starts: 2, .. }),
+        "{refused}"
+    );
+    let mut connect = ChildProcess::new("/no/such").connector(policy);
+    assert!(matches!(
+        within(connect()).await,
+        Err(RestartError::Spawn(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_captured_stderr_is_told_line_by_line() {
+    let (send, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    let child = sh("echo one >&2; printf two >&2").stderr(Stderr::Capture(0));
+    let child = child.on_stderr(move |line| {
+        // The test may have ended.
+        let _ = send.send(line.to_owned());
+    });
+    let mut child = child.spawn().unwrap();
+    let exited = error(&mut child).await;
+    assert_eq!(exited.stderr, [""; 0]);
+    assert_eq!(within(lines.recv()).await.unwrap(), "one");
+    assert_eq!(within(lines.recv()).await.unwrap(), "two");
 }

@@ -45,7 +45,18 @@ impl ObjectBuf {
     /// # Errors
     /// What `T`'s own `Serialize` returns, or that the value is neither an object nor `null`.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        let mut text = Vec::with_capacity(128);
+        Self::encode_with_room(value, 0)
+    }
+
+    /// The same, for a value whose text will have about so many bytes: a large one is not copied while it grows.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_with_room<T: Serialize + ?Sized>(
+        value: &T,
+        bytes: usize,
+    ) -> Result<Self, serde_json::Error> {
+        let mut text = Vec::with_capacity(bytes + 128);
         serde_json::to_writer(&mut text, value)?;
         match text.first() {
             Some(b'{') => Ok(Self { text }),

@@ -256,13 +256,15 @@ fn literal(text: &[u8], pos: usize, word: &[u8]) -> Result<usize, ScanError> {
 pub(crate) struct Member {
     pub(crate) key: Range<usize>,
     pub(crate) value: Range<usize>,
+    /// Whether anything in the key may be escaped.
+    escaped: bool,
 }
 
 impl Member {
     /// Whether the key is `name`, however it is escaped.
     pub(crate) fn is(&self, text: &[u8], name: &str) -> bool {
         let raw = &text[self.key.start + 1..self.key.end - 1];
-        if raw.len() <= name.len() {
+        if !self.escaped || raw.len() <= name.len() {
             return raw == name.as_bytes();
         }
         // Whatever is escaped is longer for it.
@@ -290,12 +292,18 @@ pub(crate) fn known_members(text: &[u8]) -> impl Iterator<Item = Member> {
         if text.get(start) != Some(&b'"') {
             return None;
         }
-        let end = skip_string(text, start);
+        let inner = ordinary(text, start + 1);
+        let escaped = text.get(inner) != Some(&b'"');
+        let end = match escaped {
+            true => skip_string(text, start),
+            false => inner + 1,
+        };
         let value = space(text, space(text, end) + 1);
         pos = skip(text, value);
         let member = Member {
             key: start..end,
             value: value..pos,
+            escaped,
         };
         (value < pos).then_some(member)
     })
@@ -419,7 +427,11 @@ impl<'a> Members<'a> {
         let end = value(self.text, start, self.max_depth)?;
         self.pos = end;
         let value = start..end;
-        Ok(Some(Member { key, value }))
+        Ok(Some(Member {
+            key,
+            value,
+            escaped: true,
+        }))
     }
 
     /// The position behind the last thing read.

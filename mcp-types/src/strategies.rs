@@ -873,19 +873,22 @@ pub fn client_capabilities() -> impl Strategy<Value = ClientCapabilities> {
         of(roots),
         of(sampling),
         of(elicitation),
+        of(tasks_capability()),
         settings(),
         settings(),
         settings(),
     )
         .prop_map(
-            |(roots, sampling, elicitation, experimental, extensions, other)| ClientCapabilities {
-                roots,
-                sampling,
-                elicitation,
-                tasks: None,
-                experimental,
-                extensions,
-                other,
+            |(roots, sampling, elicitation, tasks, experimental, extensions, other)| {
+                ClientCapabilities {
+                    roots,
+                    sampling,
+                    elicitation,
+                    tasks,
+                    experimental,
+                    extensions,
+                    other,
+                }
             },
         )
         .boxed()
@@ -905,26 +908,74 @@ pub fn server_capabilities() -> impl Strategy<Value = ServerCapabilities> {
                 other,
             }
         });
+    let prompts = (any::<bool>(), settings()).prop_map(|(list_changed, other)| PromptsCapability {
+        list_changed,
+        other,
+    });
+    let features = (of(tools), of(resources), of(prompts), mark(), mark());
     (
-        of(tools),
-        of(resources),
-        mark(),
-        mark(),
+        features,
+        of(tasks_capability()),
+        settings(),
         settings(),
         settings(),
     )
-        .prop_map(
-            |(tools, resources, logging, completions, extensions, other)| ServerCapabilities {
+        .prop_map(|(features, tasks, experimental, extensions, other)| {
+            let (tools, resources, prompts, logging, completions) = features;
+            ServerCapabilities {
                 tools,
                 resources,
+                prompts,
                 logging,
                 completions,
+                tasks,
+                experimental,
                 extensions,
                 other,
-                ..ServerCapabilities::default()
-            },
-        )
+            }
+        })
         .boxed()
+}
+
+/// Which requests may become tasks, of either side.
+pub fn tasks_capability() -> impl Strategy<Value = TasksCapability> {
+    let tools = (mark(), settings()).prop_map(|(call, other)| TaskToolsCapability { call, other });
+    let sampling =
+        (mark(), settings()).prop_map(|(create_message, other)| TaskSamplingCapability {
+            create_message,
+            other,
+        });
+    let elicitation = (mark(), settings())
+        .prop_map(|(create, other)| TaskElicitationCapability { create, other });
+    let requests = (of(tools), of(sampling), of(elicitation), settings()).prop_map(
+        |(tools, sampling, elicitation, other)| TaskRequestsCapability {
+            tools,
+            sampling,
+            elicitation,
+            other,
+        },
+    );
+    (mark(), mark(), of(requests), settings())
+        .prop_map(|(list, cancel, requests, other)| TasksCapability {
+            list,
+            cancel,
+            requests,
+            other,
+        })
+        .boxed()
+}
+
+/// What a server needs of a client and does not find.
+pub fn missing_client_capability() -> impl Strategy<Value = MissingClientCapability> {
+    client_capabilities().prop_map(MissingClientCapability::new)
+}
+
+/// Which versions there are instead.
+pub fn unsupported_protocol_version() -> impl Strategy<Value = UnsupportedProtocolVersion> {
+    (vec(text(), 0..3), text()).prop_map(|(supported, requested)| UnsupportedProtocolVersion {
+        supported,
+        requested,
+    })
 }
 
 /// A form of a few values.
@@ -1079,6 +1130,31 @@ pub fn task() -> impl Strategy<Value = Task> {
             it
         })
         .boxed()
+}
+
+/// The task to which a message belongs.
+pub fn related_task() -> impl Strategy<Value = RelatedTask> {
+    text().prop_map(RelatedTask::new)
+}
+
+/// Results of `tasks/cancel`: the task of the one design, nothing in the other.
+pub fn cancel_task_result() -> impl Strategy<Value = CancelTaskResult> {
+    let cancelled = task().prop_map(|task| {
+        let mut it = CancelTaskResult::new();
+        it.task = Some(task);
+        it
+    });
+    let acknowledged = of(meta()).prop_map(|meta| {
+        let mut it = CancelTaskResult::new();
+        it.meta = meta;
+        it
+    });
+    prop_oneof![cancelled, acknowledged].boxed()
+}
+
+/// Pages that a user has to see first.
+pub fn url_elicitation_required() -> impl Strategy<Value = UrlElicitationRequired> {
+    vec(elicit_params(), 0..3).prop_map(UrlElicitationRequired::new)
 }
 
 /// Parameters of `subscriptions/listen`.
@@ -1249,5 +1325,10 @@ mod tests {
         any_task_update: update_task_params() => survives;
         any_list_of_tasks: list_tasks_result() => settles;
         any_end_of_an_elicitation: elicitation_complete_params() => survives;
+        any_missing_capability: missing_client_capability() => survives;
+        any_unsupported_version: unsupported_protocol_version() => survives;
+        any_related_task: related_task() => survives;
+        any_cancelled_task: cancel_task_result() => settles;
+        any_pages_to_see_first: url_elicitation_required() => survives;
     }
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use mcp_client::types::{CallToolResult, LogLevel, Progress, RawJson};
 use mcp_client::{Client, Notification};
 use mcp_peer::tap;
-use mcp_transport_stdio::{ChildMonitor, ChildProcess, ChildTransport, Stderr, shutdown_signal};
+use mcp_transport_stdio::{ChildMonitor, ChildProcess, ChildTransport, Stderr};
 use serde_json::json;
 
 use crate::cli::{Demo, Wire};
+use crate::connect::interrupted;
 use crate::demo::server::MessageReceived;
 use crate::exit::Failure;
 use crate::render::{Done, Event, Human, Json, Screen};
@@ -169,12 +170,5 @@ fn shown(result: &CallToolResult, screen: &Screen) -> Result<(), Failure> {
     match result.is_error {
         true => Err(Failure::Tool(result.to_text())),
         false => Ok(()),
-    }
-}
-
-/// Waits for Ctrl-C; for ever where the system has no such thing.
-async fn interrupted() {
-    if shutdown_signal().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }

@@ -1,15 +1,14 @@
 //! Lines for people: on a terminal with colours and a bar that moves below them, elsewhere plain.
 
 use std::io::Write;
-use std::time::Duration;
 
 use console::{Style, Term};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mcp_client::types::{
     CreateMessageParams, Inbound, LogLevel, LogMessageParams, Message, RawJson,
 };
 use mcp_peer::Direction;
 
+use super::bar::Bar;
 use super::text::{Fields, abridged, plain, printable, shorten, wrap};
 use super::{Done, Event, Lines, Render};
 use crate::cli::Wire;
@@ -23,9 +22,11 @@ pub(crate) struct Human<W> {
     colours: bool,
     /// `None` where lines have no end.
     columns: fn() -> Option<usize>,
-    /// Whether progress is a bar.
-    moving: bool,
-    bar: Option<ProgressBar>,
+    /// Where a bar is drawn; `None` where nothing can move, and progress is a line like the others.
+    moving: Option<Term>,
+    bar: Option<Bar>,
+    /// What was to be shown while a person is being asked.
+    held: Option<String>,
 }
 
 /// The columns before a text, which hold a word that says what it is.
@@ -36,33 +37,47 @@ const WIDEST: usize = 110;
 const WIDEST_MESSAGE: usize = 200;
 /// How many lines of a question are shown.
 const QUESTION: usize = 4;
-/// Parts of the bar; progress need not be a whole number.
-const PARTS: f64 = 1000.0;
+/// How much is held back while a person is being asked, in bytes; what comes after that is dropped, and it is said.
+const HELD: usize = 1 << 20;
+const DROPPED: &str = "(more was not kept)\n";
 
 impl Human<std::io::Stdout> {
     /// Shows events on stdout, as it is.
     pub(crate) fn stdout(wire: Wire) -> Self {
-        let term = Term::stdout();
-        Self {
-            lines: Lines::new(std::io::stdout()),
-            wire,
-            colours: super::colours(&term),
-            columns: if term.is_term() {
-                || {
-                    Term::stdout()
-                        .size_checked()
-                        .map(|(_, columns)| columns.into())
-                }
-            } else {
-                || None
-            },
-            moving: term.is_term(),
-            bar: None,
-        }
+        Self::new(std::io::stdout(), Term::stdout(), wire, || {
+            columns(&Term::stdout())
+        })
     }
 }
 
+impl Human<std::io::Stderr> {
+    /// Shows events on stderr, as it is.
+    pub(crate) fn stderr(wire: Wire) -> Self {
+        Self::new(std::io::stderr(), Term::stderr(), wire, || {
+            columns(&Term::stderr())
+        })
+    }
+}
+
+/// As wide as a terminal is now.
+fn columns(term: &Term) -> Option<usize> {
+    term.size_checked().map(|(_, columns)| columns.into())
+}
+
 impl<W: Write> Human<W> {
+    fn new(out: W, term: Term, wire: Wire, columns: fn() -> Option<usize>) -> Self {
+        let terminal = term.is_term();
+        Self {
+            lines: Lines::new(out),
+            wire,
+            colours: super::colours(&term),
+            columns: if terminal { columns } else { || None },
+            moving: terminal.then_some(term),
+            bar: None,
+            held: None,
+        }
+    }
+
     fn style(&self) -> Style {
         Style::new().force_styling(self.colours)
     }
@@ -73,6 +88,14 @@ impl<W: Write> Human<W> {
 
     /// Prints lines above the bar, if there is one.
     fn print(&mut self, text: &str) {
+        if let Some(held) = &mut self.held {
+            if held.len() + text.len() <= HELD {
+                held.push_str(text);
+            } else if !held.ends_with(DROPPED) {
+                held.push_str(DROPPED);
+            }
+            return;
+        }
         match &self.bar {
             Some(bar) => bar.suspend(|| self.lines.write(text)),
             None => self.lines.write(text),
@@ -121,27 +144,27 @@ impl<W: Write> Human<W> {
     }
 
     fn progress(&mut self, progress: f64, total: Option<f64>, message: Option<&str>) {
-        let of = total.map(|total| format!("/{total}")).unwrap_or_default();
         let message = printable(message.unwrap_or_default()).replace('\n', " ");
-        let text = format!("{progress}{of} {message}").trim_end().to_owned();
-        if !self.moving {
-            return self.labelled("progress", self.style().blue(), &text);
-        }
-        let length = total.filter(|total| *total > 0.0);
-        let colours = self.colours;
-        let bar = self
-            .bar
-            .get_or_insert_with(|| new_bar(length.is_some(), colours));
-        if let Some(length) = length {
-            bar.set_position((progress / length * PARTS).clamp(0.0, PARTS) as u64);
-        }
-        bar.set_message(text);
+        let Some(term) = &self.moving else {
+            let of = total.map(|total| format!("/{total}")).unwrap_or_default();
+            let text = format!("{progress}{of} {message}");
+            return self.labelled("progress", self.style().blue(), text.trim_end());
+        };
+        let (colours, hidden) = (self.colours, self.held.is_some());
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = Bar::new(term, colours);
+            if hidden {
+                bar.hide(term);
+            }
+            bar
+        });
+        bar.set(progress, total, message);
     }
 
     /// Leaves the bar as it is, a line like the others.
     fn end_bar(&mut self) {
         if let Some(bar) = self.bar.take() {
-            bar.abandon();
+            bar.leave();
         }
     }
 
@@ -191,9 +214,10 @@ impl<W: Write> Human<W> {
                 });
                 fields.collect::<Vec<_>>().join(", ")
             }
+            Err(_) if params.is_null() => String::new(),
             Err(_) => params.to_string(),
         };
-        let text = format!("{method}  {says}");
+        let text = format!("{method}  {says}").trim_end().to_owned();
         self.labelled("notified", self.style().magenta().bold(), &text);
     }
 
@@ -257,7 +281,7 @@ impl<W: Write> Human<W> {
     fn done(&mut self, ms: f64, done: &Done) {
         match self.bar.take() {
             // The terminal has echoed `^C` and is a line further down: there the bar would be drawn once more.
-            Some(bar) if done.exit_code == INTERRUPTED => bar.finish_and_clear(),
+            Some(bar) if done.exit_code == INTERRUPTED => bar.clear(),
             bar => self.bar = bar,
         }
         self.end_bar();
@@ -308,6 +332,7 @@ impl<W: Write + Send> Render for Human<W> {
                 let text = format!("{who}, process {pid}: {era} era, protocol {version}");
                 self.labelled("connected", self.style().green().bold(), &text);
             }
+            Event::Stderr { line } => self.labelled("stderr", self.style().dim(), line),
             Event::Log(params) => self.log(params),
             Event::Progress {
                 progress,
@@ -322,6 +347,16 @@ impl<W: Write + Send> Render for Human<W> {
                 answered_by,
             } => {
                 self.sampling(question, &answer.to_text(), answered_by);
+            }
+            Event::Asked { what, question } => {
+                let text = format!("the server asks: {question}");
+                self.labelled(what, self.style().magenta().bold(), &text);
+            }
+            Event::Answered { what, answer } => {
+                self.labelled(what, self.style().magenta(), &format!("answered: {answer}"));
+            }
+            Event::Refused { what, reason } => {
+                self.labelled(what, self.style().red(), &format!("not answered: {reason}"));
             }
             Event::Notification { method, params } => self.notification(method, params),
             Event::Result {
@@ -344,8 +379,29 @@ impl<W: Write + Send> Render for Human<W> {
                 };
                 self.wire(ms, *direction, name, &text);
             }
+            // The program says it itself, when all else has ended.
+            Event::Failed { .. } => {}
             Event::Done(done) => self.done(ms, done),
         }
+    }
+
+    fn pause(&mut self) {
+        self.held.get_or_insert_default();
+        if let (Some(bar), Some(term)) = (&self.bar, &self.moving) {
+            bar.hide(term);
+        }
+    }
+
+    fn resume(&mut self) {
+        let held = self.held.take().unwrap_or_default();
+        if let (Some(bar), Some(term)) = (&self.bar, &self.moving) {
+            bar.reappear(term);
+        }
+        self.print(&held);
+    }
+
+    fn end(&mut self) {
+        self.end_bar();
     }
 }
 
@@ -372,25 +428,6 @@ fn paragraphs(text: &str) -> String {
     lines.join(" ")
 }
 
-fn new_bar(known: bool, colours: bool) -> ProgressBar {
-    let template = match (known, colours) {
-        (true, true) => "{prefix:10.blue} {bar:24.blue/dim} {wide_msg}",
-        (true, false) => "{prefix:10} {bar:24} {wide_msg}",
-        (false, true) => "{prefix:10.blue} {spinner:.blue} {wide_msg}",
-        (false, false) => "{prefix:10} {spinner} {wide_msg}",
-    };
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸─");
-    let bar = ProgressBar::with_draw_target(Some(PARTS as u64), ProgressDrawTarget::stdout())
-        .with_style(style)
-        .with_prefix("progress");
-    if !known {
-        bar.enable_steady_tick(Duration::from_millis(100));
-    }
-    bar
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -403,8 +440,9 @@ mod tests {
             wire: Wire::Short,
             colours,
             columns,
-            moving: false,
+            moving: None,
             bar: None,
+            held: None,
         }
         .show(12.34, event);
         String::from_utf8(out).unwrap()

@@ -1,12 +1,15 @@
 //! What happened, shown to a person or to a program.
 
+mod bar;
+mod content;
 mod human;
 mod json;
+mod table;
 mod text;
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use console::Term;
 use mcp_client::types::{
@@ -16,8 +19,11 @@ use mcp_client::types::{
 use mcp_peer::Direction;
 use serde::Serialize;
 
+pub(crate) use content::{Contents, Saving};
 pub(crate) use human::Human;
 pub(crate) use json::Json;
+pub(crate) use table::table;
+pub(crate) use text::{printable, shorten, wrap};
 
 use crate::wire::{Proof, Route};
 
@@ -36,6 +42,11 @@ pub(crate) enum Event<'a> {
         version: &'a str,
         /// The server's process.
         pid: u32,
+    },
+    /// The server wrote a line to its stderr.
+    Stderr {
+        /// The line.
+        line: &'a str,
     },
     /// The server logs.
     Log(&'a LogMessageParams),
@@ -56,6 +67,27 @@ pub(crate) enum Event<'a> {
         answer: &'a CreateMessageResult,
         /// What the answer comes from, for people.
         answered_by: &'a str,
+    },
+    /// The server asks.
+    Asked {
+        /// What it asks for.
+        what: &'a str,
+        /// The question.
+        question: &'a str,
+    },
+    /// The server was answered.
+    Answered {
+        /// What it asked for.
+        what: &'a str,
+        /// The answer.
+        answer: &'a str,
+    },
+    /// The server was not answered.
+    Refused {
+        /// What it asked for.
+        what: &'a str,
+        /// Why not.
+        reason: &'a str,
     },
     /// The server sent a notification of its own.
     Notification {
@@ -84,6 +116,13 @@ pub(crate) enum Event<'a> {
         /// The message.
         #[serde(serialize_with = "json::message")]
         message: &'a Inbound,
+    },
+    /// It did not work.
+    Failed {
+        /// The exit code that follows.
+        exit_code: u8,
+        /// What went wrong.
+        error: &'a str,
     },
     /// It is over.
     Done(Done),
@@ -128,6 +167,15 @@ pub(crate) struct Done {
 pub(crate) trait Render: Send {
     /// Shows one; `ms` is the time since the start, in milliseconds.
     fn show(&mut self, ms: f64, event: &Event<'_>);
+
+    /// Shows nothing until told to go on, as a person is being asked something.
+    fn pause(&mut self) {}
+
+    /// Shows what there was meanwhile, and goes on.
+    fn resume(&mut self) {}
+
+    /// Nothing moves any more.
+    fn end(&mut self) {}
 }
 
 /// Where everybody shows what happens to them.
@@ -149,9 +197,32 @@ impl Screen {
     /// Shows an event, in its place after those before.
     pub(crate) fn show(&self, event: &Event<'_>) {
         let ms = self.started.elapsed().as_secs_f64() * 1e3;
+        self.render().show(ms, event);
+    }
+
+    /// Shows nothing as long as the guard lives, so that a person can be asked something.
+    pub(crate) fn pause(&self) -> Paused {
+        self.render().pause();
+        Paused(self.clone())
+    }
+
+    /// Nothing moves any more.
+    pub(crate) fn end(&self) {
+        self.render().end();
+    }
+
+    fn render(&self) -> MutexGuard<'_, dyn Render + 'static> {
         // A line half printed does no harm to the next.
-        let mut render = self.render.lock().unwrap_or_else(PoisonError::into_inner);
-        render.show(ms, event);
+        self.render.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// While this lives, a screen shows nothing.
+pub(crate) struct Paused(Screen);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.render().resume();
     }
 }
 

@@ -8,7 +8,7 @@ use serde::ser::Serializer;
 use serde_json::Value;
 
 /// A text without anything that a terminal would obey: control characters are written as their escapes.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -22,7 +22,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// A text in lines of at most `width` columns, broken at white space where there is some; without a width, as it is.
-pub(super) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else {
         return text.lines().map(str::to_owned).collect();
     };
@@ -60,7 +60,7 @@ fn cut(text: &str, width: usize) -> &str {
 }
 
 /// A text that fits into `width` columns; `…` stands for what was cut off.
-pub(super) fn shorten(text: &str, width: usize) -> String {
+pub(crate) fn shorten(text: &str, width: usize) -> String {
     if measure_text_width(text) <= width {
         return text.to_owned();
     }
@@ -129,7 +129,7 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// A value as a person reads it: a text without quotes, a list of simple things with commas.
-pub(super) fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         Value::String(text) => printable(text),

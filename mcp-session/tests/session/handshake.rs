@@ -163,7 +163,7 @@ fn the_handshake_has_its_own_times() {
 #[test]
 fn modern_errors_are_believed() {
     // Step 3, TRAP-25: no `initialize` after these, unless the server itself names a legacy revision (step 6, X11).
-    let cases: [(&str, Result<&str, &str>); 8] = [
+    let cases: [(&str, Result<&str, &str>); 7] = [
         (
             r#"{"code":-32022,"message":"m","data":{"supported":["2099-01-01"],"requested":"2026-07-28"}}"#,
             Err("failed: no common protocol version: the server offers 2099-01-01"),
@@ -171,11 +171,6 @@ fn modern_errors_are_believed() {
         (
             r#"{"code":-32022,"message":"m","data":{"supported":["2099-01-01","2025-06-18","2024-11-05"]}}"#,
             Ok("2025-06-18"),
-        ),
-        // A server that refuses what it offers is not asked again (REQ-VER-07).
-        (
-            r#"{"code":-32022,"message":"m","data":{"supported":["2026-07-28"]}}"#,
-            Err("failed: no common protocol version: the server offers 2026-07-28"),
         ),
         (
             r#"{"code":-32022,"message":"m","data":{"supported":[]}}"#,
@@ -215,6 +210,29 @@ fn modern_errors_are_believed() {
             .hear(&format!(r#"{{"id":1,"error":{error}}}"#))
             .says(&[]);
         assert!(client.take_events()[0].starts_with("failed: "), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_offers_what_it_refuses_is_asked_once_more() {
+    // REQ-VER-02, REQ-VER-07
+    let refused = |id: u32| {
+        format!(
+            r#"{{"id":{id},"error":{{"code":-32022,"message":"m","data":{{"supported":["2026-07-28"]}}}}}}"#
+        )
+    };
+    for era in [EraChoice::Auto, EraChoice::Modern] {
+        let mut client = of_era(era);
+        client.forget();
+        client
+            .hear(&refused(1))
+            .says(&[&PROBE.replace(r#""id":1"#, r#""id":2"#)])
+            .tells(&[]);
+        client
+            .hear(&refused(2))
+            .says(&[])
+            .tells(&["failed: no common protocol version: the server offers 2026-07-28"])
+            .is_idle();
     }
 }
 
@@ -409,13 +427,74 @@ fn the_end_of_the_connection_ends_the_handshake() {
         let mut client = of_era(era);
         client.forget();
         client.session.handle_disconnected("end of file");
+        let lost = match era {
+            EraChoice::Legacy => "connection lost during the handshake",
+            _ => "connection lost before `server/discover` was answered",
+        };
         client
             .says(&[])
-            .tells(&["failed: connection lost during the handshake: end of file"])
+            .tells(&[&format!("failed: {lost}: end of file")])
             .is_idle();
         client.session.handle_disconnected("again");
         client.is_silent();
     }
+}
+
+#[test]
+fn what_is_no_server_is_quoted() {
+    for (era, lost) in [
+        (
+            EraChoice::Auto,
+            "connection lost before `server/discover` was answered",
+        ),
+        (EraChoice::Legacy, "connection lost during the handshake"),
+    ] {
+        let mut client = of_era(era);
+        client.forget();
+        client
+            .hear_raw("Usage: cat [FILE]")
+            .hear_raw("Try again")
+            .take_events();
+        client.session.handle_disconnected("end of file");
+        let quote = "it said \"Usage: cat [FILE]\", which is no message of the protocol";
+        client.tells(&[&format!("failed: {lost}: end of file; {quote}")]);
+    }
+    // Noise before an answer is tolerated, and is not what a later failure is about.
+    let mut client = of_era(EraChoice::Auto);
+    client.forget();
+    client
+        .hear_raw("Welcome!")
+        .hear(r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#)
+        .forget();
+    client.session.handle_disconnected("end of file");
+    client.tells(&["failed: connection lost during the handshake: end of file"]);
+}
+
+#[test]
+fn a_client_starts_again_on_another_connection() {
+    let mut client = Side::modern_client(|_| {});
+    client.session.set_capabilities(decode(r#"{"roots":{}}"#));
+    client.call(1, "tools/list", "{}");
+    client.forget();
+    client.session.handle_disconnected("end of file");
+    client.forget();
+    client.session = client
+        .session
+        .reopened(EraChoice::Legacy, client.now)
+        .unwrap();
+    // With the capabilities that it has now, and with ids of its own.
+    client
+        .says(&[r#"{"id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":{}},"clientInfo":"*"}}"#])
+        .hear(&initialized(1, "2025-11-25"))
+        .says(&[r#"{"method":"notifications/initialized"}"#])
+        .tells(&["opened 2025-11-25"])
+        .is_idle();
+    assert!(
+        Side::server(|_| {})
+            .session
+            .reopened(EraChoice::Auto, client.now)
+            .is_none()
+    );
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! Does one thing so many times, for callgrind to count its instructions: `instructions WHAT COUNT`.
+//!
+//! `benches/count` runs it with two counts and takes the difference, so that what is done once does not show.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use benches::served::Served;
+use benches::task::{Task, Tool};
+use benches::wire::{Era, batch};
+use benches::{Failure, ours};
+use bytes::BytesMut;
+use mcp_codec::LineCodec;
+use mcp_peer::session::{
+    CallKey, CallOptions, ClientConfig, EraChoice, Event, ServerConfig, Session,
+};
+use mcp_peer::types::{Implementation, Inbound, Message, ObjectBuf, RawJson};
+
+/// Calls that are written once, whatever the count, which is a multiple of it.
+const BATCH: usize = 500;
+
+/// What can be counted; the first four without any connection.
+const NAMES: [&str; 13] = [
+    "decode",
+    "encode",
+    "session-legacy",
+    "session-modern",
+    "echo-legacy",
+    "echo-modern",
+    "sum-legacy",
+    "sum-modern",
+    "log-legacy",
+    "log-modern",
+    "progress-legacy",
+    "pair-legacy",
+    "pair-modern",
+];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let mut args = std::env::args().skip(1);
+    let Some(what) = args.next() else {
+        println!("{}", NAMES.join("\n"));
+        return Ok(());
+    };
+    let count: usize = args.next().ok_or("how many times?")?.parse()?;
+    let era = match what.ends_with("-modern") {
+        true => Era::Modern,
+        false => Era::Legacy,
+    };
+    let tool = match what.split('-').next() {
+        Some("sum") => Tool::Sum,
+        Some("log") => Tool::Flood,
+        Some("progress") => Tool::Progress,
+        _ => Tool::Echo,
+    };
+    let task = Task {
+        era,
+        tool,
+        count,
+        window: 64,
+        bytes: 16,
+    };
+    match what.split('-').next() {
+        Some("decode") => decode(task),
+        Some("encode") => encode(count),
+        Some("session") => session(task),
+        Some("pair") => {
+            let (left, right) = mcp_peer::duplex(64);
+            tokio::spawn(ours::server().serve(right));
+            let outcome = ours::call(left, task).await?;
+            assert_eq!(outcome.lost, 0);
+        }
+        _ => {
+            let calls = Task {
+                count: BATCH,
+                ..task
+            };
+            let batch = batch(if tool.is_flood() { task } else { calls }, 0);
+            let mut served = Served::start(era).await?;
+            for _ in 0..if tool.is_flood() { 1 } else { count / BATCH } {
+                served.run(task, &batch).await?;
+            }
+            served.end().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lines become messages.
+fn decode(task: Task) {
+    let lines = batch(
+        Task {
+            count: BATCH,
+            ..task
+        },
+        0,
+    )
+    .bytes;
+    let mut codec = LineCodec::new();
+    for _ in 0..task.count / BATCH {
+        let mut buffer = BytesMut::from(&lines[..]);
+        while let Some(inbound) = codec.read(&mut buffer) {
+            black_box(inbound);
+        }
+    }
+}
+
+/// Messages become lines.
+fn encode(count: usize) {
+    let result = RawJson::parse(r#"{"content":[{"type":"text","text":"0123456789abcdef"}]}"#);
+    let Ok(result) = result else { return };
+    let mut codec = LineCodec::new();
+    let mut buffer = BytesMut::with_capacity(4096);
+    for id in 0..count {
+        let message = Message::result(id as i64, result.clone());
+        codec.write(&message, &mut buffer);
+        if buffer.len() > 2048 {
+            black_box(&buffer);
+            buffer.clear();
+        }
+    }
+}
+
+/// A call from one session to another, as values.
+fn session(task: Task) {
+    let now = Instant::now();
+    let mut config = ClientConfig::new(Implementation::new("bench", "1.0.0"));
+    config.era = match task.era {
+        Era::Legacy => EraChoice::Legacy,
+        Era::Modern => EraChoice::Modern,
+    };
+    let mut client = Session::client(config, now);
+    let mut server = Session::server(ServerConfig::new(Implementation::new("bench", "1.0.0")));
+    let mut result = ObjectBuf::new();
+    result.insert_raw("content", &RawJson::EMPTY_OBJECT);
+    // The first turns are those of the handshake.
+    for turn in 0..task.count + 4 {
+        if turn >= 4 {
+            let mut params = ObjectBuf::new();
+            params.insert_raw("arguments", &RawJson::EMPTY_OBJECT);
+            let key = CallKey(turn as u64);
+            let called = client.call(
+                now,
+                key,
+                "tools/call".into(),
+                params,
+                CallOptions::default(),
+            );
+            assert!(called.is_ok(), "{called:?}");
+        }
+        while let Some(out) = client.poll_transmit() {
+            server.handle_inbound(now, Inbound::Message(out.message));
+        }
+        while let Some(event) = server.poll_event() {
+            if let Event::Request(incoming) = event {
+                let answered = server.respond(now, incoming.key, Ok(result.clone()));
+                assert!(answered.is_ok(), "{answered:?}");
+            }
+        }
+        while let Some(out) = server.poll_transmit() {
+            client.handle_inbound(now, Inbound::Message(out.message));
+        }
+        while let Some(event) = client.poll_event() {
+            black_box(event);
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `mcp bridge` and `mcp record`: clients on one transport, servers on another.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use mcp_client::types::Inbound;
+use mcp_codec::LineCodec;
+use mcp_peer::Direction;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+
+use super::{next, no_more};
+use crate::cli::{Wire, seconds};
+use crate::connect::{Reach, interrupted};
+use crate::exit::Failure;
+use crate::recording::Recording;
+use crate::relay::{Ended, Side, relay};
+use crate::render::{Event, Human, Screen};
+use crate::target::{Boxed, Listen, Listener, Target};
+
+const HELP: &str = "\
+Examples:
+  mcp bridge unix:/run/user/1000/files.sock -- files-server --root /srv    a process for each client
+  mcp bridge stdio tcp://127.0.0.1:7000                                    a server of the network for a host that starts processes
+  mcp bridge tcp://127.0.0.1:7000 files --wire                             and every message is shown
+
+Nobody who connects over TCP is asked who they are: keep to loopback. A Unix socket is for this user alone unless --mode
+says otherwise.";
+
+/// Joins any transport to any other: waits for clients here, and connects each to a server there
+///
+/// Bodies are passed on as they are, so it speaks every revision and whatever methods come. What is no message goes no
+/// further, and a client is told so.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = HELP, override_usage = "mcp bridge [OPTIONS] LISTEN TARGET\n       mcp bridge [OPTIONS] LISTEN -- COMMAND [ARG]...")]
+pub(crate) struct Bridge {
+    /// Where clients are waited for (stdio, unix:/path, tcp://host:port); the target
+    #[arg(value_name = "WORD", num_args = 0.., hide = true)]
+    words: Vec<String>,
+
+    /// Clients at a time; one more waits until another has left
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    max_clients: u32,
+
+    /// The longest message
+    #[arg(long, value_name = "BYTES", default_value_t = LineCodec::MAX_LENGTH)]
+    max_message: usize,
+
+    /// End a connection on which the server has said nothing for so long
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    idle: Duration,
+
+    /// Who may connect to the Unix socket: the permissions of its file
+    #[arg(long, value_name = "OCTAL", default_value = "600", value_parser = octal)]
+    mode: u32,
+
+    /// Write every message to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    /// Show every message on stderr: → to the server, ← to the client
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "short")]
+    wire: Option<Wire>,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+const RECORD_HELP: &str = "\
+Put it before a server's command where a host starts it, or before its address:
+  mcp record session.jsonl -- files-server --root /srv
+Then `mcp replay session.jsonl` is that server, and `mcp replay session.jsonl --client -- files-server` is that client.
+The file holds all that was said: keep it as you keep the secrets in it.";
+
+/// Writes down a session: stands between a client on stdin and stdout and a server, and writes every message to a file
+#[derive(Debug, Clone, Args)]
+#[command(after_help = RECORD_HELP, override_usage = "mcp record [OPTIONS] FILE TARGET\n       mcp record [OPTIONS] FILE -- COMMAND [ARG]...")]
+pub(crate) struct Record {
+    /// The file; the target
+    #[arg(value_name = "WORD", num_args = 0.., hide = true)]
+    words: Vec<String>,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+fn octal(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).map_err(|e| e.to_string())?;
+    if mode > 0o777 {
+        return Err("at most 777".to_owned());
+    }
+    Ok(mode)
+}
+
+/// # Errors
+/// [`Failure`], with its exit code.
+pub(crate) async fn record(mut args: Record) -> Result<(), Failure> {
+    let file = next(&mut args.words, "the file to write")?;
+    let target = args.reach.target(&mut args.words)?;
+    no_more(&args.words)?;
+    let screen = Screen::new(Human::stderr(Wire::Short));
+    let joint = Joint {
+        on_stderr: args.reach.on_stderr(&screen),
+        target,
+        idle: Duration::MAX,
+        recording: Some(Recording::create(file.as_ref())?),
+        wire: None,
+    };
+    let listener = Listen::Stdio.bind(0o600, LineCodec::MAX_LENGTH).await?;
+    serve(listener, joint, 1, LineCodec::MAX_LENGTH).await
+}
+
+/// # Errors
+/// [`Failure`], with its exit code.
+pub(crate) async fn run(mut args: Bridge) -> Result<(), Failure> {
+    let listen = Listen::parse(&next(&mut args.words, "where to listen")?)?;
+    let target = args.reach.target(&mut args.words)?;
+    no_more(&args.words)?;
+    let screen = Screen::new(Human::stderr(args.wire.unwrap_or(Wire::Short)));
+    let recording = args.record.as_deref().map(Recording::create).transpose()?;
+    let joint = Joint {
+        on_stderr: args.reach.on_stderr(&screen),
+        target,
+        idle: args.idle,
+        recording,
+        wire: args.wire.map(|_| screen),
+    };
+    let listener = listen.bind(args.mode, args.max_message).await?;
+    if let Some(address) = listener.address() {
+        eprintln!("listening at {address}");
+    }
+    serve(listener, joint, args.max_clients as usize, args.max_message).await
+}
+
+/// What joins each client to a server.
+#[derive(Clone)]
+struct Joint {
+    target: Target,
+    idle: Duration,
+    on_stderr: Option<crate::target::OnStderr>,
+    recording: Option<Recording>,
+    wire: Option<Screen>,
+}
+
+/// How long clients are not accepted after one could not be, for want of descriptors most likely.
+const BREATH: Duration = Duration::from_millis(200);
+
+async fn serve(
+    mut listener: Listener,
+    joint: Joint,
+    most: usize,
+    max_length: usize,
+) -> Result<(), Failure> {
+    let (stop, stopped) = watch::channel(false);
+    let mut joined: JoinSet<Result<(), Failure>> = JoinSet::new();
+    let single = matches!(listener, Listener::Stdio(_));
+    let mut stopping = std::pin::pin!(interrupted());
+    let mut count = 0;
+    let mut open = true;
+    while open || !joined.is_empty() {
+        tokio::select! {
+            () = &mut stopping => break,
+            Some(ended) = joined.join_next() => {
+                let outcome = outcome(ended);
+                if single {
+                    return outcome;
+                }
+                report(outcome);
+            }
+            accepted = listener.accept(max_length), if open && joined.len() < most => match accepted {
+                Ok(Some(client)) => {
+                    count += 1;
+                    joined.spawn(join(client, joint.clone(), count, stopped.clone()));
+                    open = !single;
+                }
+                Ok(None) => open = false,
+                Err(e) => {
+                    eprintln!("mcp: a client could not be accepted: {e}");
+                    tokio::time::sleep(BREATH).await;
+                }
+            },
+        }
+    }
+    // No more clients; those who are there are let go, and their servers get the time that they need to end.
+    drop(listener);
+    stop.send_replace(true);
+    while let Some(ended) = joined.join_next().await {
+        report(outcome(ended));
+    }
+    Ok(())
+}
+
+fn outcome(ended: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
+    ended.unwrap_or_else(|panic| Err(Failure::Protocol(panic.to_string())))
+}
+
+/// One connection that fails is no reason to end the others.
+fn report(outcome: Result<(), Failure>) {
+    if let Err(failure) = outcome {
+        eprintln!("mcp: {failure}");
+    }
+}
+
+async fn join(
+    client: Boxed,
+    joint: Joint,
+    number: u64,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let server = joint.target.open(joint.on_stderr.clone()).await?.transport;
+    let see = |from, item: &Inbound| {
+        if let Some(recording) = &joint.recording {
+            recording.add(number, from, item);
+        }
+        if let Some(screen) = &joint.wire {
+            let direction = match from {
+                Side::Client => Direction::Out,
+                Side::Server => Direction::In,
+            };
+            let name = format!("{number}: {}", named(item));
+            let (name, message) = (name.as_str(), item);
+            screen.show(&Event::Wire {
+                direction,
+                name,
+                message,
+            });
+        }
+    };
+    match relay(client, server, joint.idle, stop, see).await {
+        // A client that goes away has that right.
+        Ok(()) | Err(Ended::Stopped | Ended::Broken(Side::Client, _)) => Ok(()),
+        Err(Ended::Broken(Side::Server, error)) => {
+            Err(Failure::Protocol(format!("connection {number}: {error}")))
+        }
+        Err(Ended::Idle(time)) => {
+            let target = &joint.target;
+            Err(Failure::TimedOut(format!(
+                "connection {number}: {target} has said nothing for {time:?}"
+            )))
+        }
+    }
+}
+
+fn named(item: &Inbound) -> String {
+    match item {
+        Inbound::Message(message) => message.method().unwrap_or("answer").to_owned(),
+        Inbound::Batch(members) => format!("batch of {}", members.len()),
+        Inbound::Malformed(_) => "malformed".to_owned(),
+    }
+}

@@ -1,0 +1,345 @@
+//! Rules of the legacy era: a handshake, then requests.
+
+use mcp_client::types::{Era, ProtocolVersion};
+use serde_json::{Value, json};
+
+use super::line::{Answer, Line};
+use super::report::{Fault, Report, Verdict};
+use super::{Patient, lists};
+use crate::exit::Failure;
+
+const NEWEST: &str = "2025-11-25";
+
+fn legacy_versions() -> impl Iterator<Item = &'static str> {
+    ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST].into_iter()
+}
+
+fn is_legacy(version: &str) -> bool {
+    ProtocolVersion::from_name(version).is_some_and(|version| version.era() == Era::Legacy)
+}
+
+async fn initialize(line: &mut Line, version: &str) -> Result<Answer, Fault> {
+    let params = json!({
+        "protocolVersion": version, "capabilities": {},
+        "clientInfo": { "name": "mcp-doctor", "version": env!("CARGO_PKG_VERSION") },
+    });
+    line.ask("initialize", params).await
+}
+
+/// Opens a session; what the server is able to do comes with it.
+async fn session(patient: &Patient<'_>, version: &str) -> Result<(Line, Value), Failure> {
+    let mut line = patient.visit().await?;
+    let lost = |fault: Fault| Failure::Connect(fault.reason);
+    let answer = initialize(&mut line, version).await.map_err(lost)?;
+    let capabilities = answer.json["result"]["capabilities"].clone();
+    line.notify("notifications/initialized", json!({}))
+        .await
+        .map_err(lost)?;
+    Ok((line, capabilities))
+}
+
+/// Whether the server shakes hands.
+pub(super) async fn spoken(patient: &Patient<'_>) -> Result<bool, Failure> {
+    let mut line = patient.visit().await?;
+    let answer = initialize(&mut line, NEWEST).await;
+    Ok(answer.is_ok_and(|answer| answer.json.get("result").is_some()))
+}
+
+pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
+    report.era("legacy", NEWEST);
+    handshakes(patient, report).await?;
+    let (mut line, capabilities) = session(patient, NEWEST).await?;
+    envelopes(&mut line, report).await;
+    lists::examine(&mut line, &capabilities, false, report).await;
+    rest(&mut line, &capabilities, report).await;
+    line.finish(report, false).await;
+    batches(patient, report).await
+}
+
+async fn handshakes(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
+    for version in legacy_versions() {
+        let mut line = patient.visit().await?;
+        let answer = initialize(&mut line, version).await;
+        let verdict = answer.and_then(|answer| {
+            let result = answer.result()?;
+            let chosen = result["protocolVersion"].as_str().unwrap_or_default();
+            if chosen != version && !is_legacy(chosen) {
+                return Err(answer.fault(format!("it answers with version {chosen:?}")));
+            }
+            let whole = result["capabilities"].is_object()
+                && result["serverInfo"]["name"].is_string()
+                && result["serverInfo"]["version"].is_string();
+            match whole {
+                true => Ok(()),
+                false => Err(answer.fault("capabilities or serverInfo is missing")),
+            }
+        });
+        report.must(
+            "REQ-LIFE-03",
+            &format!("initialize with {version} is answered with it, or another legacy version"),
+            verdict,
+        );
+    }
+    for (rule, version) in [("REQ-LIFE-03", "1999-01-01"), ("REQ-LIFE-12", "2026-07-28")] {
+        let mut line = patient.visit().await?;
+        let answer = initialize(&mut line, version).await;
+        let verdict =
+            answer.and_then(
+                |answer| match answer.json["result"]["protocolVersion"].as_str() {
+                    None => answer.error(&[]),
+                    Some(chosen) if is_legacy(chosen) => Ok(()),
+                    Some(chosen) => {
+                        Err(answer.fault(format!("it answers with version {chosen:?}")))
+                    }
+                },
+            );
+        report.must(
+            rule,
+            &format!("initialize with {version} is answered with a legacy version, or refused"),
+            verdict,
+        );
+    }
+    let mut line = patient.visit().await?;
+    let verdict = line
+        .ask("ping", json!({}))
+        .await
+        .and_then(|answer| answer.result().map(drop));
+    report.should("REQ-LIFE-08", "ping is answered before initialize", verdict);
+    Ok(())
+}
+
+/// Rules about JSON-RPC itself.
+async fn envelopes(line: &mut Line, report: &mut Report) {
+    let pong = line.ask("ping", json!({})).await.and_then(|answer| {
+        let members = answer
+            .result()?
+            .as_object()
+            .map(|o| o.keys().filter(|key| *key != "_meta").count());
+        match members {
+            Some(0) => Ok(()),
+            _ => Err(answer.fault("the result is not empty")),
+        }
+    });
+    report.must("REQ-PING-01", "ping is answered with an empty result", pong);
+    for id in [
+        json!("a \u{e4}\" text"),
+        json!("1"),
+        json!(0),
+        json!(-7),
+        json!(9_007_199_254_740_991_i64),
+    ] {
+        let verdict = line.ask_as(&id, "ping", json!({})).await.map(drop);
+        report.must(
+            "REQ-ID-04",
+            &format!("an answer bears the id {id}, as it was sent"),
+            verdict,
+        );
+    }
+    let unknown = line
+        .ask("mcp/doctor", json!({}))
+        .await
+        .and_then(|answer| answer.error(&[-32601]));
+    report.must(
+        "REQ-JRPC-13",
+        "a method that is not known is refused with -32601",
+        unknown,
+    );
+    for (what, text) in [
+        (
+            "a notification that is not known",
+            r#"{"jsonrpc":"2.0","method":"notifications/mcp/doctor"}"#,
+        ),
+        (
+            "a notification with parameters of the wrong shape",
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{}}}"#,
+        ),
+    ] {
+        let verdict = line.unanswered(text, "ping").await;
+        report.must("REQ-JRPC-05", &format!("{what} is not answered"), verdict);
+    }
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":424242}}"#;
+    let verdict = line.unanswered(cancelled, "ping").await;
+    report.should(
+        "REQ-CANC-07",
+        "the cancellation of a request that is not there is ignored",
+        verdict,
+    );
+    let stray = r#"{"jsonrpc":"2.0","id":424242,"result":{}}"#;
+    let verdict = line.unanswered(stray, "ping").await;
+    report.should("REQ-ID-10", "an answer to nothing is ignored", verdict);
+    let verdict = line
+        .ask(
+            "ping",
+            json!({ "mcpDoctor": true, "_meta": { "example.org/x": 1 } }),
+        )
+        .await;
+    let verdict = verdict.and_then(|answer| answer.result().map(drop));
+    report.must(
+        "REQ-JRPC-07",
+        "members that are not known are legal",
+        verdict,
+    );
+    malformed(line, "ping", report).await;
+}
+
+/// What is no message costs an error and not the connection.
+pub(super) async fn malformed(line: &mut Line, method: &str, report: &mut Report) {
+    let cases = [
+        (
+            "REQ-ERR-07",
+            "what is no JSON",
+            r#"{"jsonrpc":"2.0","id":77"#,
+            &[-32700][..],
+            Value::Null,
+        ),
+        (
+            "REQ-JRPC-01",
+            "a request of another JSON-RPC",
+            r#"{"jsonrpc":"1.0","id":78,"method":"ping"}"#,
+            &[-32600],
+            json!(78),
+        ),
+        (
+            "REQ-JRPC-03",
+            "a request whose params are a list",
+            r#"{"jsonrpc":"2.0","id":79,"method":"ping","params":[]}"#,
+            &[-32600, -32602],
+            json!(79),
+        ),
+        (
+            "REQ-ID-01",
+            "a request whose id is null",
+            r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+            &[-32600],
+            Value::Null,
+        ),
+    ];
+    for (rule, what, text, codes, id) in cases {
+        let verdict = refused(line, text, codes, &id).await;
+        report.should(rule, &format!("{what} is refused"), verdict);
+        let alive = line.ask(method, json!({})).await.map(drop);
+        report.must(
+            "REQ-ERR-07",
+            &format!("{what} does not end the connection"),
+            alive,
+        );
+    }
+    // Line ends of another kind, and lines with nothing in them.
+    let verdict = line.say("\r\n   \r").await;
+    let verdict = match verdict {
+        Ok(()) => line.ask(method, json!({})).await.map(drop),
+        fault => fault,
+    };
+    report.should("REQ-STDIO-11", "blank lines are passed over", verdict);
+}
+
+async fn refused(line: &mut Line, text: &str, codes: &[i64], id: &Value) -> Verdict {
+    line.say(text).await?;
+    loop {
+        let answer = line.hear().await?;
+        if answer
+            .json
+            .get("result")
+            .or(answer.json.get("error"))
+            .is_none()
+        {
+            continue;
+        }
+        let found = answer.json.get("id").unwrap_or(&Value::Null);
+        // Who could not read the id says none.
+        if found != id && !found.is_null() {
+            return Err(answer.fault(format!("it is answered under the id {found}")));
+        }
+        return answer.error(codes);
+    }
+}
+
+async fn rest(line: &mut Line, capabilities: &Value, report: &mut Report) {
+    let rule = "REQ-LOG-03";
+    let what = "a log level that is none is refused with -32602";
+    if capabilities.get("logging").is_some() {
+        let verdict = line
+            .ask("logging/setLevel", json!({ "level": "loud" }))
+            .await;
+        report.should(
+            rule,
+            what,
+            verdict.and_then(|answer| answer.error(&[-32602])),
+        );
+        let verdict = line
+            .ask("logging/setLevel", json!({ "level": "error" }))
+            .await;
+        report.must(
+            "REQ-LOG-02",
+            "the log level can be set",
+            verdict.and_then(|answer| answer.result().map(drop)),
+        );
+    } else {
+        report.skip(rule, what, "logging is not declared");
+    }
+    let again = initialize(line, NEWEST)
+        .await
+        .and_then(|answer| answer.error(&[]));
+    report.should("REQ-LIFE-13", "a second initialize is refused", again);
+    let alive = line.ask("ping", json!({})).await.map(drop);
+    report.must("REQ-LIFE-13", "and does not end the session", alive);
+}
+
+async fn batches(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
+    let batch = r#"[{"jsonrpc":"2.0","id":"b1","method":"ping"},{"jsonrpc":"2.0","id":"b2","method":"ping"}]"#;
+    let (mut line, _) = session(patient, NEWEST).await?;
+    let served = batch_served(&mut line, batch).await;
+    let verdict = match &served {
+        Ok(()) => Err(Fault::silent("both of its members were answered")),
+        Err(_) => line.ask("ping", json!({})).await.map(drop),
+    };
+    report.must(
+        "REQ-BATCH-06",
+        "a batch is not served, and does not end the session",
+        verdict,
+    );
+    let verdict = match served {
+        Err(Fault {
+            bytes: Some(bytes), ..
+        }) if bytes.contains("-32600") => Ok(()),
+        Err(fault) => Err(fault),
+        Ok(()) => Err(Fault::silent("it was served")),
+    };
+    report.should("REQ-BATCH-06", "a batch is refused with -32600", verdict);
+
+    let mut line = patient.visit().await?;
+    let (rule, what) = (
+        "REQ-BATCH-01",
+        "a batch is served in a session of 2025-03-26",
+    );
+    match initialize(&mut line, "2025-03-26").await {
+        Ok(answer) if answer.json["result"]["protocolVersion"] == "2025-03-26" => {
+            let verdict = batch_served(&mut line, batch).await;
+            report.must(rule, what, verdict);
+        }
+        _ => report.skip(rule, what, "the server does not speak it"),
+    }
+    Ok(())
+}
+
+async fn batch_served(line: &mut Line, batch: &str) -> Verdict {
+    line.notify("notifications/initialized", json!({})).await?;
+    line.say(batch).await?;
+    let mut missing = vec![json!("b1"), json!("b2")];
+    while !missing.is_empty() {
+        let answer = line.hear().await?;
+        let members = answer
+            .json
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![answer.json.clone()]);
+        for member in members {
+            if member.get("error").is_some() {
+                return Err(answer.fault("it is refused"));
+            }
+            missing.retain(|id| member["id"] != *id);
+        }
+    }
+    Ok(())
+}

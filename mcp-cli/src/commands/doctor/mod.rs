@@ -1,0 +1,121 @@
+//! `mcp doctor`: a server, examined from outside against the rules of the specification.
+
+mod legacy;
+mod line;
+mod lists;
+mod modern;
+mod report;
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::no_more;
+use crate::cli::{Era, seconds};
+use crate::connect::{Reach, interrupted, print};
+use crate::exit::Failure;
+use crate::target::Target;
+
+use line::Line;
+use report::Report;
+
+const HELP: &str = "\
+Examples:
+  mcp doctor -- my-server --root /srv
+  mcp doctor unix:/run/server.sock --json | jq 'select(.verdict == \"fail\")'
+
+The server is started or connected to several times. Nothing is called but tools that do not exist, and nothing is read
+but lists; so whatever it does is left undone. Each line names the requirement by its number; a rule that the
+specification only recommends is a warning and no failure unless --strict.
+
+Exit codes: 0 every rule that could be seen is kept, 3 one is broken, 2 the server could not be reached, or speaks
+neither era.";
+
+/// Checks a server against the rules that can be seen from outside
+#[derive(Debug, Clone, Args)]
+#[command(after_help = HELP, override_usage = "mcp doctor [OPTIONS] TARGET\n       mcp doctor [OPTIONS] -- COMMAND [ARG]...")]
+pub(crate) struct Doctor {
+    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    #[arg(value_name = "TARGET", num_args = 0..)]
+    words: Vec<String>,
+
+    /// Which era to examine; `auto` examines those that the server speaks
+    #[arg(long, value_enum, default_value_t = Era::Auto)]
+    era: Era,
+
+    /// Count what the specification only recommends as a failure
+    #[arg(long)]
+    strict: bool,
+
+    /// Show rules that are kept, too
+    #[arg(long, short)]
+    verbose: bool,
+
+    /// How long an answer may take
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
+
+    /// Print one JSON object a line for each rule, and one for all at the end
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// # Errors
+/// [`Failure`], with its exit code.
+pub(crate) async fn run(mut args: Doctor) -> Result<(), Failure> {
+    let target = args.reach.target(&mut args.words)?;
+    no_more(&args.words)?;
+    let mut report = Report::new(args.json, args.verbose, args.strict);
+    tokio::select! {
+        examined = examine(&args, &target, &mut report) => examined?,
+        () = interrupted() => return Err(Failure::Interrupted),
+    }
+    print(&report.summary());
+    match report.broken() {
+        0 => Ok(()),
+        1 => Err(Failure::Protocol("a rule is broken".to_owned())),
+        n => Err(Failure::Protocol(format!("{n} rules are broken"))),
+    }
+}
+
+/// A server to examine, as often as it takes.
+struct Patient<'a> {
+    target: &'a Target,
+    timeout: Duration,
+}
+
+impl Patient<'_> {
+    async fn visit(&self) -> Result<Line, Failure> {
+        Line::open(self.target, self.timeout).await
+    }
+}
+
+async fn examine(args: &Doctor, target: &Target, report: &mut Report) -> Result<(), Failure> {
+    let patient = Patient {
+        target,
+        timeout: args.timeout,
+    };
+    let speaks_modern = match args.era {
+        Era::Legacy => false,
+        _ => modern::spoken(&patient).await?,
+    };
+    let speaks_legacy = match args.era {
+        Era::Modern => false,
+        _ => legacy::spoken(&patient).await?,
+    };
+    if !speaks_modern && !speaks_legacy {
+        return Err(Failure::Connect(format!(
+            "{target} answers neither initialize nor server/discover"
+        )));
+    }
+    if speaks_legacy {
+        legacy::examine(&patient, report).await?;
+    }
+    if speaks_modern {
+        modern::examine(&patient, report).await?;
+    }
+    Ok(())
+}

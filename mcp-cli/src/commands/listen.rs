@@ -1,0 +1,273 @@
+//! `mcp log`, `mcp watch`, `mcp listen`: what a server says by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+use mcp_client::types::{
+    Era, Notification, NotificationMessage, PromptListChanged, RawJson, ReadResource,
+    ReadResourceParams, ResourceListChanged, ResourceUpdated, SubscriptionFilter, ToolListChanged,
+};
+use mcp_client::{ClientBuilder, RequestError};
+use tokio::sync::Notify;
+
+use super::no_more;
+use crate::connect::{Connect, Session, interrupted};
+use crate::exit::Failure;
+use crate::render::{Event, Screen};
+
+/// Shows the log messages of a server
+///
+/// Only servers of the legacy era log by themselves; modern ones do so during a call, where `mcp call` shows it. So this
+/// connects in the legacy era unless told otherwise.
+#[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "mcp log [OPTIONS] TARGET\n       mcp log [OPTIONS] -- COMMAND [ARG]..."
+)]
+pub(crate) struct Log {
+    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    #[arg(value_name = "TARGET", num_args = 0..)]
+    words: Vec<String>,
+
+    #[command(flatten)]
+    until: Until,
+
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+}
+
+/// Shows when resources change, and the lists of tools, resources and prompts
+#[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "mcp watch [OPTIONS] TARGET [URI]...\n       mcp watch [OPTIONS] [URI]... -- COMMAND [ARG]..."
+)]
+pub(crate) struct Watch {
+    /// The target, unless it is a command behind `--`; URIs of resources
+    #[arg(value_name = "WORD", num_args = 0.., hide = true)]
+    words: Vec<String>,
+
+    /// Read a resource again when it has changed, and show it
+    #[arg(long)]
+    read: bool,
+
+    #[command(flatten)]
+    until: Until,
+
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+}
+
+/// Shows everything that a server says by itself
+///
+/// Names of notifications are needed for those that are not the protocol's own, as chat.message_received: in the modern
+/// era they must be asked for.
+#[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "mcp listen [OPTIONS] TARGET [METHOD]...\n       mcp listen [OPTIONS] [METHOD]... -- COMMAND [ARG]..."
+)]
+pub(crate) struct Listen {
+    /// The target, unless it is a command behind `--`; names of notifications
+    #[arg(value_name = "WORD", num_args = 0.., hide = true)]
+    words: Vec<String>,
+
+    #[command(flatten)]
+    until: Until,
+
+    #[command(flatten)]
+    pub(crate) connect: Connect,
+}
+
+#[derive(Debug, Clone, Args)]
+struct Until {
+    /// End after so many; otherwise Ctrl-C ends it, or the server
+    #[arg(long, short, value_name = "N")]
+    count: Option<u64>,
+}
+
+/// # Errors
+/// [`Failure`], with its exit code.
+pub(crate) async fn log(mut args: Log) -> Result<(), Failure> {
+    let mut connect = args.connect.clone();
+    let target = connect.target(&mut args.words)?;
+    no_more(&args.words)?;
+    if connect.era == crate::cli::Era::Auto {
+        connect.era = crate::cli::Era::Legacy;
+    }
+    let heard = Heard::new(connect.screen_of_results(), args.until.count);
+    let logs = heard.clone();
+    connect
+        .with_ctrl_c(
+            &target,
+            connect.screen(),
+            |builder| builder.on_log(move |params| logs.show(&Event::Log(&params))),
+            async |session| {
+                if session.client.era() == Era::Modern {
+                    let reason = "a modern server logs during a call only; `mcp call` shows it";
+                    return Err(Failure::Usage(reason.to_owned()));
+                }
+                heard.until_enough(async { lost(session).await }).await
+            },
+        )
+        .await
+}
+
+/// # Errors
+/// [`Failure`], with its exit code.
+pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
+    let connect = args.connect.clone();
+    let target = connect.target(&mut args.words)?;
+    let heard = Heard::new(connect.screen_of_results(), args.until.count);
+    let filter = args
+        .words
+        .iter()
+        .fold(changes(), |filter, uri| filter.resource(uri));
+    let (changed, mut updates) = tokio::sync::mpsc::channel(1024);
+    let reads = args.read.then_some(changed);
+    let on_update = heard.clone();
+    let prepare = |builder: ClientBuilder| {
+        let builder = lists(builder, &heard);
+        builder.on_notification::<ResourceUpdated>(move |params| {
+            on_update.notified::<ResourceUpdated>(RawJson::encode(&params).ok());
+            if let Some(reads) = &reads {
+                // When this many wait to be read, one more reading would show nothing newer.
+                let _ = reads.try_send(params.uri);
+            }
+        })
+    };
+    connect
+        .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
+            let mut subscription = session.client.subscribe(filter).await?;
+            let reading = async {
+                while let Some(uri) = updates.recv().await {
+                    let params = ReadResourceParams::new(uri);
+                    let (raw, _) = session.request::<ReadResource>(&params).await?;
+                    heard.screen.show(&Event::Notification {
+                        method: "resources/read",
+                        params: raw,
+                    });
+                }
+                std::future::pending::<Result<(), RequestError>>().await
+            };
+            let ended = async { subscription.ended().await.map_err(Failure::from) };
+            let over = async {
+                tokio::select! {
+                    ended = ended => ended,
+                    failed = reading => failed.map_err(Failure::from),
+                }
+            };
+            heard.until_enough(over).await
+        })
+        .await
+}
+
+/// # Errors
+/// [`Failure`], with its exit code.
+pub(crate) async fn listen(mut args: Listen) -> Result<(), Failure> {
+    let connect = args.connect.clone();
+    let target = connect.target(&mut args.words)?;
+    let heard = Heard::new(connect.screen_of_results(), args.until.count);
+    let filter = args
+        .words
+        .iter()
+        .fold(changes(), |filter, method| filter.notification(method));
+    let own = !args.words.is_empty();
+    let (logs, others, updates) = (heard.clone(), heard.clone(), heard.clone());
+    let prepare = |builder: ClientBuilder| {
+        let builder = lists(builder, &heard)
+            .on_notification::<ResourceUpdated>(move |params| {
+                updates.notified::<ResourceUpdated>(RawJson::encode(&params).ok());
+            })
+            .on_log(move |params| logs.show(&Event::Log(&params)))
+            .on_other_notification(move |notification: &NotificationMessage| {
+                others.show(&Event::Notification {
+                    method: &notification.method,
+                    params: notification.params.clone().unwrap_or(RawJson::NULL),
+                });
+            });
+        if own {
+            builder.with_notifications()
+        } else {
+            builder
+        }
+    };
+    connect
+        .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
+            let mut subscription = session.client.subscribe(filter).await?;
+            let ended = async { subscription.ended().await.map_err(Failure::from) };
+            heard.until_enough(ended).await
+        })
+        .await
+}
+
+fn changes() -> SubscriptionFilter {
+    SubscriptionFilter::new()
+        .tools_list_changed(true)
+        .prompts_list_changed(true)
+        .resources_list_changed(true)
+}
+
+fn lists(builder: ClientBuilder, heard: &Heard) -> ClientBuilder {
+    let (tools, prompts, resources) = (heard.clone(), heard.clone(), heard.clone());
+    builder
+        .on_notification::<ToolListChanged>(move |_| tools.notified::<ToolListChanged>(None))
+        .on_notification::<PromptListChanged>(move |_| prompts.notified::<PromptListChanged>(None))
+        .on_notification::<ResourceListChanged>(move |_| {
+            resources.notified::<ResourceListChanged>(None)
+        })
+}
+
+/// What was shown, and whether it is enough.
+#[derive(Clone)]
+struct Heard {
+    screen: Screen,
+    left: Arc<AtomicU64>,
+    enough: Arc<Notify>,
+}
+
+impl Heard {
+    fn new(screen: Screen, count: Option<u64>) -> Self {
+        Self {
+            screen,
+            left: Arc::new(AtomicU64::new(count.unwrap_or(u64::MAX))),
+            enough: Arc::default(),
+        }
+    }
+
+    fn notified<N: Notification>(&self, params: Option<RawJson>) {
+        self.show(&Event::Notification {
+            method: N::METHOD,
+            params: params.unwrap_or(RawJson::EMPTY_OBJECT),
+        });
+    }
+
+    fn show(&self, event: &Event<'_>) {
+        // All callbacks run in one task, so nobody else counts in between.
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return;
+        }
+        self.screen.show(event);
+        self.left.store(left - 1, Ordering::Relaxed);
+        if left == 1 {
+            self.enough.notify_one();
+        }
+    }
+
+    /// Waits until there was enough, or for Ctrl-C, which is how this is meant to end.
+    async fn until_enough(
+        &self,
+        over: impl Future<Output = Result<(), Failure>>,
+    ) -> Result<(), Failure> {
+        tokio::select! {
+            () = self.enough.notified() => Ok(()),
+            () = interrupted() => Ok(()),
+            over = over => over,
+        }
+    }
+}
+
+/// Waits until the connection is gone.
+async fn lost(session: &Session) -> Result<(), Failure> {
+    let why = session.client.peer().closed().await;
+    Err(RequestError::ConnectionLost(why.to_string()).into())
+}

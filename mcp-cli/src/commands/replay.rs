@@ -1,0 +1,379 @@
+//! `mcp replay`: a recorded session, played back as its server or as its client.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use futures::{SinkExt, StreamExt};
+use mcp_client::types::{ErrorObject, Inbound, Message, ObjectBuf, RawJson, RequestId};
+use mcp_codec::LineCodec;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::no_more;
+use crate::cli::seconds;
+use crate::connect::{Reach, interrupted};
+use crate::exit::Failure;
+use crate::recording::{self, Recorded};
+use crate::relay::Side;
+use crate::render::shorten;
+use crate::target::{Boxed, Listen};
+
+const HELP: &str = "\
+Examples:
+  mcp replay session.jsonl                               as the server, for the client that has started this program
+  mcp replay session.jsonl --listen unix:/tmp/s          as the server, for one client that connects
+  mcp replay session.jsonl --client -- files-server      as the client: does the server still answer as it did?
+
+The other side may send what it sends in another order, and other ids; what it does not send at all ends the replay
+with exit code 3, or 5 if it says nothing for --timeout.";
+
+/// Plays a recorded session back, as its server or as its client
+#[derive(Debug, Clone, Args)]
+#[command(after_help = HELP, override_usage = "mcp replay [OPTIONS] FILE\n       mcp replay [OPTIONS] --client FILE TARGET\n       mcp replay [OPTIONS] --client FILE -- COMMAND [ARG]...")]
+pub(crate) struct Replay {
+    /// The recording; with --client, the target
+    #[arg(value_name = "WORD", num_args = 0.., hide = true)]
+    words: Vec<String>,
+
+    /// Be the client, and talk to a server
+    #[arg(long)]
+    client: bool,
+
+    /// Be a server, and wait for one client here: stdio, unix:/path, tcp://host:port
+    #[arg(
+        long,
+        value_name = "LISTEN",
+        default_value = "stdio",
+        conflicts_with = "client"
+    )]
+    listen: String,
+
+    /// Bodies must be as they were, too, but for `_meta`
+    #[arg(long)]
+    strict: bool,
+
+    /// Which connection of the recording, as a bridge records several
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    connection: u64,
+
+    /// How long the other side may say nothing when something is expected
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// # Errors
+/// [`Failure`], with its exit code.
+pub(crate) async fn run(mut args: Replay) -> Result<(), Failure> {
+    let file = PathBuf::from(super::next(&mut args.words, "the recording")?);
+    let messages = recording::read(&file, args.connection)?;
+    let (transport, side) = match args.client {
+        true => {
+            let target = args.reach.target(&mut args.words)?;
+            no_more(&args.words)?;
+            (target.open(None).await?.transport, Side::Client)
+        }
+        false => {
+            no_more(&args.words)?;
+            (client(&args.listen).await?, Side::Server)
+        }
+    };
+    let mut player = Player {
+        transport,
+        side,
+        strict: args.strict,
+        patience: args.timeout,
+        early: VecDeque::new(),
+        theirs: HashMap::new(),
+    };
+    tokio::select! {
+        played = player.play(messages) => played,
+        () = interrupted() => Err(Failure::Interrupted),
+    }
+}
+
+async fn client(listen: &str) -> Result<Boxed, Failure> {
+    let mut listener = Listen::parse(listen)?
+        .bind(0o600, LineCodec::MAX_LENGTH)
+        .await?;
+    if let Some(address) = listener.address() {
+        eprintln!("listening at {address}");
+    }
+    let accepted = tokio::select! {
+        accepted = listener.accept(LineCodec::MAX_LENGTH) => accepted,
+        () = interrupted() => return Err(Failure::Interrupted),
+    };
+    let client = accepted.map_err(|e| Failure::connecting(&e))?;
+    client.ok_or_else(|| Failure::Connect("no client".to_owned()))
+}
+
+/// Messages of the other side that came before they were expected, at most.
+const MOST_EARLY: usize = 1000;
+
+/// Sends what one side has sent, and expects what the other side has sent.
+struct Player {
+    transport: Boxed,
+    side: Side,
+    strict: bool,
+    patience: Duration,
+    early: VecDeque<Message>,
+    /// What the other side has chosen in the recording, and what it has chosen now: ids of its requests, which are
+    /// progress tokens as well, and the states of rounds.
+    theirs: HashMap<String, Value>,
+}
+
+impl Player {
+    async fn play(&mut self, messages: Vec<Recorded>) -> Result<(), Failure> {
+        let last = messages.len() - 1;
+        for (at, recorded) in messages.into_iter().enumerate() {
+            if recorded.from == self.side {
+                let message = self.translated(recorded.message);
+                let sent = self.transport.send(message.into()).await;
+                sent.map_err(|e| Failure::Protocol(format!("line {}: {e}", recorded.line)))?;
+            } else {
+                // A goodbye that is not said is none that is missed.
+                let optional = at == last && matches!(recorded.message, Message::Notification(_));
+                match self.expect(&recorded).await {
+                    Err(_) if optional => break,
+                    met => met?,
+                }
+            }
+        }
+        self.transport
+            .close()
+            .await
+            .map_err(|e| Failure::Protocol(e.to_string()))
+    }
+
+    /// Waits for the other side to send what it has sent in the recording.
+    async fn expect(&mut self, recorded: &Recorded) -> Result<(), Failure> {
+        let expected = named(&recorded.message);
+        let at = self
+            .early
+            .iter()
+            .position(|message| self.is(message, &recorded.message));
+        let message = match at.and_then(|at| self.early.remove(at)) {
+            Some(message) => message,
+            None => loop {
+                let message = self.next(recorded.line, &expected).await?;
+                if self.is(&message, &recorded.message) {
+                    break message;
+                }
+                if self.early.len() == MOST_EARLY {
+                    let reason = format!(
+                        "line {}: {expected} is expected, and {MOST_EARLY} others came",
+                        recorded.line
+                    );
+                    return Err(Failure::Protocol(reason));
+                }
+                self.early.push_back(message);
+            },
+        };
+        self.learn(&recorded.message, &message);
+        self.compare(recorded, &message)
+    }
+
+    async fn next(&mut self, line: usize, expected: &str) -> Result<Message, Failure> {
+        let others = || {
+            let others: Vec<_> = self.early.iter().take(5).map(named).collect();
+            if others.is_empty() {
+                String::new()
+            } else {
+                format!("; instead came {}", others.join(", "))
+            }
+        };
+        loop {
+            return match timeout(self.patience, self.transport.next()).await {
+                Ok(Some(Ok(Inbound::Message(message)))) => Ok(message),
+                // Noise was not recorded either.
+                Ok(Some(Ok(_))) => continue,
+                Ok(Some(Err(e))) => Err(Failure::Protocol(format!(
+                    "line {line}: {expected} is expected: {e}{}",
+                    others()
+                ))),
+                Ok(None) => Err(Failure::Protocol(format!(
+                    "line {line}: {expected} never came{}",
+                    others()
+                ))),
+                Err(_) => {
+                    let (others, patience) = (others(), self.patience);
+                    let reason = format!("line {line}: no {expected} within {patience:?}{others}");
+                    // Who says other things than those expected is not late.
+                    Err(match self.early.is_empty() {
+                        true => Failure::TimedOut(reason),
+                        false => Failure::Protocol(reason),
+                    })
+                }
+            };
+        }
+    }
+
+    /// Whether a message can be the one that was recorded: requests and notifications by their methods, answers by id.
+    fn is(&self, message: &Message, recorded: &Message) -> bool {
+        match (message, recorded) {
+            (Message::Request(a), Message::Request(b)) => {
+                let target =
+                    |params: &Option<RawJson>| params.as_ref().map(|p| p.members(["name", "uri"]));
+                a.method == b.method && target(&a.params) == target(&b.params)
+            }
+            (Message::Notification(a), Message::Notification(b)) => a.method == b.method,
+            // Our ids are as they were recorded, so answers to us are, too.
+            (Message::Response(a), Message::Response(b)) => a.id == b.id,
+            _ => false,
+        }
+    }
+
+    /// Notes what the other side has chosen this time.
+    fn learn(&mut self, recorded: &Message, message: &Message) {
+        match (recorded, message) {
+            (Message::Request(then), Message::Request(now)) => {
+                self.theirs.insert(key(&then.id), json(&now.id));
+                let token = |params: &Option<RawJson>| {
+                    params.as_ref()?.member("_meta")?.member("progressToken")
+                };
+                if let (Some(then), Some(now)) = (token(&then.params), token(&now.params)) {
+                    self.theirs
+                        .insert(then.to_string(), now.decode().unwrap_or_default());
+                }
+            }
+            (Message::Response(then), Message::Response(now)) => {
+                let state = |outcome: &Result<RawJson, ErrorObject>| {
+                    outcome.as_ref().ok()?.member("requestState")
+                };
+                if let (Some(then), Some(now)) = (state(&then.outcome), state(&now.outcome)) {
+                    self.theirs
+                        .insert(then.to_string(), now.decode().unwrap_or_default());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The message that was recorded, with what the other side has chosen this time.
+    fn translated(&self, mut message: Message) -> Message {
+        match &mut message {
+            Message::Response(response) => {
+                let id = response
+                    .id
+                    .as_ref()
+                    .and_then(|id| self.theirs.get(&key(id)));
+                if let Some(id) = id.and_then(|id| serde_json::from_value(id.clone()).ok()) {
+                    response.id = Some(id);
+                }
+            }
+            Message::Notification(notification) => {
+                notification.params = notification.params.take().map(|params| self.params(params));
+            }
+            Message::Request(request) => {
+                request.params = request.params.take().map(|params| self.params(params));
+            }
+        }
+        message
+    }
+
+    fn params(&self, params: RawJson) -> RawJson {
+        let [token, cancelled, state, meta] =
+            params.members(["progressToken", "requestId", "requestState", "_meta"]);
+        let now = |then: &RawJson| {
+            self.theirs
+                .get(then.as_str())
+                .map(|now| RawJson::from(now.clone()))
+        };
+        let mut changes = Vec::new();
+        for (name, then) in [
+            ("progressToken", token),
+            ("requestId", cancelled),
+            ("requestState", state),
+        ] {
+            if let Some(now) = then.as_ref().and_then(now) {
+                changes.push((name, now));
+            }
+        }
+        const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+        if let Some(meta) = meta
+            && let Some(now) = meta.member(SUBSCRIPTION).as_ref().and_then(now)
+        {
+            changes.push(("_meta", replaced(meta, [(SUBSCRIPTION, now)])));
+        }
+        replaced(params, changes)
+    }
+
+    fn compare(&self, recorded: &Recorded, message: &Message) -> Result<(), Failure> {
+        let differs = |then: &str, now: &str| {
+            let (then, now) = (shorten(then, 300), shorten(now, 300));
+            let name = named(&recorded.message);
+            Err(Failure::Protocol(format!(
+                "line {}: {name} differs\n  recorded: {then}\n  now:      {now}",
+                recorded.line
+            )))
+        };
+        if let (Message::Response(then), Message::Response(now)) = (&recorded.message, message) {
+            match (&then.outcome, &now.outcome) {
+                (Ok(_), Err(now)) => return differs("a result", &now.to_string()),
+                (Err(then), Ok(_)) => return differs(&then.to_string(), "a result"),
+                (Err(then), Err(now)) if then.code != now.code => {
+                    return differs(&then.to_string(), &now.to_string());
+                }
+                _ => {}
+            }
+        }
+        if !self.strict {
+            return Ok(());
+        }
+        let (then, now) = (body(&recorded.message), body(message));
+        match then == now {
+            true => Ok(()),
+            false => differs(&then.to_string(), &now.to_string()),
+        }
+    }
+}
+
+fn replaced<'a>(object: RawJson, changes: impl IntoIterator<Item = (&'a str, RawJson)>) -> RawJson {
+    let Some(mut buffer) = ObjectBuf::from_raw(object.clone()) else {
+        return object;
+    };
+    for (name, value) in changes {
+        buffer.take(name);
+        buffer.insert_raw(name, &value);
+    }
+    buffer.finish()
+}
+
+/// What a message carries, without what is different each time.
+fn body(message: &Message) -> Value {
+    let body = match message {
+        Message::Request(request) => request.params.as_ref(),
+        Message::Notification(notification) => notification.params.as_ref(),
+        Message::Response(response) => response.outcome.as_ref().ok(),
+    };
+    let mut body: Value = body.and_then(|body| body.decode().ok()).unwrap_or_default();
+    if let Some(object) = body.as_object_mut() {
+        for name in ["_meta", "requestState", "progressToken", "requestId"] {
+            object.remove(name);
+        }
+    }
+    body
+}
+
+fn named(message: &Message) -> String {
+    match message {
+        Message::Request(request) => format!("request {}", request.method),
+        Message::Notification(notification) => format!("notification {}", notification.method),
+        Message::Response(response) => match &response.id {
+            Some(id) => format!("the answer to {}", key(id)),
+            None => "an error".to_owned(),
+        },
+    }
+}
+
+fn key(id: &RequestId) -> String {
+    json(id).to_string()
+}
+
+fn json(id: &RequestId) -> Value {
+    serde_json::to_value(id).unwrap_or_default()
+}

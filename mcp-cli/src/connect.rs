@@ -1,0 +1,339 @@
+//! What all commands that talk to a server have in common: how it is reached, what is told meanwhile, how it ends.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Args;
+use mcp_client::types::{LogLevel, ObjectBuf, Progress, RawJson, Request, Root};
+use mcp_client::{CallOptions, Client, ClientBuilder, Limits, RequestError};
+use mcp_peer::tap;
+use mcp_transport_stdio::{ChildMonitor, shutdown_signal};
+use serde::Serialize;
+
+use crate::answer::{Answering, Answers};
+use crate::cli::{Era, Wire, seconds};
+use crate::exit::Failure;
+use crate::render::{Event, Human, Json, Screen};
+use crate::target::{Boxed, Broken, Command, OnStderr, Opened, Target};
+use crate::wire::Observer;
+
+/// Which server, and in what surroundings it runs if it is started.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Reach {
+    /// The configuration file that names servers, in the format of MCP hosts: {"mcpServers": {…}}
+    ///
+    /// Unless told otherwise MCP_CONFIG says where it is, or it is .mcp.json in this directory.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Set a variable of the server's environment, of which it sees only PATH, HOME and the like
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    env: Vec<(String, String)>,
+
+    /// Give the server all of this environment
+    #[arg(long)]
+    inherit_env: bool,
+
+    /// The server's working directory
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<PathBuf>,
+
+    /// Show what the server writes to its stderr; otherwise its last lines are told if it fails
+    #[arg(long)]
+    stderr: bool,
+
+    /// Start this server and speak to it over stdin and stdout
+    #[arg(last = true, value_name = "COMMAND", help_heading = "Arguments")]
+    command: Vec<OsString>,
+}
+
+/// How a server is reached and talked to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct Connect {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+
+    /// The era to connect in; `auto` finds out what the server speaks
+    #[arg(long, value_enum, default_value_t = Era::Auto)]
+    pub(crate) era: Era,
+
+    /// How long to wait for an answer without hearing of progress
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Which log messages are wanted: debug, info, notice, warning, error, critical, alert, emergency
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LogLevel,
+
+    /// A directory or a URI that the server may ask for as a root
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Vec<String>,
+
+    /// Show every message: → sent, ← received, with the time since the start
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "short")]
+    pub(crate) wire: Option<Wire>,
+
+    /// Print the result as JSON; what happens meanwhile goes to stderr, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) answers: Answers,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl Reach {
+    /// What to talk to: the command behind `--`, or else the first of the words, which it takes.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: there is neither, or the word is no target.
+    pub(crate) fn target(&self, words: &mut Vec<String>) -> Result<Target, Failure> {
+        if let [program, args @ ..] = &*self.command {
+            return Ok(self.adjusted(Target::Command(Command {
+                program: program.clone(),
+                args: args.to_vec(),
+                ..Command::default()
+            })));
+        }
+        if words.is_empty() {
+            let usage = "what to talk to is missing: an address (unix:/path, tcp://host:port), a server of a \
+                         configuration file, or `-- COMMAND` to start one";
+            return Err(Failure::Usage(usage.to_owned()));
+        }
+        let target = Target::parse(&words.remove(0), self.config.as_deref())?;
+        Ok(self.adjusted(target))
+    }
+
+    fn adjusted(&self, mut target: Target) -> Target {
+        if let Target::Command(command) = &mut target {
+            command.env.extend(self.env.iter().cloned());
+            command.inherit_env |= self.inherit_env;
+            command.cwd = self.cwd.clone().or(command.cwd.take());
+        }
+        target
+    }
+
+    /// What is done with what the server writes to its stderr.
+    pub(crate) fn on_stderr(&self, screen: &Screen) -> Option<OnStderr> {
+        let screen = screen.clone();
+        self.stderr
+            .then(|| Arc::new(move |line: &str| screen.show(&Event::Stderr { line })) as OnStderr)
+    }
+}
+
+impl Connect {
+    /// What to talk to: see [`Reach::target`].
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]
+    pub(crate) fn target(&self, words: &mut Vec<String>) -> Result<Target, Failure> {
+        self.reach.target(words)
+    }
+
+    /// Where events are told while a result is waited for: on stderr, as stdout is for results.
+    pub(crate) fn screen(&self) -> Screen {
+        let wire = self.wire.unwrap_or(Wire::Short);
+        match self.json {
+            true => Screen::new(Json::new(std::io::stderr())),
+            false => Screen::new(Human::stderr(wire)),
+        }
+    }
+
+    /// Where events are told that are themselves the result.
+    pub(crate) fn screen_of_results(&self) -> Screen {
+        let wire = self.wire.unwrap_or(Wire::Short);
+        match self.json {
+            true => Screen::new(Json::new(std::io::stdout())),
+            false => Screen::new(Human::stdout(wire)),
+        }
+    }
+
+    /// Connects, does something, and closes; Ctrl-C cancels what is under way, then closes.
+    ///
+    /// # Errors
+    /// [`Failure`], with its exit code.
+    pub(crate) async fn with<T>(
+        &self,
+        target: &Target,
+        screen: Screen,
+        prepare: impl FnOnce(ClientBuilder) -> ClientBuilder,
+        work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let interruptible = async |session: &Session| {
+            tokio::select! {
+                outcome = work(session) => outcome,
+                // The work is dropped, which cancels its request on the wire.
+                () = interrupted() => Err(Failure::Interrupted),
+            }
+        };
+        self.with_ctrl_c(target, screen, prepare, interruptible)
+            .await
+    }
+
+    /// The same, where Ctrl-C is the work's own matter once there is a connection.
+    ///
+    /// # Errors
+    /// [`Failure`], with its exit code.
+    pub(crate) async fn with_ctrl_c<T>(
+        &self,
+        target: &Target,
+        screen: Screen,
+        prepare: impl FnOnce(ClientBuilder) -> ClientBuilder,
+        work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let opening = async {
+            let opened = target.open(self.reach.on_stderr(&screen)).await?;
+            self.session(opened, screen.clone(), prepare).await
+        };
+        let session = tokio::select! {
+            session = opening => session?,
+            () = interrupted() => return Err(Failure::Interrupted),
+        };
+        let outcome = work(&session).await;
+        screen.end();
+        session.close().await;
+        outcome
+    }
+
+    async fn session(
+        &self,
+        opened: Opened,
+        screen: Screen,
+        prepare: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Session, Failure> {
+        let Opened { transport, child } = opened;
+        let mut limits = Limits::default();
+        limits.request_timeout = self.timeout;
+        limits.handshake_timeout = limits.handshake_timeout.min(self.timeout);
+        limits.probe_timeout = limits.probe_timeout.min(self.timeout);
+        let (logs, progress, others) = (screen.clone(), screen.clone(), screen.clone());
+        let builder = Client::builder("mcp-cli", env!("CARGO_PKG_VERSION"))
+            .era(self.era.into())
+            .limits(limits)
+            .log_level(self.log_level)
+            .on_log(move |params| logs.show(&Event::Log(&params)))
+            .on_notification::<Progress>(move |params| progress.show(&Event::from(&params)))
+            .on_other_notification(move |notification| {
+                others.show(&Event::Notification {
+                    method: &notification.method,
+                    params: notification.params.clone().unwrap_or(RawJson::NULL),
+                });
+            });
+        let builder = match &*self.root {
+            [] => builder,
+            roots => builder.roots(roots.iter().map(|root| Root::new(as_uri(root)))),
+        };
+        let answering = Answering::new(self.answers.clone(), screen.clone())?;
+        let builder = prepare(answering.declare(builder));
+        let client = match self.wire {
+            None => builder.connect(transport).await?,
+            Some(_) => builder.connect(shown(transport, screen)).await?,
+        };
+        Ok(Session {
+            client,
+            child,
+            timeout: self.timeout,
+        })
+    }
+}
+
+/// The transport with its messages shown.
+fn shown(transport: Boxed, screen: Screen) -> impl mcp_peer::Transport<TransportError = Broken> {
+    let observer = Mutex::new(Observer::default());
+    tap(transport, move |direction, message| {
+        let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = &observer.see(direction, message);
+        screen.show(&Event::Wire {
+            direction,
+            name,
+            message,
+        });
+    })
+}
+
+/// A directory as the URI of a root; what is a URI stays as it is.
+fn as_uri(root: &str) -> String {
+    if root.contains("://") {
+        return root.to_owned();
+    }
+    let path = std::path::absolute(root).unwrap_or_else(|_| root.into());
+    let path = path.to_string_lossy().replace('\\', "/");
+    let lead = if path.starts_with('/') { "" } else { "/" };
+    let escaped = path
+        .replace('%', "%25")
+        .replace(' ', "%20")
+        .replace('#', "%23")
+        .replace('?', "%3F");
+    format!("file://{lead}{escaped}")
+}
+
+/// An open connection.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) child: Option<ChildMonitor>,
+    timeout: Duration,
+}
+
+impl Session {
+    /// Makes a request, with progress; what comes back is both as it was sent and decoded.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub(crate) async fn request<M: Request>(
+        &self,
+        params: &(impl Serialize + ?Sized),
+    ) -> Result<(RawJson, M::Result), RequestError> {
+        let params: ObjectBuf = mcp_peer::encode_params(M::METHOD, params)?;
+        let mut options = CallOptions::default();
+        // What comes is shown by the callback of the connection, in its place among the logs.
+        options.progress = true;
+        options.reset_on_progress = true;
+        options.timeout = Some(self.timeout);
+        let peer = self.client.peer();
+        let raw = peer
+            .request_raw(M::METHOD.into(), params, options, drop)
+            .await?;
+        let result = mcp_peer::decode_result(M::METHOD, &raw)?;
+        Ok((raw, result))
+    }
+
+    /// Closes gracefully; a second Ctrl-C does not wait for that.
+    async fn close(self) {
+        let closing = async {
+            self.client.close().await;
+            if let Some(mut child) = self.child {
+                child.wait().await;
+            }
+        };
+        tokio::select! {
+            () = closing => {}
+            () = interrupted() => {}
+        }
+    }
+}
+
+/// Prints a result to stdout; a reader that goes away is no error.
+pub(crate) fn print(text: &str) {
+    crate::render::Lines::new(std::io::stdout()).write(text);
+}
+
+/// Whether a person can be asked: there is somebody at both ends.
+pub(crate) fn interactive() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Waits for Ctrl-C; for ever where the system has no such thing.
+pub(crate) async fn interrupted() {
+    if shutdown_signal().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,158 @@
+//! Joins a client and a server whose transports differ, without looking into what they say.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use mcp_client::types::{Inbound, Malformed, Message, Outbound};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use crate::target::{Boxed, Broken};
+
+/// Who has sent a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+/// Why it ended before both sides had said all they had to say.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// One side's connection broke.
+    Broken(Side, Broken),
+    /// Nobody has said anything for so long.
+    Idle(Duration),
+    /// It was told to.
+    Stopped,
+}
+
+/// How long a server may stay silent after its client has gone, before it is given up.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// Passes on whatever comes until the server has closed its end; `see` sees each item first.
+///
+/// Each direction waits until the other side has taken a message before it takes the next: a slow reader slows its writer
+/// down, and nothing is kept here. What is no message goes no further; its sender is told.
+pub(crate) async fn relay(
+    client: Boxed,
+    server: Boxed,
+    idle: Duration,
+    mut stop: watch::Receiver<bool>,
+    see: impl Fn(Side, &Inbound),
+) -> Result<(), Ended> {
+    let (to_client, mut from_client) = client.split();
+    let (mut to_server, mut from_server) = server.split();
+    // Replies to what is no message go out here, too.
+    let to_client = tokio::sync::Mutex::new(to_client);
+    let gone = Notify::new();
+    let result = {
+        let to_server = &mut to_server;
+        let rightwards = async {
+            while let Some(item) = from_client.next().await {
+                let item = item.map_err(|e| Ended::Broken(Side::Client, e))?;
+                see(Side::Client, &item);
+                let (messages, replies) = sorted(item);
+                for message in messages {
+                    to_server
+                        .send(message)
+                        .await
+                        .map_err(|e| Ended::Broken(Side::Server, e))?;
+                }
+                for reply in replies {
+                    let mut to_client = to_client.lock().await;
+                    to_client
+                        .send(reply)
+                        .await
+                        .map_err(|e| Ended::Broken(Side::Client, e))?;
+                }
+            }
+            gone.notify_one();
+            to_server
+                .close()
+                .await
+                .map_err(|e| Ended::Broken(Side::Server, e))
+        };
+        let leftwards = async {
+            let mut patience = idle;
+            loop {
+                let item = tokio::select! {
+                    item = timeout(patience, from_server.next()) => item,
+                    () = gone.notified() => {
+                        patience = LINGER.min(idle);
+                        continue;
+                    }
+                };
+                let item = match item {
+                    Ok(Some(item)) => item.map_err(|e| Ended::Broken(Side::Server, e))?,
+                    Ok(None) => break,
+                    Err(_) => return Err(Ended::Idle(patience)),
+                };
+                see(Side::Server, &item);
+                // A server is not told of its faults: it has no place where it would listen.
+                let (messages, _) = sorted(item);
+                let mut to_client = to_client.lock().await;
+                for message in messages {
+                    to_client
+                        .send(message)
+                        .await
+                        .map_err(|e| Ended::Broken(Side::Client, e))?;
+                }
+            }
+            let mut to_client = to_client.lock().await;
+            to_client
+                .close()
+                .await
+                .map_err(|e| Ended::Broken(Side::Client, e))
+        };
+        let (mut rightwards, leftwards) = (pin!(rightwards), pin!(leftwards));
+        let both = async {
+            let mut leftwards = leftwards;
+            tokio::select! {
+                done = &mut rightwards => {
+                    done?;
+                    leftwards.await
+                }
+                // A server that has closed its end takes nothing any more.
+                done = &mut leftwards => done,
+            }
+        };
+        tokio::select! {
+            result = both => result,
+            _ = stop.wait_for(|stop| *stop) => Err(Ended::Stopped),
+        }
+    };
+    // A child ends by this, by and by; that it has ended already is no error.
+    let _ = to_server.close().await;
+    result
+}
+
+/// Messages to pass on, and what is to be said to the sender of what is no message.
+fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
+    let (mut messages, mut replies) = (Vec::new(), Vec::new());
+    let mut sort = |item: Result<Message, Malformed>| match item {
+        Ok(message) => messages.push(addressed(message)),
+        Err(malformed) => replies.extend(malformed.reply().map(addressed)),
+    };
+    match item {
+        Inbound::Message(message) => sort(Ok(message)),
+        Inbound::Malformed(malformed) => sort(Err(malformed)),
+        // A batch goes on message by message, as its receiver may answer it.
+        Inbound::Batch(members) => members.into_iter().for_each(sort),
+    }
+    (messages, replies)
+}
+
+/// A transport with a stream for each request finds the one for a response by this.
+fn addressed(message: Message) -> Outbound {
+    let related_to = match &message {
+        Message::Response(response) => response.id.clone(),
+        Message::Request(_) | Message::Notification(_) => None,
+    };
+    Outbound {
+        message,
+        related_to,
+    }
+}

@@ -1,0 +1,180 @@
+//! What a command talks to: a process to start, or an address to connect to.
+//!
+//! A transport more is a variant more of [`Target`], a line in [`Target::parse`] and one in [`Target::open`].
+
+mod boxed;
+mod config;
+mod listen;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mcp_transport_stdio::{ChildMonitor, ChildProcess, Stderr};
+
+pub(crate) use boxed::{Boxed, Broken, boxed};
+pub(crate) use listen::{Listen, Listener};
+
+use crate::exit::Failure;
+
+/// What a command talks to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A process that speaks on its stdin and stdout.
+    Command(Command),
+    /// A Unix socket, by its path.
+    Unix(PathBuf),
+    /// A TCP address, `host:port`.
+    Tcp(String),
+}
+
+/// A process to start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Command {
+    pub(crate) program: OsString,
+    pub(crate) args: Vec<OsString>,
+    /// Set on top of what a server may see of our environment.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) inherit_env: bool,
+}
+
+/// A connection, not yet spoken over.
+pub(crate) struct Opened {
+    pub(crate) transport: Boxed,
+    /// The server's process, if it was started here.
+    pub(crate) child: Option<ChildMonitor>,
+}
+
+/// What is called with each line that a server writes to stderr.
+pub(crate) type OnStderr = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How many lines of a server's stderr are told when it fails.
+const LAST_WORDS: usize = 20;
+
+impl Target {
+    /// A target by its address, or by its name in a configuration file.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: it is neither.
+    pub(crate) fn parse(text: &str, config: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            // `unix:///path` is the same as `unix:/path`.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return Ok(Self::Unix(path.into()));
+        }
+        if let Some(address) = text.strip_prefix("tcp:") {
+            let address = address.strip_prefix("//").unwrap_or(address);
+            return match address.rsplit_once(':') {
+                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                    Ok(Self::Tcp(address.to_owned()))
+                }
+                _ => Err(Failure::Usage(format!(
+                    "`{text}`: tcp wants a host and a port, as in tcp://127.0.0.1:7000"
+                ))),
+            };
+        }
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(Failure::Usage(format!(
+                "`{text}`: {scheme}:// is not supported; unix: and tcp:// are"
+            )));
+        }
+        config::find(text, config)
+    }
+
+    /// Starts the process or connects.
+    ///
+    /// # Errors
+    /// [`Failure::Connect`]
+    pub(crate) async fn open(&self, on_stderr: Option<OnStderr>) -> Result<Opened, Failure> {
+        let failed = |e: std::io::Error| Failure::Connect(format!("{self}: {e}"));
+        let transport = match self {
+            Self::Command(command) => return command.spawn(on_stderr),
+            Self::Tcp(address) => boxed(
+                mcp_transport_stdio::connect_tcp(address)
+                    .await
+                    .map_err(failed)?,
+            ),
+            #[cfg(unix)]
+            Self::Unix(path) => boxed(
+                mcp_transport_stdio::connect_unix(path)
+                    .await
+                    .map_err(failed)?,
+            ),
+            #[cfg(not(unix))]
+            Self::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
+        };
+        Ok(Opened {
+            transport,
+            child: None,
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Command(command) => write!(f, "{}", command.program.display()),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+impl Command {
+    /// How it is started.
+    pub(crate) fn process(&self) -> ChildProcess {
+        let mut process = ChildProcess::new(&self.program)
+            .args(&self.args)
+            .envs(self.env.iter().map(|(key, value)| (key, value)));
+        if let Some(cwd) = &self.cwd {
+            process = process.cwd(cwd);
+        }
+        if self.inherit_env {
+            process = process.inherit_env();
+        }
+        process
+    }
+
+    fn spawn(&self, on_stderr: Option<OnStderr>) -> Result<Opened, Failure> {
+        let mut process = self.process().stderr(Stderr::Capture(LAST_WORDS));
+        if let Some(on_stderr) = on_stderr {
+            process = process.on_stderr(move |line| on_stderr(line));
+        }
+        // Also a kill -9 of ours leaves nothing behind.
+        #[cfg(unix)]
+        let process = process.die_with_parent();
+        let transport = process.spawn().map_err(|e| Failure::connecting(&e))?;
+        let child = Some(transport.monitor());
+        Ok(Opened {
+            transport: boxed(transport),
+            child,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_names() {
+        let unix = Target::Unix("/run/s".into());
+        let tcp = Target::Tcp("[::1]:70".into());
+        for (text, expected) in [
+            ("unix:/run/s", unix.clone()),
+            ("unix:///run/s", unix),
+            ("tcp://[::1]:70", tcp.clone()),
+            ("tcp:[::1]:70", tcp),
+        ] {
+            assert_eq!(Target::parse(text, None), Ok(expected));
+        }
+        for text in ["tcp://host", "tcp://:1", "tcp://h:x", "gopher://h"] {
+            assert!(
+                matches!(Target::parse(text, None), Err(Failure::Usage(_))),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Connections that are opened again.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use mcp_peer::session::EraChoice;
+use mcp_peer::types::Era;
+use mcp_peer::{Closed, Driver};
+use tokio::time::{Instant, sleep};
+
+use crate::connector::Connector;
+
+/// How a connection that is lost is opened again.
+///
+/// Calls in flight fail when it is lost, and are never sent again unless they are marked [`idempotent`](crate::Call::idempotent).
+/// Calls made meanwhile wait, no longer than their own timeout. Subscriptions are opened again, and then every change that
+/// they tell of is told once, for it may have happened in between. Receivers and callbacks go on as if nothing had been.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconnect {
+    first: Duration,
+    longest: Duration,
+    attempts: u32,
+}
+
+impl Default for Reconnect {
+    /// After 100 ms at first, twice as long each time up to 30 s, ten times in a row.
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(100),
+            longest: Duration::from_secs(30),
+            attempts: 10,
+        }
+    }
+}
+
+impl Reconnect {
+    /// Sets the first delay and the longest. Each is twice the one before, and a random part of its second half is left
+    /// out, so that many clients of one server do not come back all at once.
+    #[must_use]
+    pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
+        (self.first, self.longest) = (first, longest);
+        self
+    }
+
+    /// Sets how many attempts may fail in a row. A connection that did not last as long as the longest delay counts as one.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    fn delay(&self, failed: u32) -> Duration {
+        let factor = 2_u32.checked_pow(failed).unwrap_or(u32::MAX);
+        let delay = self.first.saturating_mul(factor).min(self.longest);
+        delay.mul_f64(0.5 + 0.5 * random_part())
+    }
+}
+
+/// Between 0 and 1. The standard library's only randomness is good enough to spread delays.
+fn random_part() -> f64 {
+    let random = RandomState::new().build_hasher().finish();
+    f64::from(random as u32) / f64::from(u32::MAX)
+}
+
+/// Drives a connection as long as there is a transport for it.
+pub(crate) async fn drive<C: Connector>(
+    mut driver: Driver<C::Transport>,
+    mut connector: C,
+    choice: EraChoice,
+    policy: Option<Reconnect>,
+) {
+    let mut attempts = Attempts {
+        policy,
+        opened: false,
+        failed: 0,
+    };
+    loop {
+        let started = Instant::now();
+        if let Err(error) = (&mut driver).await {
+            tracing::warn!(%error, "connection lost");
+        }
+        let Some(why) = driver.lost() else {
+            return;
+        };
+        let established = driver.established();
+        if established.is_some() {
+            attempts.opened(started.elapsed());
+        }
+        let era = match (choice, established) {
+            (EraChoice::Auto, Some(before)) => match before.version.era() {
+                Era::Modern => EraChoice::Modern,
+                Era::Legacy => EraChoice::Legacy,
+            },
+            // A server that cannot bear the question is started again and not asked (inventory 3.2, step 7).
+            (EraChoice::Auto, None) if asked_to_death(why) => EraChoice::Legacy,
+            // To ask the same again helps nobody.
+            (_, None) if !attempts.opened => return,
+            _ => choice,
+        };
+        let transport = loop {
+            let Some(delay) = attempts.next() else {
+                return;
+            };
+            let connecting = async {
+                sleep(delay).await;
+                connector.connect().await
+            };
+            match select(pin!(driver.unwanted()), pin!(connecting)).await {
+                Either::Left(_) => return,
+                Either::Right((Ok(transport), _)) => break transport,
+                Either::Right((Err(error), _)) => tracing::warn!(%error, "no transport"),
+            }
+        };
+        driver.reopen(transport, era);
+    }
+}
+
+fn asked_to_death(why: &Closed) -> bool {
+    matches!(why, Closed::NotOpened(error) if error.is_lost_probe())
+}
+
+struct Attempts {
+    policy: Option<Reconnect>,
+    /// Whether the connection has ever been open.
+    opened: bool,
+    failed: u32,
+}
+
+impl Attempts {
+    fn opened(&mut self, lasted: Duration) {
+        let long = self.policy.as_ref().is_some_and(|p| lasted >= p.longest);
+        if long || !self.opened {
+            self.failed = 0;
+        }
+        self.opened = true;
+    }
+
+    /// How long to wait before the next one, if there is to be one.
+    fn next(&mut self) -> Option<Duration> {
+        let failed = self.failed;
+        self.failed += 1;
+        if !self.opened {
+            return (failed == 0).then_some(Duration::ZERO);
+        }
+        let policy = self.policy.as_ref()?;
+        (failed < policy.attempts).then(|| policy.delay(failed))
+    }
+}

@@ -1,0 +1,185 @@
+//! A client's connection that outlives its transport.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use mcp_session::{ConnectError, EraChoice, Established, Event, NotSent, RequestError};
+
+use crate::closed::Closed;
+use crate::driver::{Driver, Reading, now};
+use crate::inbox::deliver;
+use crate::outbox::{Command, answer_weight};
+use crate::stall::Stall;
+use crate::transport::Transport;
+
+/// What becomes of a connection whose transport is gone.
+#[derive(Debug, PartialEq)]
+pub(super) enum Reopens {
+    /// It has ended.
+    Never,
+    /// It was not open yet: it may be opened again if the question for the era was what ended it.
+    IfProbed(Option<Closed>),
+    /// It may be opened again; until then it says here why it has to be.
+    Always(Option<Closed>),
+}
+
+impl Reopens {
+    pub(super) fn opened(&mut self) {
+        if *self != Self::Never {
+            *self = Self::Always(None);
+        }
+    }
+
+    /// Whether it may be opened again when it could not be opened.
+    pub(super) fn after(&self, error: &ConnectError) -> bool {
+        match self {
+            Self::Never => false,
+            Self::IfProbed(_) => error.is_lost_probe(),
+            Self::Always(_) => true,
+        }
+    }
+}
+
+impl<T: Transport> Driver<T> {
+    /// Makes a client's connection outlive its transport: handles, receivers and callbacks stay as they are while it is
+    /// [reopened](Self::reopen) on another one.
+    ///
+    /// When the transport is gone, the driver completes as it always does, every request in flight fails, and
+    /// [`lost`](Self::lost) says why. It ends for good when the program closes it or the driver is dropped, and when it could
+    /// not be opened the first time, unless [`ConnectError::ProbeLost`] was the reason.
+    pub fn reopenable(mut self) -> Self {
+        self.reopens = Reopens::IfProbed(None);
+        self
+    }
+
+    /// Goes on over another transport; nothing happens on it until the driver is polled.
+    ///
+    /// Without effect on a server's connection.
+    pub fn reopen(&mut self, transport: T, era: EraChoice) {
+        self.now = now();
+        let Some(session) = self.session.reopened(era, self.now) else {
+            return;
+        };
+        self.session = session;
+        self.transport = Some(Box::pin(transport));
+        self.ping_at = self
+            .options
+            .keep_alive
+            .and_then(|keep_alive| self.now.checked_add(keep_alive.interval));
+        if let Reopens::IfProbed(why) | Reopens::Always(why) = &mut self.reopens {
+            *why = None;
+        }
+    }
+
+    /// Resolves when the program closes a connection that is [lost](Self::lost).
+    ///
+    /// Meanwhile whatever it wants of the connection fails at once.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn unwanted(&mut self) {
+        let reason = self.lost().map(Closed::to_string).unwrap_or_default();
+        poll_fn(|cx| {
+            loop {
+                if self.commands.is_empty() {
+                    self.shared.outbox.take(&mut self.commands);
+                }
+                if self.discard(&reason) {
+                    self.reopens = Reopens::Never;
+                    self.shut_down(Closed::ByUs);
+                    return Poll::Ready(());
+                }
+                if self.shared.outbox.sleep(cx) {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl<T> Driver<T> {
+    /// Why the connection is to be opened again; `None` if it is open, or has ended for good.
+    pub fn lost(&self) -> Option<&Closed> {
+        match &self.reopens {
+            Reopens::Never => None,
+            Reopens::IfProbed(why) | Reopens::Always(why) => why.as_ref(),
+        }
+    }
+
+    /// What was agreed on when the connection was opened last.
+    pub fn established(&self) -> Option<&Arc<Established>> {
+        self.session.established()
+    }
+
+    /// What is done when the transport is of no use any more.
+    pub(super) fn end(&mut self, why: Closed) {
+        let reopens = match &why {
+            Closed::ByUs => false,
+            Closed::NotOpened(error) => self.reopens.after(error),
+            _ => matches!(self.reopens, Reopens::Always(_)),
+        };
+        if !reopens {
+            self.reopens = Reopens::Never;
+            return self.shut_down(why);
+        }
+        self.shared.opened.send_replace(None);
+        let reason = why.to_string();
+        for (_, running) in self.running.drain() {
+            running.binding.end();
+            running.task.abort();
+        }
+        self.session.handle_disconnected(&reason);
+        while let Some(event) = self.session.poll_event() {
+            if let Event::Response { call, outcome } = event
+                && let Some(pending) = self.calls.remove(&call)
+            {
+                pending.finish(outcome);
+            }
+        }
+        self.shared
+            .outbox
+            .answers_sent(std::mem::take(&mut self.answers_ahead));
+        self.transport = None;
+        (self.ahead, self.closing, self.ending) = (0, false, false);
+        (self.heard, self.unresponsive) = (false, false);
+        (self.reading, self.stall) = (Reading::Open, Stall::default());
+        (self.drain_by, self.timer, self.ping_at) = (None, None, None);
+        if self.discard(&reason) {
+            self.reopens = Reopens::Never;
+            return self.shut_down(Closed::ByUs);
+        }
+        if let Reopens::IfProbed(lost) | Reopens::Always(lost) = &mut self.reopens {
+            *lost = Some(why);
+        }
+    }
+
+    /// Fails what the program wanted of a connection that is gone; true if it wants it closed.
+    fn discard(&mut self, reason: &str) -> bool {
+        let mut close = false;
+        while let Some((command, cost)) = self.commands.pop_front() {
+            self.done += cost;
+            match command {
+                Command::Call { pending, .. } => {
+                    pending.finish(Err(RequestError::ConnectionLost(reason.to_owned())));
+                }
+                Command::Notify {
+                    reply: Some(reply), ..
+                } => drop(reply.send(Err(NotSent::NoSession))),
+                Command::Answer { answer, .. } => {
+                    self.shared.outbox.answers_sent(answer_weight(&answer));
+                }
+                Command::SetCapabilities(capabilities) => {
+                    self.session.set_capabilities(*capabilities);
+                }
+                Command::Deliver(notification) => deliver(&self.shared, &notification),
+                Command::Close => close = true,
+                // What handlers say on behalf of requests that are gone.
+                _ => {}
+            }
+        }
+        self.shared.outbox.release(std::mem::take(&mut self.done));
+        close
+    }
+}

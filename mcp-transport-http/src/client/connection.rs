@@ -1,0 +1,204 @@
+//! A connection: what goes out becomes requests, what they bring comes in.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, Sink, Stream, StreamExt};
+use http::StatusCode;
+use mcp_types::{
+    CancelledParams, Inbound, Message, NotificationMessage, Outbound, RequestId, RequestMessage,
+};
+use tokio::sync::mpsc;
+
+use super::exchange::Shared;
+
+/// Messages that wait for the program before the server has to.
+pub(super) const QUEUE: usize = 64;
+/// Notifications and responses that wait for their turn.
+const POSTS: usize = 256;
+
+/// A client's connection to a server over HTTP: a stream of [`Inbound`], a sink of [`Outbound`].
+///
+/// Each request is a POST, and so is each notification and response, one after the other. It has no task of its own:
+/// whoever polls it runs all of them. Closed, it ends a legacy session with a DELETE.
+#[must_use = "a connection does nothing by itself"]
+pub struct HttpConnection {
+    shared: Arc<Shared>,
+    inbound: mpsc::Receiver<Result<Inbound, HttpError>>,
+    /// Requests under way, and a legacy session's standing stream.
+    work: FuturesUnordered<BoxFuture<'static, Option<RequestId>>>,
+    running: HashMap<RequestId, AbortHandle>,
+    /// What has no answer goes out in order.
+    posts: VecDeque<Message>,
+    posting: Option<Posting>,
+    goodbye: Option<BoxFuture<'static, ()>>,
+}
+
+struct Posting {
+    future: BoxFuture<'static, ()>,
+    /// The session may be used when it is through: servers may insist (TRAP-28).
+    opens: bool,
+}
+
+/// How a connection breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The server asks for authorization that there is none for.
+    #[error("the server asks for authorization")]
+    Unauthorized {
+        /// The value of `WWW-Authenticate`.
+        challenge: Option<String>,
+    },
+    /// The server does not let this client in.
+    #[error("the server answered 403")]
+    Forbidden,
+    /// The server has ended the session, or forgotten it; a new connection makes a new one.
+    #[error("the server has ended the session")]
+    SessionEnded,
+    /// The connection could not be opened: a status that says nothing of the protocol.
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+    /// The connection could not be opened: the network failed.
+    #[error("the server is not reached: {0}")]
+    Network(String),
+}
+
+impl HttpConnection {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        inbound: mpsc::Receiver<Result<Inbound, HttpError>>,
+    ) -> Self {
+        Self {
+            shared,
+            inbound,
+            work: FuturesUnordered::new(),
+            running: HashMap::new(),
+            posts: VecDeque::new(),
+            posting: None,
+            goodbye: None,
+        }
+    }
+
+    fn request(&mut self, message: RequestMessage) {
+        let id = message.id.clone();
+        let (abort, registration) = AbortHandle::new_pair();
+        self.running.insert(id.clone(), abort);
+        let exchange = Arc::clone(&self.shared).exchange(message);
+        let exchange = Abortable::new(exchange, registration);
+        self.work.push(exchange.map(|_| Some(id)).boxed());
+    }
+
+    fn notification(&mut self, notification: NotificationMessage) {
+        if notification.method == "notifications/cancelled" {
+            let params = notification.params.as_ref();
+            let params = params.and_then(|params| params.decode::<CancelledParams>().ok());
+            if let Some(id) = params.and_then(|params| params.request_id)
+                && let Some(running) = self.running.get(&id)
+            {
+                running.abort();
+            }
+            // A modern server hears of it by the end of the stream, and takes no word of it.
+            if !self.shared.has_session() {
+                return;
+            }
+        }
+        self.posts.push_back(Message::Notification(notification));
+    }
+
+    /// Runs everything that is under way.
+    fn run(&mut self, cx: &mut Context<'_>) {
+        loop {
+            while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
+                if let Some(id) = done {
+                    self.running.remove(&id);
+                }
+            }
+            if self.posting.is_none() {
+                self.posting = self.posts.pop_front().map(|message| Posting {
+                    opens: is_opening(&message),
+                    future: Arc::clone(&self.shared).post(message).boxed(),
+                });
+            }
+            let Some(posting) = &mut self.posting else {
+                return;
+            };
+            if posting.future.poll_unpin(cx).is_pending() {
+                return;
+            }
+            if posting.opens && self.shared.has_session() {
+                let standing = Arc::clone(&self.shared).listen();
+                self.work.push(standing.map(|()| None).boxed());
+            }
+            self.posting = None;
+        }
+    }
+}
+
+fn is_opening(message: &Message) -> bool {
+    message.method() == Some("notifications/initialized")
+}
+
+impl Stream for HttpConnection {
+    type Item = Result<Inbound, HttpError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.run(cx);
+        self.inbound.poll_recv(cx)
+    }
+}
+
+impl Sink<Outbound> for HttpConnection {
+    type Error = HttpError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        self.run(cx);
+        let opening = self.posting.as_ref().is_some_and(|posting| posting.opens)
+            || self.posts.iter().any(is_opening);
+        if opening || self.posts.len() >= POSTS {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, outbound: Outbound) -> Result<(), HttpError> {
+        match outbound.message {
+            Message::Request(request) => self.request(request),
+            Message::Notification(notification) => self.notification(notification),
+            Message::Response(response) => self.posts.push_back(Message::Response(response)),
+        }
+        Ok(())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        self.run(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        let this = &mut *self;
+        this.run(cx);
+        if this.posting.is_some() {
+            return Poll::Pending;
+        }
+        let shared = &this.shared;
+        let goodbye = this
+            .goodbye
+            .get_or_insert_with(|| Arc::clone(shared).end().boxed());
+        ready!(goodbye.poll_unpin(cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for HttpConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpConnection")
+            .field("requests", &self.running.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,575 @@
+//! From a message to what the server makes of it, in either era.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use mcp_types::{
+    Era, ErrorCode, ErrorObject, Inbound, Message, ParseLimits, ProtocolVersion, RawJson,
+    RequestId, RequestMessage, ResponseMessage,
+};
+use tokio::sync::mpsc;
+
+use super::connection::HttpError;
+use super::tools::Tools;
+use super::{HttpClientOptions, Inner};
+use crate::head::{LAST_EVENT, METHOD, NAME, SESSION, VERSION, modern_version, named};
+use crate::{param, sse};
+
+/// The code of errors that no server has sent: what HTTP said, or did not.
+const TRANSPORT_ERROR: ErrorCode = ErrorCode(-32000);
+
+/// What the requests of one connection share.
+pub(super) struct Shared {
+    client: Arc<Inner>,
+    uri: Uri,
+    inbound: mpsc::Sender<Result<Inbound, HttpError>>,
+    session: Mutex<Session>,
+    tools: Tools,
+}
+
+/// A legacy session, once there is one.
+#[derive(Debug, Default)]
+struct Session {
+    id: Option<HeaderValue>,
+    version: Option<ProtocolVersion>,
+    /// The server was asked for its modern versions, and has none.
+    is_legacy: bool,
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// For this request alone.
+    Request(String),
+    /// For the connection.
+    Connection(HttpError),
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+/// Whether the era is being found out: then a failure says nothing about it (inventory 3.3, rows 9 and 10).
+fn opens(method: &str) -> bool {
+    matches!(method, "server/discover" | "initialize")
+}
+
+impl Shared {
+    pub(super) fn new(
+        client: Arc<Inner>,
+        uri: Uri,
+        inbound: mpsc::Sender<Result<Inbound, HttpError>>,
+    ) -> Self {
+        Self {
+            client,
+            uri,
+            inbound,
+            session: Mutex::default(),
+            tools: Tools::default(),
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the connection is a legacy session.
+    pub(super) fn has_session(&self) -> bool {
+        self.session().version.is_some()
+    }
+
+    fn options(&self) -> &HttpClientOptions {
+        &self.client.options
+    }
+
+    // ---- what goes out ----
+
+    /// Sends a request and delivers what comes of it: messages, and its answer at last, or an error in its place.
+    pub(super) async fn exchange(self: Arc<Self>, request: RequestMessage) {
+        let origins = &self.client.origins;
+        let era_time = self.options().era_time;
+        if request.method == "server/discover" && origins.is_legacy(&self.uri, era_time) {
+            let error = ErrorObject::method_not_found(&request.method);
+            return self.answer(&request, Err(error)).await;
+        }
+        let Err(failure) = self.try_exchange(&request).await else {
+            return;
+        };
+        if request.method == "initialize" {
+            origins.forget(&self.uri);
+        }
+        match failure {
+            Failure::Connection(error) => self.break_off(error).await,
+            Failure::Request(message) => {
+                let error = ErrorObject::new(TRANSPORT_ERROR, message);
+                self.answer(&request, Err(error)).await;
+            }
+        }
+    }
+
+    async fn try_exchange(&self, request: &RequestMessage) -> Result<(), Failure> {
+        let headers = self.headers_of(request);
+        let body = encode(&Message::Request(request.clone()));
+        let sent = self.send(Method::POST, headers, body).await;
+        let response = sent.map_err(|error| match error {
+            HttpError::Network(why) if !opens(&request.method) => Failure::Request(why),
+            error => error.into(),
+        })?;
+        let status = response.status();
+        if request.method == "initialize" && status.is_success() {
+            self.session().id = response.headers().get(&SESSION).cloned();
+        }
+        match (status, Kind::of(&response)) {
+            (StatusCode::OK, Kind::Events) => self.follow(request, response).await,
+            (StatusCode::NOT_FOUND, _) if self.is_of_session(request) => {
+                Err(HttpError::SessionEnded.into())
+            }
+            (_, Kind::Json) => self.whole(request, response).await,
+            _ => Err(failure(request, status)),
+        }
+    }
+
+    /// Whether the request named a session to the server.
+    fn is_of_session(&self, request: &RequestMessage) -> bool {
+        self.session().id.is_some()
+            && request.method != "initialize"
+            && modern_version(request.params.as_ref()).is_none()
+    }
+
+    /// Sends what has no answer.
+    pub(super) async fn post(self: Arc<Self>, message: Message) {
+        let mut headers = self.session_headers();
+        add_post(&mut headers);
+        if let Message::Notification(notification) = &message
+            && let Some(version) = modern_version(notification.params.as_ref())
+        {
+            add(&mut headers, VERSION, version.decode().ok());
+            add(&mut headers, METHOD, Some(notification.method.to_string()));
+        }
+        let posting = self.send(Method::POST, headers, encode(&message));
+        let method = message.method();
+        match tokio::time::timeout(self.options().accept_time, posting).await {
+            Ok(Ok(response)) if response.status().is_success() => {}
+            Ok(Ok(response)) => {
+                let status = response.status();
+                if status == StatusCode::NOT_FOUND && self.session().id.is_some() {
+                    return self.break_off(HttpError::SessionEnded).await;
+                }
+                tracing::warn!(%status, method, "the server refused a message");
+            }
+            Ok(Err(error)) => tracing::warn!(%error, method, "a message did not arrive"),
+            Err(_) => tracing::warn!(method, "a message was not accepted in time"),
+        }
+    }
+
+    /// Ends a legacy session (REQ-HTTPL-05).
+    pub(super) async fn end(self: Arc<Self>) {
+        if self.session().id.is_none() {
+            return;
+        }
+        let goodbye = self.send(Method::DELETE, self.session_headers(), Bytes::new());
+        // Servers need not take it, and nobody waits for one that is gone.
+        let time = self.options().accept_time.min(Duration::from_secs(5));
+        let _ = tokio::time::timeout(time, goodbye).await;
+    }
+
+    // ---- what comes back ----
+
+    /// An answer that is the whole body.
+    async fn whole(
+        &self,
+        request: &RequestMessage,
+        response: Response<Incoming>,
+    ) -> Result<(), Failure> {
+        let status = response.status();
+        let body = self.read(response).await.map_err(Failure::Request)?;
+        match Inbound::parse(body, ParseLimits::default()) {
+            Inbound::Message(Message::Response(response)) => {
+                // An error may be about what could not be read.
+                if response.id.as_ref().is_some_and(|id| *id != request.id) {
+                    return Err(Failure::Request(
+                        "the answer is one to another request".into(),
+                    ));
+                }
+                if status.is_server_error() && opens(&request.method) {
+                    return Err(failure(request, status));
+                }
+                self.answer(request, response.outcome).await;
+                Ok(())
+            }
+            // Whoever knows the protocol judges what is no message, if the status says that it is to be one.
+            inbound if status == StatusCode::OK => match self.deliver(request, inbound).await {
+                true => Ok(()),
+                false => Err(unanswered()),
+            },
+            _ => Err(failure(request, status)),
+        }
+    }
+
+    /// An answer that is a stream; taken up again if it ends too early (REQ-HTTPL-09, REQ-HTTPM-13).
+    async fn follow(
+        &self,
+        request: &RequestMessage,
+        response: Response<Incoming>,
+    ) -> Result<(), Failure> {
+        let mut position = Position::default();
+        if self.stream(response, &mut position, Some(request)).await? {
+            return Ok(());
+        }
+        let mut attempts = 0;
+        while attempts < self.options().attempts {
+            let Some(event) = position.id.clone().filter(|_| self.has_session()) else {
+                break;
+            };
+            attempts += 1;
+            tokio::time::sleep(position.retry.unwrap_or(self.options().retry)).await;
+            match self.resume(Some(event)).await {
+                Ok(Resumed::Stream(response)) => {
+                    let before = position.events;
+                    if self.stream(response, &mut position, Some(request)).await? {
+                        return Ok(());
+                    }
+                    if position.events > before {
+                        attempts = 0;
+                    }
+                }
+                Ok(Resumed::Status(status)) if status.is_client_error() => {
+                    return Err(failure(request, status));
+                }
+                Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(unanswered())
+    }
+
+    /// The standing stream of a legacy session, for as long as the server keeps one.
+    pub(super) async fn listen(self: Arc<Self>) {
+        let mut position = Position::default();
+        let mut pause = self.options().retry;
+        loop {
+            match self.resume(position.id.clone()).await {
+                Ok(Resumed::Stream(response)) => {
+                    let before = position.events;
+                    let ended = self.stream(response, &mut position, None).await;
+                    if let Err(Failure::Connection(error)) = ended {
+                        return self.break_off(error).await;
+                    }
+                    if position.events > before {
+                        pause = self.options().retry;
+                    }
+                }
+                // There is none, which is normal.
+                Ok(Resumed::Status(status))
+                    if status.is_client_error() && status != StatusCode::CONFLICT =>
+                {
+                    return tracing::debug!(%status, "the server has no standing stream");
+                }
+                Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
+                Err(error) => return self.break_off(error).await,
+            }
+            tokio::time::sleep(position.retry.unwrap_or(pause).max(pause)).await;
+            pause = (2 * pause).min(Duration::from_secs(60));
+        }
+    }
+
+    async fn resume(&self, event: Option<String>) -> Result<Resumed, HttpError> {
+        let mut headers = self.session_headers();
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(event) = event.and_then(|event| HeaderValue::try_from(event).ok()) {
+            headers.insert(LAST_EVENT, event);
+        }
+        let response = self.send(Method::GET, headers, Bytes::new()).await?;
+        match (response.status(), Kind::of(&response)) {
+            (StatusCode::OK, Kind::Events) => Ok(Resumed::Stream(response)),
+            (StatusCode::NOT_FOUND, _) if self.session().id.is_some() => {
+                Err(HttpError::SessionEnded)
+            }
+            (status, _) => Ok(Resumed::Status(status)),
+        }
+    }
+
+    /// Delivers a stream's messages; true if the answer was among them.
+    async fn stream(
+        &self,
+        response: Response<Incoming>,
+        position: &mut Position,
+        request: Option<&RequestMessage>,
+    ) -> Result<bool, Failure> {
+        let mut body = response.into_body();
+        let mut reader = sse::Reader::new(self.options().message_bytes);
+        let too_long = |_| Failure::Request("an event is too long".to_owned());
+        // A stream that breaks ends like one that is closed.
+        while let Some(Ok(frame)) = body.frame().await {
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            reader.feed(&data);
+            while let Some(event) = reader.next().map_err(too_long)? {
+                position.events += u64::from(!event.data.is_empty());
+                position.id = event.id.or(position.id.take());
+                position.retry = event.retry.map(Duration::from_millis).or(position.retry);
+                let is_message = event.name.is_none_or(|name| name == "message");
+                if event.data.is_empty() || !is_message {
+                    continue;
+                }
+                let inbound = Inbound::parse(event.data.into(), ParseLimits::default());
+                let answered = match request {
+                    Some(request) => self.deliver(request, inbound).await,
+                    None => {
+                        self.to_program(inbound).await;
+                        false
+                    }
+                };
+                if answered {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Delivers a message; true if it is the answer, or all there will be of it.
+    async fn deliver(&self, request: &RequestMessage, inbound: Inbound) -> bool {
+        let is_answer = |id: Option<&RequestId>| id.is_some_and(|id| *id == request.id);
+        let answered = match inbound {
+            Inbound::Message(Message::Response(response)) if is_answer(response.id.as_ref()) => {
+                self.answer(request, response.outcome).await;
+                return true;
+            }
+            Inbound::Malformed(ref malformed) => is_answer(malformed.id.as_ref()),
+            Inbound::Batch(ref members) => members.iter().flatten().any(|member| {
+                matches!(member, Message::Response(response) if is_answer(response.id.as_ref()))
+            }),
+            Inbound::Message(_) => false,
+        };
+        self.to_program(inbound).await;
+        answered
+    }
+
+    /// Delivers the answer, and learns from it.
+    async fn answer(&self, request: &RequestMessage, outcome: Result<RawJson, ErrorObject>) {
+        if request.method == "server/discover" && outcome.is_err() {
+            self.session().is_legacy = true;
+        }
+        let outcome = outcome.map(|result| match request.method.as_str() {
+            "initialize" => {
+                let version = result.member("protocolVersion");
+                let version = version.and_then(|raw| raw.decode::<ProtocolVersion>().ok());
+                let version = version.filter(|version| version.era() == Era::Legacy);
+                let mut session = self.session();
+                session.version = version;
+                if session.is_legacy && version.is_some() {
+                    self.client.origins.note_legacy(&self.uri);
+                }
+                result
+            }
+            "tools/list" => self.tools.learn(result),
+            _ => result,
+        });
+        let response = ResponseMessage {
+            id: Some(request.id.clone()),
+            outcome,
+        };
+        self.to_program(Inbound::Message(Message::Response(response)))
+            .await;
+    }
+
+    async fn to_program(&self, inbound: Inbound) {
+        // Without a program there is nobody to tell.
+        let _ = self.inbound.send(Ok(inbound)).await;
+    }
+
+    async fn break_off(&self, error: HttpError) {
+        let _ = self.inbound.send(Err(error)).await;
+    }
+
+    // ---- one request ----
+
+    /// Sends a request, again if the server wants another token, or some time.
+    async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let mut challenge = None;
+        let mut refused = false;
+        let mut attempts = 0;
+        loop {
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = self.uri.clone();
+            *request.headers_mut() = self.client.headers.clone();
+            request.headers_mut().extend(headers.clone());
+            if let Some(token) = &self.client.token
+                && let Some(token) = token(challenge.take()).await
+                && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}"))
+            {
+                value.set_sensitive(true);
+                request.headers_mut().insert(AUTHORIZATION, value);
+            }
+            let response = self.client.wire.request(request).await;
+            let response = response.map_err(|error| HttpError::Network(whole_story(&error)))?;
+            match response.status() {
+                StatusCode::UNAUTHORIZED => {
+                    let asked = response.headers().get(WWW_AUTHENTICATE);
+                    let asked = asked.and_then(|asked| Some(asked.to_str().ok()?.to_owned()));
+                    if refused || self.client.token.is_none() {
+                        return Err(HttpError::Unauthorized { challenge: asked });
+                    }
+                    refused = true;
+                    challenge = Some(asked.unwrap_or_default());
+                }
+                StatusCode::FORBIDDEN => return Err(HttpError::Forbidden),
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                    if attempts < self.options().attempts =>
+                {
+                    let pause = retry_after(&response);
+                    let Some(pause) = pause.filter(|pause| *pause <= self.options().patience)
+                    else {
+                        return Ok(response);
+                    };
+                    attempts += 1;
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Ok(response),
+            }
+        }
+    }
+
+    fn headers_of(&self, request: &RequestMessage) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let params = request.params.as_ref();
+        match modern_version(params) {
+            None if request.method == "initialize" => {}
+            None => headers = self.session_headers(),
+            Some(version) => {
+                add(&mut headers, VERSION, version.decode().ok());
+                add(&mut headers, METHOD, Some(request.method.to_string()));
+                let name = named(&request.method).and_then(|key| params?.member(key));
+                add(&mut headers, NAME, name.and_then(|name| name.decode().ok()));
+                if let Some(params) = params.filter(|_| request.method == "tools/call") {
+                    self.tools.add_headers(params, &mut headers);
+                }
+            }
+        }
+        add_post(&mut headers);
+        headers
+    }
+
+    /// REQ-HTTPL-04, REQ-HTTPL-06
+    fn session_headers(&self) -> HeaderMap {
+        let session = self.session();
+        let mut headers = HeaderMap::new();
+        if let Some(id) = &session.id {
+            headers.insert(SESSION, id.clone());
+        }
+        if let Some(version) = session.version {
+            headers.insert(VERSION, HeaderValue::from_static(version.as_str()));
+        }
+        headers
+    }
+
+    /// Reads a body that is not longer than a message may be.
+    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, String> {
+        let limit = self.options().message_bytes;
+        let mut body = response.into_body();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| whole_story(&error))?;
+            if let Ok(data) = frame.into_data() {
+                if whole.len() + data.len() > limit {
+                    return Err(format!("the answer is longer than {limit} bytes"));
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(whole.freeze())
+    }
+}
+
+/// Where a reader of a stream is.
+#[derive(Debug, Default)]
+struct Position {
+    /// Messages so far.
+    events: u64,
+    id: Option<String>,
+    retry: Option<Duration>,
+}
+
+enum Resumed {
+    Stream(Response<Incoming>),
+    Status(StatusCode),
+}
+
+enum Kind {
+    Json,
+    Events,
+    Other,
+}
+
+impl Kind {
+    fn of(response: &Response<Incoming>) -> Self {
+        let kind = response.headers().get(CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim() {
+            kind if kind.eq_ignore_ascii_case("application/json") => Self::Json,
+            kind if kind.eq_ignore_ascii_case("text/event-stream") => Self::Events,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
+    let undecided = status.is_server_error() || status.is_redirection();
+    match opens(&request.method) && undecided {
+        true => HttpError::Status(status).into(),
+        false => Failure::Request(format!("the server answered {status}")),
+    }
+}
+
+fn unanswered() -> Failure {
+    Failure::Request("the server ended the response before the answer".to_owned())
+}
+
+fn add_post(headers: &mut HeaderMap) {
+    let accept = HeaderValue::from_static("application/json, text/event-stream");
+    headers.insert(ACCEPT, accept);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
+    if let Some(value) = value {
+        headers.insert(name, param::encode(&value));
+    }
+}
+
+fn encode(message: &Message) -> Bytes {
+    let mut out = BytesMut::with_capacity(message.weight() + 64);
+    message.write(&mut out);
+    out.freeze()
+}
+
+/// How long a server wants to be left alone, in seconds; a date is not understood.
+fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// An error with everything that it stems from.
+fn whole_story(error: &dyn std::error::Error) -> String {
+    let mut story = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        story = format!("{story}: {cause}");
+        source = cause.source();
+    }
+    story
+}

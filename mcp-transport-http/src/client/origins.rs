@@ -1,0 +1,46 @@
+//! Which era an origin speaks, as far as is known (inventory 3.3).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::Uri;
+use tokio::time::Instant;
+
+/// Origins that are remembered at most; beyond that, all are asked again.
+const ORIGINS: usize = 1024;
+
+/// Origins that speak a legacy revision only, so that they need not be asked each time.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    legacy: Mutex<HashMap<String, Instant>>,
+}
+
+impl Origins {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.legacy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_legacy(&self, uri: &Uri, time: Duration) -> bool {
+        let known = self.lock().get(&origin(uri)).copied();
+        known.is_some_and(|since| since.elapsed() < time)
+    }
+
+    pub(super) fn note_legacy(&self, uri: &Uri) {
+        let mut legacy = self.lock();
+        if legacy.len() >= ORIGINS {
+            legacy.clear();
+        }
+        legacy.insert(origin(uri), Instant::now());
+    }
+
+    pub(super) fn forget(&self, uri: &Uri) {
+        self.lock().remove(&origin(uri));
+    }
+}
+
+fn origin(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    format!("{scheme}://{authority}")
+}

@@ -1,0 +1,266 @@
+//! A request that is a connection of its own: one message in, its notifications and its answer out.
+//!
+//! The response owns the program's driver and polls it, so that an exchange is no task, and ends when its client goes away.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mcp_types::{Inbound, Message, Outbound, RequestId};
+use tokio::time::{Instant, Sleep};
+
+use super::reply;
+use super::shutdown::Ending;
+use crate::sse;
+
+/// What drives a connection.
+pub(super) type Driving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Bytes that may wait for the client before the program waits.
+const BACKLOG: usize = 64 * 1024;
+
+/// The program's end of an exchange.
+#[derive(Debug)]
+pub(super) struct ExchangeTransport {
+    state: Arc<Mutex<State>>,
+    ending: Ending,
+}
+
+#[derive(Debug)]
+struct State {
+    inbound: Option<Inbound>,
+    /// The request; there is none in a notification.
+    id: Option<RequestId>,
+    outgoing: VecDeque<Message>,
+    backlog: usize,
+    answered: bool,
+    /// The program's end, waiting for something to happen here.
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ExchangeTransport {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
+        let mut state = lock(&self.state);
+        if let Some(inbound) = state.inbound.take() {
+            return Poll::Ready(Some(inbound));
+        }
+        if state.id.is_none() || state.answered || self.ending.poll(cx) {
+            return Poll::Ready(None);
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.backlog < BACKLOG || state.answered {
+            return Poll::Ready(());
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Takes a message; behind the answer there is nothing to be said any more (REQ-HTTPM-10).
+    pub(super) fn send(&mut self, outbound: Outbound) {
+        let mut state = lock(&self.state);
+        if state.answered {
+            return tracing::debug!(
+                method = outbound.message.method(),
+                "nothing follows the answer"
+            );
+        }
+        if let Message::Response(response) = &outbound.message {
+            // An answer without an id is one to what could not be read.
+            state.answered = response.id.is_none() || response.id == state.id;
+        }
+        state.backlog += outbound.message.weight();
+        state.outgoing.push_back(outbound.message);
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.backlog < BACKLOG {
+            return Poll::Ready(());
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// The HTTP side of an exchange.
+pub(super) struct Exchange {
+    driving: Option<Driving>,
+    state: Arc<Mutex<State>>,
+}
+
+/// What there is to say first, which decides on the response's head.
+pub(super) enum First {
+    /// The answer, and nothing before it.
+    Answer(Message),
+    /// There will be more.
+    Stream(ExchangeStream),
+    /// The connection ended without a word.
+    Nothing,
+}
+
+impl Exchange {
+    /// Both ends of an exchange about one message.
+    pub(super) fn new(inbound: Inbound, ending: Ending) -> (ExchangeTransport, Self) {
+        let id = match &inbound {
+            Inbound::Message(Message::Request(request)) => Some(request.id.clone()),
+            _ => None,
+        };
+        let state = Arc::new(Mutex::new(State {
+            inbound: Some(inbound),
+            id,
+            outgoing: VecDeque::new(),
+            backlog: 0,
+            answered: false,
+            reader: None,
+            writer: None,
+        }));
+        let transport = ExchangeTransport {
+            state: Arc::clone(&state),
+            ending,
+        };
+        let exchange = Self {
+            driving: None,
+            state,
+        };
+        (transport, exchange)
+    }
+
+    pub(super) fn drive(mut self, driving: Driving) -> Self {
+        self.driving = Some(driving);
+        self
+    }
+
+    /// Runs the program until it says something, or for `patience`.
+    pub(super) async fn first(mut self, patience: Duration, keep_alive: Duration) -> First {
+        let spoken = std::future::poll_fn(|cx| {
+            self.poll_drive(cx);
+            let state = lock(&self.state);
+            match self.driving.is_none() || !state.outgoing.is_empty() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        });
+        // Headers that wait for ever look to a proxy like a server that hangs.
+        let _ = tokio::time::timeout(patience, spoken).await;
+        let mut state = lock(&self.state);
+        let alone = state.answered && state.outgoing.len() == 1;
+        let answer = if alone {
+            state.outgoing.pop_front()
+        } else {
+            None
+        };
+        let silent = state.outgoing.is_empty() && self.driving.is_none();
+        drop(state);
+        match answer {
+            Some(message) => First::Answer(message),
+            None if silent => First::Nothing,
+            None => First::Stream(ExchangeStream {
+                exchange: self,
+                keep_alive: KeepAlive::new(keep_alive),
+            }),
+        }
+    }
+
+    /// Runs the program until it has dealt with what it was told.
+    pub(super) async fn finish(mut self) {
+        std::future::poll_fn(|cx| {
+            self.poll_drive(cx);
+            match self.driving {
+                None => Poll::Ready(()),
+                Some(_) => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    fn poll_drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(driving) = &mut self.driving
+            && driving.as_mut().poll(cx).is_ready()
+        {
+            self.driving = None;
+        }
+        if lock(&self.state).answered {
+            // Whatever still ran for this request runs for nobody.
+            self.driving = None;
+        }
+    }
+}
+
+/// What an exchange has to say, as events.
+pub(super) struct ExchangeStream {
+    exchange: Exchange,
+    keep_alive: KeepAlive,
+}
+
+impl ExchangeStream {
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.exchange.poll_drive(cx);
+        let mut state = lock(&self.exchange.state);
+        if state.outgoing.is_empty() {
+            if self.exchange.driving.is_none() {
+                return Poll::Ready(None);
+            }
+            drop(state);
+            return self.keep_alive.poll(cx).map(Some);
+        }
+        let mut out = BytesMut::with_capacity(state.backlog + 32 * state.outgoing.len());
+        // Everything that is there at once: a flush a message would cost more than the rest.
+        for message in std::mem::take(&mut state.outgoing) {
+            sse::write_message(&mut out, None, &reply::encode(&message));
+        }
+        state.backlog = 0;
+        let writer = state.writer.take();
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        self.keep_alive.restart();
+        Poll::Ready(Some(out.freeze()))
+    }
+}
+
+/// Says something when nobody else has for a while.
+#[derive(Debug)]
+pub(super) struct KeepAlive {
+    interval: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl KeepAlive {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            sleep: None,
+        }
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.sleep = None;
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let interval = self.interval;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(interval)));
+        std::task::ready!(sleep.as_mut().poll(cx));
+        sleep.as_mut().reset(Instant::now() + interval);
+        // Registers the timer that was just set.
+        let _ = sleep.as_mut().poll(cx);
+        Poll::Ready(sse::KEEP_ALIVE)
+    }
+}

@@ -1,0 +1,216 @@
+//! What headers say, and whether the body says the same.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use http::{StatusCode, header};
+use mcp_types::meta::key;
+use mcp_types::{Era, ProtocolVersion, RawJson, RequestMessage};
+
+use super::reply::Refusal;
+use crate::head::{LAST_EVENT, METHOD, NAME, SESSION, VERSION, modern_version, named};
+use crate::param::{self, Annotated};
+
+/// The one value of a header, spaces around it removed (REQ-HTTPM-07).
+///
+/// # Errors
+/// It stands several times, or is no text.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => std::str::from_utf8(value.as_bytes())
+            .map(|text| Some(text.trim_ascii()))
+            .map_err(|_| Refusal::bad_request(format!("`{name}` is not UTF-8"))),
+        _ => Err(Refusal::bad_request(format!("`{name}` stands twice"))),
+    }
+}
+
+/// The same of a header that repeats what the body says (REQ-HTTPM-08).
+fn repeated<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    single(headers, name).map_err(|refusal| Refusal::header_mismatch(refusal.error.message))
+}
+
+/// What a request says of the revision in its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim<'a> {
+    None,
+    Legacy,
+    /// A modern revision, or one that nobody knows.
+    Other(&'a str),
+}
+
+impl<'a> Claim<'a> {
+    pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Refusal> {
+        Ok(match repeated(headers, &VERSION)? {
+            None => Self::None,
+            Some(name) => match ProtocolVersion::from_name(name) {
+                Some(version) if version.era() == Era::Legacy => Self::Legacy,
+                _ => Self::Other(name),
+            },
+        })
+    }
+}
+
+/// The session a request belongs to.
+pub(super) fn session(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    single(headers, &SESSION)
+}
+
+/// The event that a client has seen last.
+pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    single(headers, &LAST_EVENT)
+}
+
+/// REQ-HTTPM-02
+pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
+    let kind = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
+    let mut parameters = kind.split(';').map(str::trim);
+    let json = parameters
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let utf8 = parameters.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    if !json || !utf8 {
+        let message = "a body has to be `application/json` in UTF-8";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    match single(headers, &CONTENT_ENCODING)? {
+        None => {}
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => {}
+        Some(_) => {
+            let message = "a body has to come as it is, without an encoding";
+            let refusal = Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+            return Err(refusal.with(header::ACCEPT_ENCODING, "identity"));
+        }
+    }
+    check_accept(headers, &["application/json", "text/event-stream"])
+}
+
+/// Whether all of `kinds` are acceptable; no header at all accepts everything (RFC 9110, 12.5.1).
+pub(super) fn check_accept(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Refusal> {
+    if !headers.contains_key(ACCEPT) {
+        return Ok(());
+    }
+    // The range that says most about a kind decides.
+    let accepts = |kind: &str| {
+        headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|range| judge(range, kind))
+            .max()
+            .is_some_and(|(_, accepted)| accepted)
+    };
+    match kinds.iter().all(|kind| accepts(kind)) {
+        true => Ok(()),
+        false => {
+            let message = format!("`Accept` has to name {}", kinds.join(" and "));
+            Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, message))
+        }
+    }
+}
+
+/// How closely a range of `Accept` is about a kind, and whether it accepts it; none if it is about others.
+fn judge(range: &str, kind: &str) -> Option<(u8, bool)> {
+    let mut parameters = range.split(';').map(str::trim);
+    let range = parameters.next().unwrap_or_default();
+    let refused = parameters.any(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        name.eq_ignore_ascii_case("q") && value.parse() == Ok(0.0)
+    });
+    let group = range.strip_suffix("/*");
+    let closeness = match group {
+        None if range.eq_ignore_ascii_case(kind) => 2,
+        Some(group) if kind.split('/').next()?.eq_ignore_ascii_case(group) => 1,
+        Some("*") => 0,
+        _ => return None,
+    };
+    Some((closeness, !refused))
+}
+
+/// Whether the `_meta` of a modern request has all it has to have (REQ-META-01).
+pub(super) fn is_complete(params: Option<&RawJson>) -> bool {
+    let meta = params.and_then(|params| params.member("_meta"));
+    let [version, capabilities] = meta
+        .map(|meta| meta.members([key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES]))
+        .unwrap_or_default();
+    version.is_some_and(|raw| raw.decode::<Cow<'_, str>>().is_ok())
+        && capabilities.is_some_and(|raw| raw.is_object())
+}
+
+/// REQ-HTTPM-05, REQ-HTTPM-06, REQ-HTTPM-08
+pub(super) fn check_modern(headers: &HeaderMap, request: &RequestMessage) -> Result<(), Refusal> {
+    let version = modern_version(request.params.as_ref());
+    let version = version.and_then(|raw| raw.decode::<String>().ok());
+    same(headers, &VERSION, version.as_deref())?;
+    // A value that is missing in the body, or of the wrong type, is for whoever serves the method to refuse.
+    let method = repeated(headers, &METHOD)?.ok_or_else(|| missing(&METHOD))?;
+    if method != request.method.as_str() {
+        return Err(mismatch(&METHOD, method, &request.method));
+    }
+    let Some(named) = named(&request.method) else {
+        return Ok(());
+    };
+    let name = request.params.as_ref().and_then(|p| p.member(named));
+    let name = name.and_then(|raw| raw.decode::<String>().ok());
+    same(headers, &NAME, name.as_deref())
+}
+
+/// Whether a header says what the body says, if the body says anything.
+fn same(headers: &HeaderMap, name: &HeaderName, body: Option<&str>) -> Result<(), Refusal> {
+    let Some(body) = body else {
+        return Ok(());
+    };
+    let header = repeated(headers, name)?.ok_or_else(|| missing(name))?;
+    let header = param::decode(header.as_bytes()).map_err(|_| unreadable(name))?;
+    match header == body {
+        true => Ok(()),
+        false => Err(mismatch(name, &header, body)),
+    }
+}
+
+/// The arguments of a tool that have to stand in headers, too (REQ-PARAM-04, REQ-PARAM-06, REQ-PARAM-07).
+pub(super) fn check_params(
+    headers: &HeaderMap,
+    annotated: &[Annotated],
+    arguments: Option<&RawJson>,
+) -> Result<(), Refusal> {
+    for annotated in annotated {
+        let Ok(name) = HeaderName::try_from(format!("mcp-param-{}", annotated.header)) else {
+            continue;
+        };
+        let value = arguments.and_then(|arguments| annotated.value(arguments));
+        match (repeated(headers, &name)?, value) {
+            (None, None) => {}
+            (None, Some(_)) => return Err(missing(&name)),
+            (Some(header), value) => {
+                let header = param::decode(header.as_bytes()).map_err(|_| unreadable(&name))?;
+                if !value.as_ref().is_some_and(|value| value.is(&header)) {
+                    let body = value.as_ref().map_or("nothing".into(), param::Param::text);
+                    return Err(mismatch(&name, &header, &body));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn missing(name: &HeaderName) -> Refusal {
+    Refusal::header_mismatch(format!("the header `{name}` is missing"))
+}
+
+fn unreadable(name: &HeaderName) -> Refusal {
+    Refusal::header_mismatch(format!("the header `{name}` is not valid base64 of UTF-8"))
+}
+
+fn mismatch(name: &HeaderName, header: &str, body: &str) -> Refusal {
+    let message = format!("the header `{name}` says {header:?}, the body says {body:?}");
+    Refusal::header_mismatch(message)
+}

@@ -1,0 +1,513 @@
+//! The streams of one legacy session: what goes out is sorted into lanes, one a POST and one for all else, and waits there
+//! for whoever reads the lane; what was read stays for a while, should its reader have lost it.
+//!
+//! ```text
+//!                        ┌─ lane 1 (POST with request 7)  ──▶ JSON, or events 1-1, 1-2, … and the answer
+//!  driver ──Outbound──▶ ─┼─ lane 2 (POST with request 8)  ──▶ …
+//!     (by related_to)    └─ lane 0 (whatever belongs to none) ──▶ GET
+//! ```
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mcp_types::{Message, Outbound, ProtocolVersion, RequestId, ResponseMessage};
+
+use super::exchange::KeepAlive;
+use super::reply;
+use crate::sse;
+
+/// The lane for what belongs to no request.
+pub(super) const STANDING: u64 = 0;
+
+#[derive(Debug)]
+pub(super) struct Lanes {
+    state: Mutex<State>,
+    limits: LaneLimits,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LaneLimits {
+    /// Bytes that may wait for readers before the program waits.
+    pub(super) backlog: usize,
+    /// Bytes that are kept for readers who come back.
+    pub(super) replay: usize,
+    pub(super) retry: Duration,
+    pub(super) keep_alive: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    lanes: BTreeMap<u64, Lane>,
+    by_request: HashMap<RequestId, u64>,
+    last_lane: u64,
+    last_reader: u64,
+    /// Bytes that wait for a reader that is there.
+    backlog: usize,
+    /// Bytes of all events.
+    kept: usize,
+    /// What `initialize` has settled on.
+    version: Option<ProtocolVersion>,
+    writer: Option<Waker>,
+    closed: bool,
+}
+
+/// One stream: events by number, from the oldest that is kept.
+#[derive(Debug, Default)]
+struct Lane {
+    events: VecDeque<(u64, Bytes)>,
+    /// The number of the last event.
+    last: u64,
+    /// The number of the last event that a reader took.
+    read: u64,
+    /// Requests without an answer.
+    open: HashSet<RequestId>,
+    /// Who reads; whoever comes later takes over.
+    reader: Option<u64>,
+    waker: Option<Waker>,
+    /// A reader knows a number to come back with.
+    resumable: bool,
+    /// The server wants the reader to come back later.
+    hung_up: bool,
+}
+
+/// Why a lane cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("another stream is open already")]
+    Taken,
+    #[error("`Last-Event-ID` names no event that is kept")]
+    Lost,
+}
+
+impl Lane {
+    /// Whether nothing more will come.
+    fn is_finished(&self, number: u64) -> bool {
+        number != STANDING && self.open.is_empty()
+    }
+
+    fn unread(&self) -> usize {
+        let unread = self.events.iter().rev().take_while(|(n, _)| *n > self.read);
+        unread.map(|(_, data)| data.len()).sum()
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Lanes {
+    pub(super) fn new(limits: LaneLimits) -> Self {
+        let state = State {
+            lanes: BTreeMap::from([(STANDING, Lane::default())]),
+            by_request: HashMap::new(),
+            last_lane: STANDING,
+            last_reader: 0,
+            backlog: 0,
+            kept: 0,
+            version: None,
+            writer: None,
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            limits,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No program's code runs under it, and nothing is left half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `initialize` has settled on, once it has.
+    pub(super) fn version(&self) -> Option<ProtocolVersion> {
+        self.lock().version
+    }
+
+    /// Whether nobody asks for anything and nobody listens.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.by_request.is_empty() && state.lanes.values().all(|lane| lane.reader.is_none())
+    }
+
+    /// Opens a lane for requests; none if one of them is in flight already.
+    pub(super) fn open(self: &Arc<Self>, requests: HashSet<RequestId>) -> Option<Reader> {
+        let mut state = self.lock();
+        if requests.iter().any(|id| state.by_request.contains_key(id)) {
+            return None;
+        }
+        state.last_lane += 1;
+        let number = state.last_lane;
+        for id in &requests {
+            state.by_request.insert(id.clone(), number);
+        }
+        let lane = Lane {
+            open: requests,
+            ..Lane::default()
+        };
+        state.lanes.insert(number, lane);
+        Some(self.attach(&mut state, number))
+    }
+
+    /// Reads what belongs to no request, from where the last reader stopped.
+    pub(super) fn listen(self: &Arc<Self>) -> Result<Reader, Unreadable> {
+        let mut state = self.lock();
+        let standing = state.lanes.get(&STANDING);
+        if standing.is_some_and(|lane| lane.reader.is_some()) {
+            return Err(Unreadable::Taken);
+        }
+        Ok(self.attach(&mut state, STANDING))
+    }
+
+    /// Goes on where a reader was that is lost, on that lane and no other (REQ-HTTPL-08).
+    pub(super) fn resume(self: &Arc<Self>, last_event: &str) -> Result<Reader, Unreadable> {
+        let (number, last) = last_event
+            .split_once('-')
+            .and_then(|(lane, last)| Some((lane.parse().ok()?, last.parse::<u64>().ok()?)))
+            .ok_or(Unreadable::Lost)?;
+        let mut state = self.lock();
+        let lane = state.lanes.get_mut(&number).ok_or(Unreadable::Lost)?;
+        let oldest = lane.events.front().map_or(lane.last + 1, |(n, _)| *n);
+        if !lane.resumable || last > lane.last || last + 1 < oldest {
+            return Err(Unreadable::Lost);
+        }
+        let waited = if lane.reader.is_some() {
+            lane.unread()
+        } else {
+            0
+        };
+        lane.read = last;
+        lane.reader = None;
+        lane.hung_up = false;
+        lane.wake();
+        state.backlog -= waited;
+        Ok(self.attach(&mut state, number))
+    }
+
+    fn attach(self: &Arc<Self>, state: &mut State, number: u64) -> Reader {
+        state.last_reader += 1;
+        let generation = state.last_reader;
+        if let Some(lane) = state.lanes.get_mut(&number) {
+            lane.reader = Some(generation);
+            state.backlog += lane.unread();
+        }
+        Reader {
+            lanes: Arc::clone(self),
+            lane: number,
+            generation,
+        }
+    }
+
+    /// Sends the reader of a request's lane away for now; false if it could not come back.
+    pub(super) fn hang_up(&self, request: &RequestId) -> bool {
+        let mut state = self.lock();
+        let primes = state.primes();
+        let Some(number) = state.by_request.get(request).copied() else {
+            return false;
+        };
+        let Some(lane) = state.lanes.get_mut(&number) else {
+            return false;
+        };
+        if lane.reader.is_none() || !primes {
+            return false;
+        }
+        lane.hung_up = true;
+        lane.wake();
+        true
+    }
+
+    /// Nothing more will come: whoever reads gets what is there, and its end.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        for lane in state.lanes.values_mut() {
+            lane.wake();
+        }
+    }
+
+    // ---- the driver's side ----
+
+    pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.backlog < self.limits.backlog || state.closed {
+            return Poll::Ready(());
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn push(&self, outbound: Outbound) {
+        let mut state = self.lock();
+        let related = outbound.related_to.as_ref();
+        let number = related.and_then(|id| state.by_request.get(id).copied());
+        let answered = match &outbound.message {
+            Message::Response(response) => {
+                state.note_version(response);
+                response.id.as_ref()
+            }
+            _ => None,
+        };
+        if let Some(id) = answered {
+            state.by_request.remove(id);
+        }
+        // An answer goes to whoever asked, or to nobody (REQ-HTTPL-07).
+        let number = match number {
+            Some(number) => number,
+            None if answered.is_some() => return,
+            None => STANDING,
+        };
+        let data = reply::encode(&outbound.message);
+        let length = data.len();
+        let Some(lane) = state.lanes.get_mut(&number) else {
+            return;
+        };
+        lane.last += 1;
+        lane.events.push_back((lane.last, data));
+        if let Some(id) = answered {
+            lane.open.remove(id);
+        }
+        let waited_for = lane.reader.is_some();
+        lane.wake();
+        state.kept += length;
+        if waited_for {
+            state.backlog += length;
+        }
+        state.discard(number);
+        state.forget(self.limits.replay);
+    }
+}
+
+impl State {
+    /// Only the latest clients know an event without data (REQ-HTTPL-09).
+    fn primes(&self) -> bool {
+        self.version
+            .is_some_and(|version| version >= ProtocolVersion::V2025_11_25)
+    }
+
+    fn note_version(&mut self, response: &ResponseMessage) {
+        if self.version.is_none()
+            && let Ok(result) = &response.outcome
+        {
+            let version = result.member("protocolVersion");
+            self.version = version.and_then(|raw| raw.decode().ok());
+        }
+    }
+
+    /// Lets go of the oldest of what nobody waits for, if it is too much.
+    fn forget(&mut self, limit: usize) {
+        while self.kept - self.backlog > limit {
+            let finished = |(number, lane): (&u64, &Lane)| {
+                (lane.reader.is_none() && lane.is_finished(*number)).then_some(*number)
+            };
+            if let Some(number) = self.lanes.iter().find_map(finished) {
+                self.remove(number);
+                continue;
+            }
+            let read = |lane: &&mut Lane| {
+                let oldest = lane.events.front();
+                oldest.is_some_and(|(n, _)| *n <= lane.read || lane.reader.is_none())
+            };
+            let Some(lane) = self.lanes.values_mut().find(read) else {
+                return;
+            };
+            if let Some((number, data)) = lane.events.pop_front() {
+                self.kept -= data.len();
+                if number > lane.read {
+                    tracing::warn!("a message was dropped: nobody reads the stream it is for");
+                }
+            }
+        }
+    }
+
+    /// Removes a lane to which nobody can come back.
+    fn discard(&mut self, number: u64) {
+        let lost =
+            |lane: &Lane| lane.reader.is_none() && !lane.resumable && lane.is_finished(number);
+        if self.lanes.get(&number).is_some_and(lost) {
+            self.remove(number);
+        }
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(lane) = self.lanes.remove(&number) else {
+            return;
+        };
+        self.kept -= lane
+            .events
+            .iter()
+            .map(|(_, data)| data.len())
+            .sum::<usize>();
+        if lane.reader.is_some() {
+            self.backlog -= lane.unread();
+        }
+    }
+}
+
+/// Whoever reads a lane; dropped, the lane waits for another one.
+#[derive(Debug)]
+pub(super) struct Reader {
+    lanes: Arc<Lanes>,
+    lane: u64,
+    generation: u64,
+}
+
+/// What there is to say first on a lane.
+pub(super) enum FirstOfLane {
+    /// One answer, and nothing else.
+    Answer(Bytes),
+    Stream(LaneStream),
+    /// The session has ended.
+    Nothing,
+}
+
+impl Reader {
+    /// Waits until something is said, or for `patience`.
+    ///
+    /// `whole` says that one answer alone may be the whole body.
+    pub(super) async fn first(self, patience: Duration, whole: bool) -> FirstOfLane {
+        let spoken = poll_fn(|cx| {
+            let mut state = self.lanes.lock();
+            let closed = state.closed;
+            let Some(lane) = state.lanes.get_mut(&self.lane) else {
+                return Poll::Ready(());
+            };
+            if lane.last > 0 || lane.hung_up || closed {
+                return Poll::Ready(());
+            }
+            lane.waker = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        let _ = tokio::time::timeout(patience, spoken).await;
+        let mut state = self.lanes.lock();
+        if let Some(lane) = state.lanes.get(&self.lane)
+            && whole
+            && lane.is_finished(self.lane)
+            && lane.last == 1
+            && let Some((_, answer)) = lane.events.front()
+        {
+            let answer = answer.clone();
+            state.remove(self.lane);
+            state.wake_writer();
+            return FirstOfLane::Answer(answer);
+        }
+        let lane = state.lanes.get(&self.lane);
+        if state.closed && lane.is_none_or(|lane| lane.last == 0) {
+            return FirstOfLane::Nothing;
+        }
+        drop(state);
+        FirstOfLane::Stream(self.stream())
+    }
+
+    /// The lane as events.
+    pub(super) fn stream(self) -> LaneStream {
+        let limits = self.lanes.limits;
+        let mut state = self.lanes.lock();
+        let primes = state.primes();
+        let mut head = BytesMut::new();
+        if let Some(lane) = state.lanes.get_mut(&self.lane) {
+            lane.resumable = true;
+            if primes {
+                let id = format!("{}-{}", self.lane, lane.read);
+                sse::write_primer(&mut head, &id, limits.retry.as_millis());
+            }
+        }
+        drop(state);
+        LaneStream {
+            reader: self,
+            head: head.freeze(),
+            keep_alive: KeepAlive::new(limits.keep_alive),
+        }
+    }
+
+    /// Everything that is there, as events; none if nothing more will come.
+    fn poll_events(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.lanes.lock();
+        let closed = state.closed;
+        let Some(lane) = state.lanes.get_mut(&self.lane) else {
+            return Poll::Ready(None);
+        };
+        if lane.reader != Some(self.generation) || lane.hung_up {
+            return Poll::Ready(None);
+        }
+        if lane.read == lane.last {
+            if closed || lane.is_finished(self.lane) {
+                return Poll::Ready(None);
+            }
+            lane.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let unread = lane.unread();
+        let mut out = BytesMut::with_capacity(unread + 64);
+        let mut id = String::new();
+        let read = lane.read;
+        for (number, data) in lane.events.iter().skip_while(|(n, _)| *n <= read) {
+            id.clear();
+            let _ = write!(id, "{}-{number}", self.lane);
+            sse::write_message(&mut out, Some(&id), data);
+        }
+        lane.read = lane.last;
+        state.backlog -= unread;
+        state.forget(self.lanes.limits.replay);
+        state.wake_writer();
+        Poll::Ready(Some(out.freeze()))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.lanes.lock();
+        let Some(lane) = state.lanes.get_mut(&self.lane) else {
+            return;
+        };
+        if lane.reader != Some(self.generation) {
+            return;
+        }
+        let waited = lane.unread();
+        lane.reader = None;
+        lane.waker = None;
+        lane.hung_up = false;
+        state.backlog -= waited;
+        state.discard(self.lane);
+        state.forget(self.lanes.limits.replay);
+        state.wake_writer();
+    }
+}
+
+impl State {
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+}
+
+/// A lane as the body of a response.
+#[derive(Debug)]
+pub(super) struct LaneStream {
+    reader: Reader,
+    /// What has to be sent before anything else.
+    head: Bytes,
+    keep_alive: KeepAlive,
+}
+
+impl LaneStream {
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if !self.head.is_empty() {
+            return Poll::Ready(Some(std::mem::take(&mut self.head)));
+        }
+        match self.reader.poll_events(cx) {
+            Poll::Pending => self.keep_alive.poll(cx).map(Some),
+            Poll::Ready(events) => {
+                self.keep_alive.restart();
+                Poll::Ready(events)
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The server's side.
+
+mod body;
+mod exchange;
+mod headers;
+mod lanes;
+mod listener;
+mod options;
+mod origin;
+mod post;
+mod reply;
+mod service;
+mod session;
+mod shutdown;
+mod transport;
+
+pub use body::Body;
+pub use listener::{HttpListener, ListenerOptions};
+pub use options::HttpOptions;
+pub use service::{Denied, HttpService, PeerAddr};
+pub use session::Streams;
+pub use transport::{Accepted, HttpTransport, HttpTransportError};

@@ -1,0 +1,419 @@
+//! What a client posts: by which rules it is judged, and what becomes of it (inventory 3.4).
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt;
+use mcp_types::meta::key;
+use mcp_types::{
+    ErrorCode, ErrorObject, Inbound, Message, ParseLimits, ProtocolVersion, RequestId,
+    RequestMessage,
+};
+
+use super::body::Body;
+use super::exchange::{Exchange, First};
+use super::headers::{self, Claim};
+use super::lanes::{FirstOfLane, Reader, Unreadable};
+use super::reply::{self, Refusal};
+use super::service::{Client, Inner, unavailable};
+use super::session::{Session, Streams};
+use super::shutdown::Ending;
+use super::transport::{HttpTransport, Kind};
+use crate::{head, param};
+
+impl Inner {
+    pub(super) async fn post<B>(
+        self: &Arc<Self>,
+        client: Client,
+        body: B,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Error: fmt::Display,
+    {
+        headers::check_post(&client.headers)?;
+        let body = self.read(&client, body).await?;
+        let inbound = Inbound::parse(body, ParseLimits::default());
+        let claim = Claim::of(&client.headers)?;
+        let request = match inbound {
+            Inbound::Malformed(malformed) => {
+                // What is no request has no id that an error could name.
+                let (id, error) = match malformed.reply() {
+                    Some(Message::Response(response)) => (response.id, response.outcome.err()),
+                    _ => (None, None),
+                };
+                let message = malformed.kind.to_string();
+                let error = error.unwrap_or(ErrorObject::invalid_request(message));
+                return Err(Refusal::bad_request("").error(error).about(id));
+            }
+            Inbound::Message(Message::Request(request)) => request,
+            Inbound::Message(Message::Notification(notification)) => {
+                let version = head::modern_version(notification.params.as_ref());
+                let modern = version.is_some() || matches!(claim, Claim::Other(_));
+                let inbound = Inbound::Message(Message::Notification(notification));
+                return match modern {
+                    true => self.note(client, inbound).await,
+                    false => self.tell(&client, inbound).await,
+                };
+            }
+            Inbound::Message(Message::Response(_)) if matches!(claim, Claim::Other(_)) => {
+                let message = "a client posts requests and notifications only";
+                return Err(Refusal::bad_request(message));
+            }
+            inbound @ Inbound::Message(Message::Response(_)) => {
+                return self.tell(&client, inbound).await;
+            }
+            Inbound::Batch(members) => return self.batch(&client, members).await,
+        };
+        let marked = head::modern_version(request.params.as_ref()).is_some();
+        match claim {
+            Claim::None if marked => {
+                let message = format!("the header `{}` is missing", head::VERSION);
+                Err(Refusal::header_mismatch(message).about(Some(request.id)))
+            }
+            _ if marked => self.modern(client, request).await,
+            // Without the mark it would open a legacy session, or be taken to belong to one.
+            Claim::Other(_) => {
+                let key = key::PROTOCOL_VERSION;
+                let error = ErrorObject::invalid_params(format!("`_meta.{key}` is missing"));
+                Err(Refusal::bad_request("")
+                    .error(error)
+                    .about(Some(request.id)))
+            }
+            Claim::None | Claim::Legacy => self.legacy(client, request).await,
+        }
+    }
+
+    /// Reads a body, but neither for ever nor without end.
+    async fn read<B>(&self, client: &Client, body: B) -> Result<Bytes, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Error: fmt::Display,
+    {
+        let limit = self.options.body_bytes;
+        let too_long = || {
+            let message = format!("a body has {limit} bytes at most");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+        };
+        let announced = client.headers.get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(too_long());
+        }
+        let reading = async {
+            let mut body = std::pin::pin!(body);
+            let mut first = Bytes::new();
+            let mut rest = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|e| Refusal::bad_request(format!("the body: {e}")))?;
+                let Ok(mut data) = frame.into_data() else {
+                    continue;
+                };
+                if first.len() + rest.len() + data.remaining() > limit {
+                    return Err(too_long());
+                }
+                // Most bodies come in one piece, which need not be copied.
+                if first.is_empty() && rest.is_empty() {
+                    first = data.copy_to_bytes(data.remaining());
+                    continue;
+                }
+                if rest.is_empty() {
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                }
+                while data.has_remaining() {
+                    let chunk = data.chunk();
+                    rest.extend_from_slice(chunk);
+                    let length = chunk.len();
+                    data.advance(length);
+                }
+            }
+            Ok(if rest.is_empty() {
+                first
+            } else {
+                rest.freeze()
+            })
+        };
+        let read = tokio::time::timeout(self.options.body_time, reading).await;
+        read.map_err(|_| {
+            Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive in time",
+            )
+        })?
+    }
+
+    // ---- modern ----
+
+    async fn modern(
+        self: &Arc<Self>,
+        client: Client,
+        request: RequestMessage,
+    ) -> Result<Response<Body>, Refusal> {
+        let id = request.id.clone();
+        let complete = headers::is_complete(request.params.as_ref());
+        // The engine says what is missing; until then, there is nothing that headers could be compared with (REQ-STATE-07).
+        if complete {
+            self.check_headers(&client, &request)
+                .map_err(|refusal| refusal.about(Some(id)))?;
+        }
+        let status = move |error: &ErrorObject| match error.code {
+            ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+            ErrorCode::HEADER_MISMATCH
+            | ErrorCode::MISSING_CLIENT_CAPABILITY
+            | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => StatusCode::BAD_REQUEST,
+            ErrorCode::INVALID_PARAMS if !complete => StatusCode::BAD_REQUEST,
+            // What a handler says of its parameters is an answer like any other (TRAP-19).
+            _ => StatusCode::OK,
+        };
+        Ok(self.exchange(client, request, status).await)
+    }
+
+    fn check_headers(&self, client: &Client, request: &RequestMessage) -> Result<(), Refusal> {
+        headers::check_modern(&client.headers, request)?;
+        if request.method != "tools/call" {
+            return Ok(());
+        }
+        let params = request.params.as_ref();
+        let [name, arguments] = params
+            .map(|params| params.members(["name", "arguments"]))
+            .unwrap_or_default();
+        let Some(schema) = name
+            .and_then(|name| name.decode::<String>().ok())
+            .and_then(|name| self.schema(&name))
+        else {
+            return Ok(());
+        };
+        // A schema whose annotations are wrong has none.
+        let annotated = param::annotated(&schema).unwrap_or_default();
+        headers::check_params(&client.headers, &annotated, arguments.as_ref())
+    }
+
+    /// One request as a connection of its own.
+    async fn exchange(
+        &self,
+        client: Client,
+        request: RequestMessage,
+        status: impl Fn(&ErrorObject) -> StatusCode,
+    ) -> Response<Body> {
+        let options = &self.options;
+        let inbound = Inbound::Message(Message::Request(request));
+        let exchange = self.start(client, inbound);
+        match exchange.first(options.patience, options.keep_alive).await {
+            First::Answer(message) => {
+                let status = match &message {
+                    Message::Response(response) => match &response.outcome {
+                        Err(error) => status(error),
+                        Ok(_) => StatusCode::OK,
+                    },
+                    _ => StatusCode::OK,
+                };
+                reply::json(status, reply::encode(&message))
+            }
+            First::Stream(stream) => reply::events(Body::exchange(stream)),
+            First::Nothing => unavailable("the request was not answered").into(),
+        }
+    }
+
+    /// A modern notification (REQ-HTTPM-03).
+    async fn note(&self, client: Client, inbound: Inbound) -> Result<Response<Body>, Refusal> {
+        self.start(client, inbound).finish().await;
+        Ok(reply::empty(StatusCode::ACCEPTED))
+    }
+
+    fn start(&self, client: Client, inbound: Inbound) -> Exchange {
+        let ending = Ending::new(self.shutdown.clone());
+        let (transport, exchange) = Exchange::new(inbound, ending);
+        let transport = HttpTransport(Kind::Exchange(transport));
+        exchange.drive(self.connect(transport, client.into_extensions()))
+    }
+
+    // ---- legacy ----
+
+    async fn legacy(
+        self: &Arc<Self>,
+        client: Client,
+        request: RequestMessage,
+    ) -> Result<Response<Body>, Refusal> {
+        let id = request.id.clone();
+        let inbound = |request| Inbound::Message(Message::Request(request));
+        if headers::session(&client.headers)?.is_none() {
+            if request.method == "initialize" {
+                return self.initialize(client, inbound(request), id).await;
+            }
+            // The engine knows what to say, to clients of either era (inventory 3.4, rows 4 and 9).
+            let status = |error: &ErrorObject| match error.code {
+                ErrorCode::INVALID_PARAMS => StatusCode::BAD_REQUEST,
+                _ => StatusCode::OK,
+            };
+            return Ok(self.exchange(client, request, status).await);
+        }
+        let session = self
+            .session(&client)
+            .map_err(|refusal| refusal.about(Some(id.clone())))?;
+        let patience = self.options.legacy_patience;
+        let reader = open(&session, HashSet::from([id.clone()]))
+            .map_err(|refusal| refusal.about(Some(id.clone())))?;
+        if session.deliver(inbound(request)).await.is_err() {
+            return Err(no_session().about(Some(id)));
+        }
+        match reader.first(patience, true).await {
+            FirstOfLane::Answer(answer) => Ok(reply::json(StatusCode::OK, answer)),
+            FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
+            FirstOfLane::Nothing => Err(no_session().about(Some(id))),
+        }
+    }
+
+    async fn initialize(
+        self: &Arc<Self>,
+        client: Client,
+        inbound: Inbound,
+        id: RequestId,
+    ) -> Result<Response<Body>, Refusal> {
+        let full = || unavailable("too many sessions").about(Some(id.clone()));
+        let room = self.sessions.room().await.ok_or_else(full)?;
+        let opened =
+            self.sessions
+                .open(client.principal.clone(), self.lane_limits(), &self.shutdown);
+        let (session, transport) = opened.map_err(|error| {
+            tracing::error!(%error, "no random bytes for a session's id");
+            full()
+        })?;
+        let streams = Streams {
+            lanes: Arc::clone(&session.lanes),
+        };
+        let extensions = client.into_extensions().with(streams);
+        let driving = self.connect(HttpTransport(Kind::Session(transport)), extensions);
+        let sessions = Arc::clone(&self.sessions);
+        tokio::spawn(sessions.drive(Arc::clone(&session), driving, room));
+
+        let reader = open(&session, HashSet::from([id.clone()]))?;
+        let patience = self.options.patience;
+        let opening = session.deliver(inbound).await;
+        let answer = match (opening, reader.first(patience, true).await) {
+            (Ok(()), FirstOfLane::Answer(answer)) => answer,
+            _ => {
+                session.end();
+                return Err(unavailable("the session was not opened").about(Some(id)));
+            }
+        };
+        let mut response = reply::json(StatusCode::OK, answer);
+        match session.lanes.version() {
+            Some(_) => {
+                let id = HeaderValue::try_from(&session.id).expect("hexadecimal digits");
+                response.headers_mut().insert(head::SESSION, id);
+            }
+            // It was refused: there is nothing to come back to.
+            None => session.end(),
+        }
+        Ok(response)
+    }
+
+    /// A notification or a response of a session's client (REQ-HTTPL-02).
+    async fn tell(&self, client: &Client, inbound: Inbound) -> Result<Response<Body>, Refusal> {
+        let session = self.session(client)?;
+        match session.deliver(inbound).await {
+            Ok(()) => Ok(reply::empty(StatusCode::ACCEPTED)),
+            Err(_) => Err(no_session()),
+        }
+    }
+
+    async fn batch(
+        &self,
+        client: &Client,
+        members: Vec<Result<Message, mcp_types::Malformed>>,
+    ) -> Result<Response<Body>, Refusal> {
+        let only = || Refusal::bad_request("batches exist in 2025-03-26 sessions only");
+        if headers::session(&client.headers)?.is_none() {
+            return Err(only());
+        }
+        let session = self.session(client)?;
+        if session.lanes.version() != Some(ProtocolVersion::V2025_03_26) {
+            return Err(only());
+        }
+        if let Some(Err(malformed)) = members.iter().find(|member| member.is_err()) {
+            return Err(Refusal::bad_request(malformed.to_string()));
+        }
+        let ids: Vec<_> = members
+            .iter()
+            .filter_map(|member| match member {
+                Ok(Message::Request(request)) => Some(request.id.clone()),
+                _ => None,
+            })
+            .collect();
+        let count = ids.len();
+        let requests: HashSet<_> = ids.into_iter().collect();
+        if requests.len() < count {
+            return Err(Refusal::bad_request("an id stands twice in the batch"));
+        }
+        if requests.is_empty() {
+            return self.tell(client, Inbound::Batch(members)).await;
+        }
+        let reader = open(&session, requests)?;
+        if session.deliver(Inbound::Batch(members)).await.is_err() {
+            return Err(no_session());
+        }
+        match reader.first(self.options.legacy_patience, false).await {
+            FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
+            FirstOfLane::Answer(_) | FirstOfLane::Nothing => Err(no_session()),
+        }
+    }
+
+    /// The session that a request names (REQ-HTTPL-04).
+    pub(super) fn session(&self, client: &Client) -> Result<Arc<Session>, Refusal> {
+        match Claim::of(&client.headers)? {
+            Claim::None | Claim::Legacy => {}
+            // REQ-HTTPL-06
+            Claim::Other(version) => {
+                let message = format!("no session is of revision {version:?}");
+                return Err(Refusal::bad_request(message));
+            }
+        }
+        let Some(id) = headers::session(&client.headers)? else {
+            let message = format!("the header `{}` is missing", head::SESSION);
+            return Err(Refusal::bad_request(message));
+        };
+        self.sessions
+            .find(id, client.principal.as_ref())
+            .ok_or_else(no_session)
+    }
+
+    /// GET: a session's standing stream, or the rest of one that was lost.
+    pub(super) fn listen(&self, client: &Client) -> Result<Response<Body>, Refusal> {
+        headers::check_accept(&client.headers, &["text/event-stream"])?;
+        let session = self.session(client)?;
+        let reader = match headers::last_event(&client.headers)? {
+            None => session.lanes.listen(),
+            Some(event) => session.lanes.resume(event),
+        };
+        let reader = reader.map_err(|why| {
+            let status = match why {
+                Unreadable::Taken => StatusCode::CONFLICT,
+                Unreadable::Lost => StatusCode::BAD_REQUEST,
+            };
+            Refusal::new(status, why.to_string())
+        })?;
+        Ok(reply::events(Body::lane(reader.stream())))
+    }
+
+    /// DELETE: the session's end (REQ-HTTPL-05).
+    pub(super) fn delete(&self, client: &Client) -> Result<Response<Body>, Refusal> {
+        self.session(client)?.end();
+        Ok(reply::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+/// REQ-ID-02
+fn open(session: &Session, requests: HashSet<RequestId>) -> Result<Reader, Refusal> {
+    session
+        .lanes
+        .open(requests)
+        .ok_or_else(|| Refusal::bad_request("a request of that id is in flight"))
+}
+
+fn no_session() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "there is no such session")
+}

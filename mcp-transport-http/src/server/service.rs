@@ -1,0 +1,372 @@
+//! The service: from a request to what answers it.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use mcp_types::{Extensions, Principal, RawJson};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::body::Body;
+use super::exchange::Driving;
+use super::lanes::LaneLimits;
+use super::options::HttpOptions;
+use super::origin::{self, Names};
+use super::reply::{self, Refusal};
+use super::session::Sessions;
+use super::transport::{Accepted, HttpTransport};
+
+/// Room for one request.
+pub(super) type Permit = OwnedSemaphorePermit;
+
+/// A server at one URL, for all revisions: a [`tower::Service`](tower_service::Service) that hyper and axum can serve.
+///
+/// It accepts connections and hands each to the program, which drives it:
+///
+/// ```
+/// use mcp_server::{Server, tool};
+/// use mcp_transport_http::HttpService;
+///
+/// async fn hello() -> &'static str {
+///     "Hello."
+/// }
+///
+/// let server = Server::new("greeter", "1.0.0").tool(tool("hello", hello)).start();
+/// let service = HttpService::new(move |client| server.serve(client.transport, client.extensions));
+/// ```
+///
+/// Clones are one service.
+#[derive(Clone)]
+pub struct HttpService {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    connect: Box<dyn Fn(Accepted) -> Driving + Send + Sync>,
+    authenticate: Option<Authenticate>,
+    schemas: Option<Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>>,
+    hosts: Names,
+    origins: Names,
+    path: Option<String>,
+    pub(super) options: HttpOptions,
+    room: Arc<Semaphore>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) shutdown: CancellationToken,
+}
+
+type Authenticate = Box<dyn Fn(&Parts) -> Authenticating + Send + Sync>;
+type Authenticating = Pin<Box<dyn Future<Output = Result<Option<Principal>, Denied>> + Send>>;
+
+/// Where a request came from; a listener puts it into the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// 401: they may try again, with what `WWW-Authenticate` asks for.
+    Unauthorized {
+        /// The value of `WWW-Authenticate`; one that cannot stand in a header becomes `Bearer`.
+        challenge: String,
+    },
+    /// 403: they may not, whoever they are.
+    Forbidden,
+}
+
+impl HttpService {
+    /// A service that hands each connection to `connect` and drives what that returns until the connection ends.
+    ///
+    /// It is reached by local names and from local pages only, until [`hosts`](Self::hosts) and
+    /// [`origins`](Self::origins) say otherwise.
+    pub fn new<F, D, E>(connect: F) -> Self
+    where
+        F: Fn(Accepted) -> D + Send + Sync + 'static,
+        D: Future<Output = Result<(), E>> + Send + 'static,
+        E: fmt::Display + 'static,
+    {
+        let connect = move |accepted| -> Driving {
+            let driver = connect(accepted);
+            Box::pin(async move {
+                if let Err(error) = driver.await {
+                    tracing::warn!(%error, "a connection broke");
+                }
+            })
+        };
+        Self::from_inner(Inner {
+            connect: Box::new(connect),
+            authenticate: None,
+            schemas: None,
+            hosts: Names::Local,
+            origins: Names::Local,
+            path: None,
+            room: Arc::new(Semaphore::new(0)),
+            sessions: Arc::new(Sessions::new(0, std::time::Duration::ZERO)),
+            options: HttpOptions::default(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    fn from_inner(mut inner: Inner) -> Self {
+        let options = &inner.options;
+        inner.room = Arc::new(Semaphore::new(options.requests));
+        inner.sessions = Arc::new(Sessions::new(options.sessions, options.session_idle));
+        let inner = Arc::new(inner);
+        Self { inner }
+    }
+
+    /// Changes what clones do not share yet.
+    #[track_caller]
+    fn with(self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = Arc::into_inner(self.inner)
+            .expect("a service is configured before it is cloned and served");
+        change(&mut inner);
+        Self::from_inner(inner)
+    }
+
+    /// Sets bounds and times.
+    ///
+    /// # Panics
+    /// As all of these, if the service has been cloned or is being served already.
+    #[must_use]
+    pub fn options(self, options: HttpOptions) -> Self {
+        self.with(|inner| inner.options = options)
+    }
+
+    /// Serves this path only, and answers all others 404; by default whatever path it is mounted at.
+    #[must_use]
+    pub fn path(self, path: impl Into<String>) -> Self {
+        self.with(|inner| inner.path = Some(path.into()))
+    }
+
+    /// Sets the names under which the server is reached, each with a port if it is to be compared; by default local ones.
+    ///
+    /// A page of another site could have its own name resolve to this machine (REQ-HTTPM-18).
+    #[must_use]
+    pub fn hosts<S: Into<String>>(self, hosts: impl IntoIterator<Item = S>) -> Self {
+        let hosts = hosts.into_iter().map(Into::into).collect();
+        self.with(|inner| inner.hosts = Names::Listed(hosts))
+    }
+
+    /// Takes requests for any host: for a server behind a proxy that has looked.
+    #[must_use]
+    pub fn any_host(self) -> Self {
+        self.with(|inner| inner.hosts = Names::Any)
+    }
+
+    /// Sets whose pages may ask, such as `https://app.example`; by default local ones. What is no browser sends no `Origin`.
+    #[must_use]
+    pub fn origins<S: Into<String>>(self, origins: impl IntoIterator<Item = S>) -> Self {
+        let origins = origins.into_iter().map(Into::into).collect();
+        self.with(|inner| inner.origins = Names::Listed(origins))
+    }
+
+    /// Takes requests from any page. Without authentication, that is anybody's page.
+    #[must_use]
+    pub fn any_origin(self) -> Self {
+        self.with(|inner| inner.origins = Names::Any)
+    }
+
+    /// Sets who is let in: asked for each request, after the origin and before anything is read of the body.
+    ///
+    /// The principal goes to the handlers, and a legacy session is open to the principal alone that has opened it.
+    #[must_use]
+    pub fn authenticate<F, A>(self, authenticate: F) -> Self
+    where
+        F: Fn(&Parts) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Option<Principal>, Denied>> + Send + 'static,
+    {
+        let authenticate = move |parts: &Parts| -> Authenticating { Box::pin(authenticate(parts)) };
+        self.with(|inner| inner.authenticate = Some(Box::new(authenticate)))
+    }
+
+    /// Sets how a tool's input schema is found, by which `Mcp-Param-*` headers are checked; without it they are not.
+    #[must_use]
+    pub fn tool_schemas(
+        self,
+        schema: impl Fn(&str) -> Option<RawJson> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|inner| inner.schemas = Some(Box::new(schema)))
+    }
+
+    /// Ends everything in good order: new requests are answered 503, sessions and streams end as the protocol has it,
+    /// requests have the time that the driver gives them.
+    ///
+    /// Completes when nothing runs any more.
+    ///
+    /// # Cancel safety
+    /// The end is not called off by dropping the future.
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        inner.shutdown.cancel();
+        inner.sessions.ended().await;
+        let all = u32::try_from(inner.options.requests).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let _ = inner.room.acquire_many(all).await;
+    }
+
+    /// Answers one request.
+    async fn respond<B>(self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: fmt::Display + Send,
+    {
+        let inner = &self.inner;
+        if inner.shutdown.is_cancelled() {
+            return unavailable("the server is shutting down").into();
+        }
+        let Ok(permit) = Arc::clone(&inner.room).try_acquire_owned() else {
+            return unavailable("too many requests at a time").into();
+        };
+        let (parts, body) = request.into_parts();
+        let response = match inner.answer(parts, body).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                tracing::debug!(status = %refusal.status, reason = refusal.error.message, "refused");
+                refusal.into()
+            }
+        };
+        response.map(|body| body.holding(permit))
+    }
+}
+
+pub(super) fn unavailable(why: &str) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
+}
+
+impl Inner {
+    async fn answer<B>(
+        self: &Arc<Self>,
+        mut parts: Parts,
+        body: B,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: fmt::Display + Send,
+    {
+        if self
+            .path
+            .as_ref()
+            .is_some_and(|path| parts.uri.path() != path)
+        {
+            return Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "nothing is served here",
+            ));
+        }
+        origin::check(&parts, &self.hosts, &self.origins)?;
+        let principal = match &self.authenticate {
+            None => None,
+            Some(authenticate) => match authenticate(&parts).await {
+                Ok(principal) => principal,
+                Err(denied) => return Ok(denied.into()),
+            },
+        };
+        let client = Client {
+            headers: std::mem::take(&mut parts.headers),
+            peer: parts.extensions.get::<PeerAddr>().copied(),
+            principal,
+        };
+        match parts.method {
+            Method::POST => self.post(client, body).await,
+            Method::GET => self.listen(&client),
+            Method::DELETE => self.delete(&client),
+            _ => {
+                let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "POST, GET or DELETE");
+                Err(refusal.with(ALLOW, "POST, GET, DELETE"))
+            }
+        }
+    }
+
+    pub(super) fn connect(&self, transport: HttpTransport, extensions: Extensions) -> Driving {
+        (self.connect)(Accepted {
+            transport,
+            extensions,
+        })
+    }
+
+    pub(super) fn schema(&self, tool: &str) -> Option<RawJson> {
+        self.schemas.as_ref().and_then(|schema| schema(tool))
+    }
+
+    pub(super) fn lane_limits(&self) -> LaneLimits {
+        LaneLimits {
+            backlog: self.options.stream_bytes,
+            replay: self.options.replay_bytes,
+            retry: self.options.retry,
+            keep_alive: self.options.keep_alive,
+        }
+    }
+}
+
+/// Who asks, as far as HTTP knows.
+pub(super) struct Client {
+    pub(super) headers: HeaderMap,
+    pub(super) peer: Option<PeerAddr>,
+    pub(super) principal: Option<Principal>,
+}
+
+impl Client {
+    pub(super) fn into_extensions(self) -> Extensions {
+        let mut extensions = Extensions::new().with(self.headers);
+        if let Some(peer) = self.peer {
+            extensions.insert(peer);
+        }
+        if let Some(principal) = self.principal {
+            extensions.insert(principal);
+        }
+        extensions
+    }
+}
+
+impl From<Denied> for Response<Body> {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Forbidden => reply::empty(StatusCode::FORBIDDEN),
+            Denied::Unauthorized { challenge } => {
+                let mut response = reply::empty(StatusCode::UNAUTHORIZED);
+                let challenge =
+                    HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"));
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
+            }
+        }
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for HttpService
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: fmt::Display + Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.respond(request).await) })
+    }
+}
+
+impl fmt::Debug for HttpService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpService")
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,198 @@
+//! The same lines over TCP and Unix sockets.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mcp_codec::{LineCodec, framed};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio_util::codec::Framed;
+
+/// A TCP connection as a transport.
+pub type TcpTransport = Framed<TcpStream, LineCodec>;
+
+/// Connects to a server that speaks lines over TCP.
+///
+/// Small messages leave at once (`TCP_NODELAY`).
+///
+/// # Errors
+/// Whatever connecting fails with.
+///
+/// # Cancel safety
+/// Dropping the future gives the connection up.
+pub async fn connect_tcp(address: impl ToSocketAddrs) -> io::Result<TcpTransport> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(framed(stream))
+}
+
+/// Waits for clients that speak lines over TCP.
+///
+/// There is no encryption and nobody is asked who they are: for loopback, or behind something that does both.
+#[derive(Debug)]
+pub struct TcpServer(TcpListener);
+
+impl TcpServer {
+    /// Listens at an address; port 0 stands for any that is free.
+    ///
+    /// # Errors
+    /// The address is in use or is none of this machine's.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the address up.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self)
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Takes the next client.
+    ///
+    /// # Errors
+    /// A client that is gone again, or no descriptor left; the next call may succeed.
+    ///
+    /// # Cancel safety
+    /// No client is lost if the future is dropped.
+    pub async fn accept(&self) -> io::Result<(TcpTransport, SocketAddr)> {
+        let (stream, from) = self.0.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((framed(stream), from))
+    }
+}
+
+#[cfg(unix)]
+pub use unix::{UnixServer, UnixTransport, connect_unix};
+
+#[cfg(unix)]
+mod unix {
+    use std::fs;
+    use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    /// A connection over a Unix socket as a transport.
+    pub type UnixTransport = Framed<UnixStream, LineCodec>;
+
+    /// Connects to a server that speaks lines over a Unix socket.
+    ///
+    /// # Errors
+    /// Whatever connecting fails with: no such file, no permission, nobody listens.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the connection up.
+    pub async fn connect_unix(path: impl AsRef<Path>) -> io::Result<UnixTransport> {
+        UnixStream::connect(path).await.map(framed)
+    }
+
+    /// Waits for clients that speak lines over a Unix socket; its file goes when this is dropped.
+    #[derive(Debug)]
+    pub struct UnixServer {
+        listener: UnixListener,
+        path: PathBuf,
+        /// Which file was made: by then another may stand at its path.
+        inode: (u64, u64),
+    }
+
+    impl UnixServer {
+        /// Listens at a path, for this user alone.
+        ///
+        /// # Errors
+        /// As [`bind_with_mode`](Self::bind_with_mode).
+        pub fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
+            Self::bind_with_mode(path, 0o600)
+        }
+
+        /// Listens at a path; `mode` are the permissions of the socket's file, of which writing is what lets connect.
+        ///
+        /// The file has them from the moment that it is there. A socket that a process left behind is replaced.
+        ///
+        /// # Errors
+        /// [`io::ErrorKind::AddrInUse`] if somebody listens there, [`io::ErrorKind::AlreadyExists`] if the file is no
+        /// socket; else what the system says.
+        ///
+        /// # Panics
+        /// Outside of a tokio runtime with I/O enabled.
+        pub fn bind_with_mode(path: impl AsRef<Path>, mode: u32) -> io::Result<Self> {
+            let path = path.as_ref();
+            make_way(path)?;
+            // The system makes the file with permissions of its own choice: so first where nobody else can look. Its path must
+            // not be much longer than the one asked for, as the system bounds it.
+            let parent = path.parent().unwrap_or(Path::new(""));
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let private = parent.join(format!(".{:x}-{count:x}", std::process::id()));
+            fs::DirBuilder::new().mode(0o700).create(&private)?;
+            let first = private.join("s");
+            let bound = UnixListener::bind(&first).and_then(|listener| {
+                fs::set_permissions(&first, fs::Permissions::from_mode(mode))?;
+                fs::rename(&first, path)?;
+                Ok(listener)
+            });
+            // Empty by now, or of no use to anybody.
+            let _ = fs::remove_dir_all(&private);
+            let listener = bound?;
+            let inode = inode(&fs::symlink_metadata(path)?);
+            let path = path.to_owned();
+            Ok(Self {
+                listener,
+                path,
+                inode,
+            })
+        }
+
+        /// Where it listens.
+        pub fn path(&self) -> &Path {
+            &self.path
+        }
+
+        /// Takes the next client.
+        ///
+        /// # Errors
+        /// No descriptor left; the next call may succeed.
+        ///
+        /// # Cancel safety
+        /// No client is lost if the future is dropped.
+        pub async fn accept(&self) -> io::Result<UnixTransport> {
+            let (stream, _) = self.listener.accept().await?;
+            Ok(framed(stream))
+        }
+    }
+
+    impl Drop for UnixServer {
+        fn drop(&mut self) {
+            let ours = |file: &fs::Metadata| inode(file) == self.inode;
+            if fs::symlink_metadata(&self.path).as_ref().is_ok_and(ours) {
+                // It may be gone in between; then that is as well.
+                let _ = fs::remove_file(&self.path);
+            }
+        }
+    }
+
+    fn inode(file: &fs::Metadata) -> (u64, u64) {
+        (file.dev(), file.ino())
+    }
+
+    /// Removes a socket on which nobody listens.
+    fn make_way(path: &Path) -> io::Result<()> {
+        let Ok(file) = fs::symlink_metadata(path) else {
+            return Ok(());
+        };
+        if !file.file_type().is_socket() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            Err(e) => Err(e),
+        }
+    }
+}
