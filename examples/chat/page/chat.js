@@ -91,7 +91,7 @@ async function choose(id) {
     current = id;
     sessionStorage.setItem('room', id);
     $('welcome').hidden = true;
-    $('room').hidden = false;
+    $('room').hidden = $('people').hidden = false;
     $('room-name').textContent = id;
     $('messages').replaceChildren();
     const messages = [...rooms.get(id).messages.values()].sort((a, b) => a.id - b.id);
@@ -145,7 +145,7 @@ async function listRooms() {
         button.type = 'button';
         button.textContent = id;
         if (id === current) button.setAttribute('aria-current', 'true');
-        button.onclick = () => attempt(() => choose(id));
+        button.onclick = () => named() && attempt(() => choose(id));
         const item = document.createElement('li');
         item.append(button);
         return item;
@@ -197,16 +197,20 @@ function setLogging() {
     client.request('logging/setLevel', { level }).catch(() => {});
 }
 
+/** Whether there is a name; who has none is asked. */
+function named() {
+    if (!$('name').reportValidity()) return false;
+    name = $('name').value.trim();
+    sessionStorage.setItem('name', name);
+    return true;
+}
+
 $('enter').onsubmit = (event) => {
     event.preventDefault();
-    name = $('name').value.trim();
-    sessionStorage.setItem('name', name);
-    attempt(() => choose($('new-room').value.trim()));
+    if (named()) attempt(() => choose($('new-room').value.trim()));
 };
 $('match').onclick = () => {
-    if (!$('name').reportValidity()) return;
-    name = $('name').value.trim();
-    sessionStorage.setItem('name', name);
+    if (!named()) return;
     attempt(async () => {
         $('match').disabled = true;
         tell('Waiting for somebody …');
@@ -234,7 +238,7 @@ $('leave').onclick = () => attempt(async () => {
     rooms.delete(current);
     current = undefined;
     sessionStorage.removeItem('room');
-    $('room').hidden = true;
+    $('room').hidden = $('people').hidden = true;
     $('welcome').hidden = false;
     listRooms();
     $('new-room').focus();
