@@ -873,7 +873,7 @@ pub fn client_capabilities() -> impl Strategy<Value = ClientCapabilities> {
         of(roots),
         of(sampling),
         of(elicitation),
-        of(tasks_capability()),
+        of(tasks_capability(false)),
         settings(),
         settings(),
         settings(),
@@ -915,7 +915,7 @@ pub fn server_capabilities() -> impl Strategy<Value = ServerCapabilities> {
     let features = (of(tools), of(resources), of(prompts), mark(), mark());
     (
         features,
-        of(tasks_capability()),
+        of(tasks_capability(true)),
         settings(),
         settings(),
         settings(),
@@ -937,8 +937,8 @@ pub fn server_capabilities() -> impl Strategy<Value = ServerCapabilities> {
         .boxed()
 }
 
-/// Which requests may become tasks, of either side.
-pub fn tasks_capability() -> impl Strategy<Value = TasksCapability> {
+/// Which requests may become tasks: those to a server, or those to a client.
+pub fn tasks_capability(of_server: bool) -> impl Strategy<Value = TasksCapability> {
     let tools = (mark(), settings()).prop_map(|(call, other)| TaskToolsCapability { call, other });
     let sampling =
         (mark(), settings()).prop_map(|(create_message, other)| TaskSamplingCapability {
@@ -948,10 +948,10 @@ pub fn tasks_capability() -> impl Strategy<Value = TasksCapability> {
     let elicitation = (mark(), settings())
         .prop_map(|(create, other)| TaskElicitationCapability { create, other });
     let requests = (of(tools), of(sampling), of(elicitation), settings()).prop_map(
-        |(tools, sampling, elicitation, other)| TaskRequestsCapability {
-            tools,
-            sampling,
-            elicitation,
+        move |(tools, sampling, elicitation, other)| TaskRequestsCapability {
+            tools: tools.filter(|_| of_server),
+            sampling: sampling.filter(|_| !of_server),
+            elicitation: elicitation.filter(|_| !of_server),
             other,
         },
     );

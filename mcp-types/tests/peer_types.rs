@@ -211,14 +211,19 @@ const LIMITS: &[Limit] = &[
         versions: &ProtocolVersion::ALL,
         why: "a capability that is not in the schema is lost",
         without: |_, body| {
-            let without = |it: &mut Map<String, Value>| it.retain(|key, _| !key.starts_with("x-"));
-            let Some(capabilities) = body.get_mut("capabilities") else {
+            fn without(capability: &mut Value) {
+                if let Value::Object(it) = capability {
+                    it.retain(|key, _| !key.starts_with("x-"));
+                    it.values_mut().for_each(without);
+                }
+            }
+            let Some(Value::Object(capabilities)) = body.get_mut("capabilities") else {
                 return;
             };
-            without(capabilities.as_object_mut().unwrap());
-            for (key, value) in capabilities.as_object_mut().unwrap() {
+            capabilities.retain(|key, _| !key.starts_with("x-"));
+            for (key, value) in capabilities {
                 if key != "extensions" && key != "experimental" {
-                    without(value.as_object_mut().unwrap());
+                    without(value);
                 }
             }
         },
