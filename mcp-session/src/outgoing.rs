@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mcp_types::{
     Era, ErrorObject, LogLevel, Message, Meta, MethodName, ObjectBuf, Outbound, ProgressToken,
-    RawJson, RequestId,
+    RawJson, RequestId, TASKS_EXTENSION,
 };
 
 use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
@@ -16,9 +16,6 @@ use crate::rounds::Gathering;
 use crate::session::{Session, Side};
 use crate::text;
 use crate::time::after;
-
-/// The extension that adds the result type `task`.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// How a request of ours is to be made; the default is plain.
 #[derive(Debug, Clone, Default)]
@@ -329,8 +326,13 @@ impl Session {
             return ResultType::Complete;
         };
         let tasks = || {
-            self.as_client()
-                .is_some_and(|client| client.config.capabilities.extension(TASKS).is_some())
+            self.as_client().is_some_and(|client| {
+                client
+                    .config
+                    .capabilities
+                    .extension(TASKS_EXTENSION)
+                    .is_some()
+            })
         };
         match kind.decode::<String>() {
             Ok(name) => match name.as_str() {
