@@ -39,10 +39,12 @@ struct Session {
     version: Option<ProtocolVersion>,
     /// The server was asked for its modern versions, and has none.
     is_legacy: bool,
+    /// Where messages are posted to, if the server speaks HTTP+SSE: all it has to say comes by a stream that is open.
+    endpoint: Option<Uri>,
 }
 
 /// Why there is no answer.
-enum Failure {
+pub(super) enum Failure {
     /// For this request alone.
     Request(String),
     /// For the connection.
@@ -84,7 +86,28 @@ impl Shared {
         self.session().version.is_some()
     }
 
-    fn options(&self) -> &HttpClientOptions {
+    /// Whether all that the server says comes by one stream.
+    pub(super) fn has_stream(&self) -> bool {
+        self.session().endpoint.is_some()
+    }
+
+    #[cfg(feature = "http-sse")]
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    #[cfg(feature = "http-sse")]
+    pub(super) fn set_endpoint(&self, endpoint: Uri) {
+        self.session().endpoint = Some(endpoint);
+    }
+
+    /// Where messages are posted to.
+    pub(super) fn target(&self) -> Uri {
+        let endpoint = self.session().endpoint.clone();
+        endpoint.unwrap_or_else(|| self.uri.clone())
+    }
+
+    pub(super) fn options(&self) -> &HttpClientOptions {
         &self.client.options
     }
 
@@ -114,9 +137,13 @@ impl Shared {
     }
 
     async fn try_exchange(&self, request: &RequestMessage) -> Result<(), Failure> {
+        #[cfg(feature = "http-sse")]
+        if self.has_stream() {
+            return self.post_beside(request).await;
+        }
         let headers = self.headers_of(request);
         let body = encode(&Message::Request(request.clone()));
-        let sent = self.send(Method::POST, headers, body).await;
+        let sent = self.send(Method::POST, &self.uri, headers, body).await;
         let response = sent.map_err(|error| match error {
             HttpError::Network(why) if !opens(&request.method) => Failure::Request(why),
             error => error.into(),
@@ -131,8 +158,17 @@ impl Shared {
                 Err(HttpError::SessionEnded.into())
             }
             (_, Kind::Json) => self.whole(request, response).await,
-            _ => Err(failure(request, status)),
+            _ => self.refused(request, status).await,
         }
+    }
+
+    /// Goes on where a status is all that the server has said.
+    async fn refused(&self, request: &RequestMessage, status: StatusCode) -> Result<(), Failure> {
+        #[cfg(feature = "http-sse")]
+        if request.method == "initialize" && status.is_client_error() {
+            return self.open_stream(request, status).await;
+        }
+        Err(failure(request, status))
     }
 
     /// Whether the request named a session to the server.
@@ -152,7 +188,8 @@ impl Shared {
             add(&mut headers, VERSION, version.decode().ok());
             add(&mut headers, METHOD, Some(notification.method.to_string()));
         }
-        let posting = self.send(Method::POST, headers, encode(&message));
+        let target = self.target();
+        let posting = self.send(Method::POST, &target, headers, encode(&message));
         let method = message.method();
         match tokio::time::timeout(self.options().accept_time, posting).await {
             Ok(Ok(response)) if response.status().is_success() => {}
@@ -173,7 +210,12 @@ impl Shared {
         if self.session().id.is_none() {
             return;
         }
-        let goodbye = self.send(Method::DELETE, self.session_headers(), Bytes::new());
+        let goodbye = self.send(
+            Method::DELETE,
+            &self.uri,
+            self.session_headers(),
+            Bytes::new(),
+        );
         // Servers need not take it, and nobody waits for one that is gone.
         let time = self.options().accept_time.min(Duration::from_secs(5));
         let _ = tokio::time::timeout(time, goodbye).await;
@@ -208,7 +250,7 @@ impl Shared {
                 true => Ok(()),
                 false => Err(unanswered()),
             },
-            _ => Err(failure(request, status)),
+            _ => self.refused(request, status).await,
         }
     }
 
@@ -285,7 +327,9 @@ impl Shared {
         if let Some(event) = event.and_then(|event| HeaderValue::try_from(event).ok()) {
             headers.insert(LAST_EVENT, event);
         }
-        let response = self.send(Method::GET, headers, Bytes::new()).await?;
+        let response = self
+            .send(Method::GET, &self.uri, headers, Bytes::new())
+            .await?;
         match (response.status(), Kind::of(&response)) {
             (StatusCode::OK, Kind::Events) => Ok(Resumed::Stream(response)),
             (StatusCode::NOT_FOUND, _) if self.session().id.is_some() => {
@@ -302,41 +346,39 @@ impl Shared {
         position: &mut Position,
         request: Option<&RequestMessage>,
     ) -> Result<bool, Failure> {
-        let mut body = response.into_body();
-        let mut reader = sse::Reader::new(self.options().message_bytes);
-        let too_long = |_| Failure::Request("an event is too long".to_owned());
-        // A stream that breaks ends like one that is closed.
-        while let Some(Ok(frame)) = body.frame().await {
-            let Ok(data) = frame.into_data() else {
+        let mut events = self.events(response);
+        while let Some(event) = events.next().await? {
+            position.events += u64::from(!event.data.is_empty());
+            position.id = event.id.or(position.id.take());
+            position.retry = event.retry.map(Duration::from_millis).or(position.retry);
+            let is_message = event.name.is_none_or(|name| name == "message");
+            if event.data.is_empty() || !is_message {
                 continue;
+            }
+            let inbound = Inbound::parse(event.data.into(), ParseLimits::default());
+            let answered = match request {
+                Some(request) => self.deliver(request, inbound).await,
+                None => {
+                    self.to_program(inbound).await;
+                    false
+                }
             };
-            reader.feed(&data);
-            while let Some(event) = reader.next().map_err(too_long)? {
-                position.events += u64::from(!event.data.is_empty());
-                position.id = event.id.or(position.id.take());
-                position.retry = event.retry.map(Duration::from_millis).or(position.retry);
-                let is_message = event.name.is_none_or(|name| name == "message");
-                if event.data.is_empty() || !is_message {
-                    continue;
-                }
-                let inbound = Inbound::parse(event.data.into(), ParseLimits::default());
-                let answered = match request {
-                    Some(request) => self.deliver(request, inbound).await,
-                    None => {
-                        self.to_program(inbound).await;
-                        false
-                    }
-                };
-                if answered {
-                    return Ok(true);
-                }
+            if answered {
+                return Ok(true);
             }
         }
         Ok(false)
     }
 
+    pub(super) fn events(&self, response: Response<Incoming>) -> Events {
+        Events {
+            body: response.into_body(),
+            reader: sse::Reader::new(self.options().message_bytes),
+        }
+    }
+
     /// Delivers a message; true if it is the answer, or all there will be of it.
-    async fn deliver(&self, request: &RequestMessage, inbound: Inbound) -> bool {
+    pub(super) async fn deliver(&self, request: &RequestMessage, inbound: Inbound) -> bool {
         let is_answer = |id: Option<&RequestId>| id.is_some_and(|id| *id == request.id);
         let answered = match inbound {
             Inbound::Message(Message::Response(response)) if is_answer(response.id.as_ref()) => {
@@ -381,21 +423,22 @@ impl Shared {
             .await;
     }
 
-    async fn to_program(&self, inbound: Inbound) {
+    pub(super) async fn to_program(&self, inbound: Inbound) {
         // Without a program there is nobody to tell.
         let _ = self.inbound.send(Ok(inbound)).await;
     }
 
-    async fn break_off(&self, error: HttpError) {
+    pub(super) async fn break_off(&self, error: HttpError) {
         let _ = self.inbound.send(Err(error)).await;
     }
 
     // ---- one request ----
 
     /// Sends a request, again if the server wants another token, or some time.
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
+        uri: &Uri,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, HttpError> {
@@ -405,7 +448,7 @@ impl Shared {
         loop {
             let mut request = Request::new(Full::new(body.clone()));
             *request.method_mut() = method.clone();
-            *request.uri_mut() = self.uri.clone();
+            *request.uri_mut() = uri.clone();
             *request.headers_mut() = self.client.headers.clone();
             request.headers_mut().extend(headers.clone());
             if let Some(token) = &self.client.token
@@ -465,7 +508,7 @@ impl Shared {
     }
 
     /// REQ-HTTPL-04, REQ-HTTPL-06
-    fn session_headers(&self) -> HeaderMap {
+    pub(super) fn session_headers(&self) -> HeaderMap {
         let session = self.session();
         let mut headers = HeaderMap::new();
         if let Some(id) = &session.id {
@@ -495,6 +538,33 @@ impl Shared {
     }
 }
 
+/// The events of a response.
+pub(super) struct Events {
+    body: Incoming,
+    reader: sse::Reader,
+}
+
+impl Events {
+    /// The next event; none at the end of the stream, and a stream that breaks ends like one that is closed.
+    pub(super) async fn next(&mut self) -> Result<Option<sse::Event>, Failure> {
+        loop {
+            let event = self.reader.next();
+            let event = event.map_err(|_| Failure::Request("an event is too long".to_owned()))?;
+            if event.is_some() {
+                return Ok(event);
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.reader.feed(&data);
+                    }
+                }
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
+    }
+}
+
 /// Where a reader of a stream is.
 #[derive(Debug, Default)]
 struct Position {
@@ -509,14 +579,14 @@ enum Resumed {
     Status(StatusCode),
 }
 
-enum Kind {
+pub(super) enum Kind {
     Json,
     Events,
     Other,
 }
 
 impl Kind {
-    fn of(response: &Response<Incoming>) -> Self {
+    pub(super) fn of(response: &Response<Incoming>) -> Self {
         let kind = response.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         match kind.split(';').next().unwrap_or_default().trim() {
@@ -527,7 +597,7 @@ impl Kind {
     }
 }
 
-fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
+pub(super) fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
     let undecided = status.is_server_error() || status.is_redirection();
     match opens(&request.method) && undecided {
         true => HttpError::Status(status).into(),
@@ -535,11 +605,11 @@ fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
     }
 }
 
-fn unanswered() -> Failure {
+pub(super) fn unanswered() -> Failure {
     Failure::Request("the server ended the response before the answer".to_owned())
 }
 
-fn add_post(headers: &mut HeaderMap) {
+pub(super) fn add_post(headers: &mut HeaderMap) {
     let accept = HeaderValue::from_static("application/json, text/event-stream");
     headers.insert(ACCEPT, accept);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -551,7 +621,7 @@ fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
     }
 }
 
-fn encode(message: &Message) -> Bytes {
+pub(super) fn encode(message: &Message) -> Bytes {
     let mut out = BytesMut::with_capacity(message.weight() + 64);
     message.write(&mut out);
     out.freeze()

@@ -2,6 +2,8 @@
 
 mod connection;
 mod exchange;
+#[cfg(feature = "http-sse")]
+mod http_sse;
 mod origins;
 mod tools;
 mod wire;

@@ -65,6 +65,12 @@ pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 
 /// REQ-HTTPM-02
 pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_content(headers)?;
+    check_accept(headers, &["application/json", "text/event-stream"])
+}
+
+/// Whether a body is what can be read here.
+pub(super) fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
     let kind = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let mut parameters = kind.split(';').map(str::trim);
     let json = parameters
@@ -81,15 +87,14 @@ pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     match single(headers, &CONTENT_ENCODING)? {
-        None => {}
-        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => {}
+        None => Ok(()),
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
         Some(_) => {
             let message = "a body has to come as it is, without an encoding";
             let refusal = Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
-            return Err(refusal.with(header::ACCEPT_ENCODING, "identity"));
+            Err(refusal.with(header::ACCEPT_ENCODING, "identity"))
         }
     }
-    check_accept(headers, &["application/json", "text/event-stream"])
 }
 
 /// Whether all of `kinds` are acceptable; no header at all accepts everything (RFC 9110, 12.5.1).

@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use mcp_types::meta::key;
 use mcp_types::{
-    ErrorCode, ErrorObject, Inbound, Message, ParseLimits, ProtocolVersion, RequestId,
+    ErrorCode, ErrorObject, Inbound, Malformed, Message, ParseLimits, ProtocolVersion, RequestId,
     RequestMessage,
 };
 
@@ -20,7 +20,7 @@ use super::headers::{self, Claim};
 use super::lanes::{FirstOfLane, Reader, Unreadable};
 use super::reply::{self, Refusal};
 use super::service::{Client, Inner, unavailable};
-use super::session::{Session, Streams};
+use super::session::{self, Session, Streams};
 use super::shutdown::Ending;
 use super::transport::{HttpTransport, Kind};
 use crate::{head, param};
@@ -40,16 +40,7 @@ impl Inner {
         let inbound = Inbound::parse(body, ParseLimits::default());
         let claim = Claim::of(&client.headers)?;
         let request = match inbound {
-            Inbound::Malformed(malformed) => {
-                // What is no request has no id that an error could name.
-                let (id, error) = match malformed.reply() {
-                    Some(Message::Response(response)) => (response.id, response.outcome.err()),
-                    _ => (None, None),
-                };
-                let message = malformed.kind.to_string();
-                let error = error.unwrap_or(ErrorObject::invalid_request(message));
-                return Err(Refusal::bad_request("").error(error).about(id));
-            }
+            Inbound::Malformed(reason) => return Err(malformed(&reason)),
             Inbound::Message(Message::Request(request)) => request,
             Inbound::Message(Message::Notification(notification)) => {
                 let version = head::modern_version(notification.params.as_ref());
@@ -89,7 +80,7 @@ impl Inner {
     }
 
     /// Reads a body, but neither for ever nor without end.
-    async fn read<B>(&self, client: &Client, body: B) -> Result<Bytes, Refusal>
+    pub(super) async fn read<B>(&self, client: &Client, body: B) -> Result<Bytes, Refusal>
     where
         B: http_body::Body + Send,
         B::Error: fmt::Display,
@@ -273,23 +264,10 @@ impl Inner {
         inbound: Inbound,
         id: RequestId,
     ) -> Result<Response<Body>, Refusal> {
-        let full = || unavailable("too many sessions").about(Some(id.clone()));
-        let room = self.sessions.room().await.ok_or_else(full)?;
-        let opened =
-            self.sessions
-                .open(client.principal.clone(), self.lane_limits(), &self.shutdown);
-        let (session, transport) = opened.map_err(|error| {
-            tracing::error!(%error, "no random bytes for a session's id");
-            full()
-        })?;
-        let streams = Streams {
-            lanes: Arc::clone(&session.lanes),
-        };
-        let extensions = client.into_extensions().with(streams);
-        let driving = self.connect(HttpTransport(Kind::Session(transport)), extensions);
-        let sessions = Arc::clone(&self.sessions);
-        tokio::spawn(sessions.drive(Arc::clone(&session), driving, room));
-
+        let session = self
+            .begin(client, session::Kind::Streamable)
+            .await
+            .map_err(|refusal| refusal.about(Some(id.clone())))?;
         let reader = open(&session, HashSet::from([id.clone()]))?;
         let patience = self.options.patience;
         let opening = session.deliver(inbound).await;
@@ -312,6 +290,31 @@ impl Inner {
         Ok(response)
     }
 
+    /// Opens a session, and drives it.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        client: Client,
+        kind: session::Kind,
+    ) -> Result<Arc<Session>, Refusal> {
+        let full = || unavailable("too many sessions");
+        let room = self.sessions.room().await.ok_or_else(full)?;
+        let principal = client.principal.clone();
+        let limits = self.lane_limits();
+        let opened = self.sessions.open(kind, principal, limits, &self.shutdown);
+        let (session, transport) = opened.map_err(|error| {
+            tracing::error!(%error, "no random bytes for a session's id");
+            full()
+        })?;
+        let streams = Streams {
+            lanes: Arc::clone(&session.lanes),
+        };
+        let extensions = client.into_extensions().with(streams);
+        let driving = self.connect(HttpTransport(Kind::Session(transport)), extensions);
+        let sessions = Arc::clone(&self.sessions);
+        tokio::spawn(sessions.drive(Arc::clone(&session), driving, room));
+        Ok(session)
+    }
+
     /// A notification or a response of a session's client (REQ-HTTPL-02).
     async fn tell(&self, client: &Client, inbound: Inbound) -> Result<Response<Body>, Refusal> {
         let session = self.session(client)?;
@@ -324,7 +327,7 @@ impl Inner {
     async fn batch(
         &self,
         client: &Client,
-        members: Vec<Result<Message, mcp_types::Malformed>>,
+        members: Vec<Result<Message, Malformed>>,
     ) -> Result<Response<Body>, Refusal> {
         let only = || Refusal::bad_request("batches exist in 2025-03-26 sessions only");
         if headers::session(&client.headers)?.is_none() {
@@ -377,7 +380,7 @@ impl Inner {
             return Err(Refusal::bad_request(message));
         };
         self.sessions
-            .find(id, client.principal.as_ref())
+            .find(id, session::Kind::Streamable, client.principal.as_ref())
             .ok_or_else(no_session)
     }
 
@@ -414,6 +417,18 @@ fn open(session: &Session, requests: HashSet<RequestId>) -> Result<Reader, Refus
         .ok_or_else(|| Refusal::bad_request("a request of that id is in flight"))
 }
 
-fn no_session() -> Refusal {
+/// What is said of a body that is no message.
+pub(super) fn malformed(malformed: &Malformed) -> Refusal {
+    // What is no request has no id that an error could name.
+    let (id, error) = match malformed.reply() {
+        Some(Message::Response(response)) => (response.id, response.outcome.err()),
+        _ => (None, None),
+    };
+    let message = malformed.kind.to_string();
+    let error = error.unwrap_or(ErrorObject::invalid_request(message));
+    Refusal::bad_request("").error(error).about(id)
+}
+
+pub(super) fn no_session() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "there is no such session")
 }
