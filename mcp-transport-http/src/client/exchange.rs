@@ -1,7 +1,7 @@
 //! From a message to what the server makes of it, in either era.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -627,10 +627,14 @@ pub(super) fn encode(message: &Message) -> Bytes {
     out.freeze()
 }
 
-/// How long a server wants to be left alone, in seconds; a date is not understood.
+/// How long a server wants to be left alone: a number of seconds, or a date, which may be over (RFC 9110, 10.2.3).
 fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    let after = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(after).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 /// An error with everything that it stems from.
