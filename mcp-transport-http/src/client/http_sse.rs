@@ -6,7 +6,8 @@ use http::{HeaderValue, Method, StatusCode, Uri};
 use mcp_types::{Inbound, Message, ParseLimits, RequestMessage};
 
 use super::connection::HttpError;
-use super::exchange::{Events, Failure, Kind, Shared, add_post, encode, failure, unanswered};
+use super::exchange::{Events, Failure, Kind, Shared, encode, failure, unanswered};
+use super::send::add_post;
 
 impl Shared {
     /// Opens the stream of a server that did not take a POST of `initialize`, and posts it where the stream says.
@@ -50,7 +51,7 @@ impl Shared {
         let accept = HeaderValue::from_static("text/event-stream");
         let headers = [(ACCEPT, accept)].into_iter().collect();
         let response = self
-            .send(Method::GET, self.uri(), headers, Bytes::new())
+            .send(Method::GET, &self.uri, headers, Bytes::new())
             .await?;
         if response.status() != StatusCode::OK || !matches!(Kind::of(&response), Kind::Events) {
             return Ok(None);
@@ -58,7 +59,7 @@ impl Shared {
         let mut events = self.events(response);
         while let Some(event) = events.next().await? {
             if event.name.as_deref() == Some("endpoint") {
-                let endpoint = resolve(self.uri(), &event.data).ok_or_else(|| {
+                let endpoint = resolve(&self.uri, &event.data).ok_or_else(|| {
                     let message = format!("the server's endpoint is elsewhere: {:?}", event.data);
                     Failure::Connection(HttpError::Network(message))
                 })?;

@@ -5,6 +5,7 @@ mod exchange;
 #[cfg(feature = "http-sse")]
 mod http_sse;
 mod origins;
+mod send;
 mod tools;
 mod wire;
 
