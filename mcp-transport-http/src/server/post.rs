@@ -16,7 +16,7 @@ use mcp_types::{
 
 use super::body::Body;
 use super::exchange::{Exchange, First};
-use super::headers::{self, Claim};
+use super::headers::{self, Claim, Said};
 use super::lanes::{FirstOfLane, Reader, Unreadable};
 use super::reply::{self, Refusal};
 use super::service::{Client, Inner, unavailable};
@@ -60,13 +60,13 @@ impl Inner {
             }
             Inbound::Batch(members) => return self.batch(&client, members).await,
         };
-        let marked = head::modern_version(request.params.as_ref()).is_some();
+        let said = Said::by(&request);
         match claim {
-            Claim::None if marked => {
+            Claim::None if said.is_modern() => {
                 let message = format!("the header `{}` is missing", head::VERSION);
                 Err(Refusal::header_mismatch(message).about(Some(request.id)))
             }
-            _ if marked => self.modern(client, request).await,
+            _ if said.is_modern() => self.modern(client, request, said).await,
             // Without the mark it would open a legacy session, or be taken to belong to one.
             Claim::Other(_) => {
                 let key = key::PROTOCOL_VERSION;
@@ -143,13 +143,13 @@ impl Inner {
         self: &Arc<Self>,
         client: Client,
         request: RequestMessage,
+        said: Said,
     ) -> Result<Response<Body>, Refusal> {
-        let id = request.id.clone();
-        let complete = headers::is_complete(request.params.as_ref());
+        let complete = said.is_complete();
         // The engine says what is missing; until then, there is nothing that headers could be compared with (REQ-STATE-07).
         if complete {
-            self.check_headers(&client, &request)
-                .map_err(|refusal| refusal.about(Some(id)))?;
+            self.check_headers(&client, &request, &said)
+                .map_err(|refusal| refusal.about(Some(request.id.clone())))?;
         }
         let status = move |error: &ErrorObject| match error.code {
             ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
@@ -163,9 +163,14 @@ impl Inner {
         Ok(self.exchange(client, request, status).await)
     }
 
-    fn check_headers(&self, client: &Client, request: &RequestMessage) -> Result<(), Refusal> {
-        headers::check_modern(&client.headers, request)?;
-        if request.method != "tools/call" {
+    fn check_headers(
+        &self,
+        client: &Client,
+        request: &RequestMessage,
+        said: &Said,
+    ) -> Result<(), Refusal> {
+        headers::check_modern(&client.headers, request, said)?;
+        if request.method != "tools/call" || self.schemas.is_none() {
             return Ok(());
         }
         let params = request.params.as_ref();

@@ -56,7 +56,7 @@ pub struct HttpService {
 pub(super) struct Inner {
     connect: Box<dyn Fn(Accepted) -> Driving + Send + Sync>,
     authenticate: Option<Authenticate>,
-    schemas: Option<Schemas>,
+    pub(super) schemas: Option<Schemas>,
     hosts: Names,
     origins: Names,
     path: Option<String>,
@@ -68,7 +68,7 @@ pub(super) struct Inner {
     pub(super) shutdown: CancellationToken,
 }
 
-type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
+pub(super) type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
 type Authenticate = Box<dyn Fn(&Parts) -> Authenticating + Send + Sync>;
 type Authenticating = Pin<Box<dyn Future<Output = Result<Option<Principal>, Denied>> + Send>>;
 
