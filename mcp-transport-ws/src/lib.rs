@@ -4,7 +4,7 @@ mod accept;
 mod close;
 mod connect;
 mod error;
-mod frame;
+mod frames;
 mod handshake;
 mod keepalive;
 mod listener;
