@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::Command;
 
 use benches::plot::Plot;
-use benches::process;
+use benches::process::{self, Ticks};
 use benches::report::{Row, goals, grow, table};
 use benches::wire::Era;
 
@@ -23,11 +23,17 @@ pub(crate) struct Results {
     idle: Vec<Row>,
     /// Load averages: at the start, in between and at the end.
     loads: Vec<f64>,
+    /// The share of the processors' time that other processes had.
+    others: f64,
 }
+
+/// With more for others, figures are not to be trusted.
+const DISTURBED: f64 = 0.1;
 
 impl Results {
     /// Measures; what does not work is noted in the suite.
     pub(crate) fn measure(suite: &mut Suite) -> Self {
+        let before = Ticks::now();
         let mut loads = vec![process::load()];
         let calls = suite.calls();
         let floods = suite.floods();
@@ -52,6 +58,7 @@ impl Results {
             pairs,
             idle,
             loads,
+            others: before.others(),
         }
     }
 
@@ -182,20 +189,18 @@ impl Results {
             ),
         );
         let loads: Vec<String> = self.loads.iter().map(|load| format!("{load:.1}")).collect();
-        let cores = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
-        // A server and the load on it make up to two of it.
-        let busy = self.loads.first().is_some_and(|load| *load > 0.5)
-            || self.loads.iter().any(|load| *load > cores.max(2.0) + 0.5);
-        let verdict = if busy {
-            "**Others ran, too**: times are too long, and only ratios within a row mean something"
+        let verdict = if self.others > DISTURBED {
+            "**It was not quiet**: times are too long, and only ratios within a row mean something"
         } else {
-            "nobody else ran; the benchmarks themselves make up to two"
+            "It was quiet"
         };
         line(
             out,
             &format!(
-                "Load average at the start, in between and at the end: {}. {verdict}.\n",
+                "Load average at the start, in between and at the end: {}; the benchmarks themselves make up to two. Other processes had {:.0} % of the \
+                 processors' time. {verdict}.\n",
                 loads.join(", "),
+                100.0 * self.others,
             ),
         );
         line(
@@ -231,7 +236,16 @@ impl Results {
                 .collect()
         };
         Plot {
-            title: format!("{}, revision 2026-07-28", process::machine()),
+            title: [
+                &*process::machine(),
+                "revision 2026-07-28",
+                if self.others > DISTURBED {
+                    "not quiet"
+                } else {
+                    "quiet"
+                },
+            ]
+            .join(" · "),
             rows,
             in_flight: of_modern(&self.calls, Served::in_flight),
             connections: of_modern(&self.connections, |served| Some(served.connections())),
