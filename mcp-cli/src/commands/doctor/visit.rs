@@ -1,31 +1,34 @@
-//! A connection by hand: bytes go out as they are, and every line that comes in is looked at.
+//! A connection by hand: texts go out as they are, and every one that comes in is looked at.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{
-    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
-};
-use tokio::process::Child;
 use tokio::time::timeout;
 
+use super::lines::Lines;
 use super::report::{Fault, Report, Verdict};
 use super::said;
+use super::socket::Socket;
+use super::web::Web;
 use crate::exit::Failure;
 use crate::target::Target;
 
 /// A connection by hand.
-pub(super) struct Line {
-    reader: Box<dyn AsyncBufRead + Send + Unpin>,
-    writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
-    child: Option<Child>,
+pub(super) struct Visit {
+    wire: Wire,
     timeout: Duration,
     next_id: i64,
     /// What every request carries in `_meta`: in the modern era.
     pub(super) meta: Option<Value>,
-    /// Every line that came in.
+    /// Every text that came in.
     seen: Vec<String>,
+}
+
+/// What carries texts.
+enum Wire {
+    Lines(Lines),
+    Socket(Box<Socket>),
+    Web(Box<Web>),
 }
 
 /// An answer: as it was sent, and as JSON.
@@ -66,58 +69,20 @@ impl Answer {
     }
 }
 
-/// The longest line that is read, in bytes, and how many are kept.
-const LONGEST: u64 = 16 << 20;
+/// How many texts are kept.
 const MOST: usize = 10_000;
 
-impl Line {
+impl Visit {
     pub(super) async fn open(target: &Target, timeout: Duration) -> Result<Self, Failure> {
-        let failed = |e: std::io::Error| Failure::Connect(format!("{target}: {e}"));
-        let (reader, writer, child): (
-            Box<dyn AsyncRead + Send + Unpin>,
-            Box<dyn AsyncWrite + Send + Unpin>,
-            _,
-        ) = match target {
-            Target::Command(command) => {
-                let mut command = command.process().command();
-                command
-                    .stdin(Stdio::piped())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::null());
-                let mut child = command.spawn().map_err(failed)?;
-                let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-                    return Err(failed(std::io::ErrorKind::BrokenPipe.into()));
-                };
-                (Box::new(stdout), Box::new(stdin), Some(child))
+        let wire = match target {
+            Target::Ws(url) => Wire::Socket(Box::new(Socket::open(url).await?)),
+            Target::Http(url) => Wire::Web(Box::new(Web::open(url)?)),
+            Target::Command(_) | Target::Tcp(_) | Target::Unix(_) => {
+                Wire::Lines(Lines::open(target).await?)
             }
-            Target::Tcp(address) => {
-                let stream = tokio::net::TcpStream::connect(address)
-                    .await
-                    .map_err(failed)?;
-                stream.set_nodelay(true).map_err(failed)?;
-                let (reader, writer) = stream.into_split();
-                (Box::new(reader), Box::new(writer), None)
-            }
-            #[cfg(unix)]
-            Target::Unix(path) => {
-                let stream = tokio::net::UnixStream::connect(path)
-                    .await
-                    .map_err(failed)?;
-                let (reader, writer) = stream.into_split();
-                (Box::new(reader), Box::new(writer), None)
-            }
-            Target::Ws(_) | Target::Http(_) => {
-                let reason =
-                    "only servers that speak lines are examined: a command, unix: or tcp://";
-                return Err(Failure::Usage(reason.to_owned()));
-            }
-            #[cfg(not(unix))]
-            Target::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
         };
         Ok(Self {
-            reader: Box::new(BufReader::new(reader)),
-            writer: Some(writer),
-            child,
+            wire,
             timeout,
             next_id: 0,
             meta: None,
@@ -125,43 +90,42 @@ impl Line {
         })
     }
 
-    /// Sends a line as it is.
-    pub(super) async fn say(&mut self, text: &str) -> Verdict {
-        let Some(writer) = &mut self.writer else {
-            return Err(Fault::silent("the connection is closed"));
-        };
-        let line = format!("{text}\n");
-        let writing = async {
-            writer.write_all(line.as_bytes()).await?;
-            writer.flush().await
-        };
-        match timeout(self.timeout, writing).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(e)) => Err(Fault::silent(format!("it cannot be written to: {e}"))),
-            Err(_) => Err(Fault::silent("it does not read")),
-        }
+    /// Whether messages are lines.
+    pub(super) fn is_of_lines(&self) -> bool {
+        matches!(self.wire, Wire::Lines(_))
     }
 
-    /// Reads the next line that says anything.
+    /// Whether each message is a request of HTTP, which has answers of its own.
+    pub(super) fn is_of_http(&self) -> bool {
+        matches!(self.wire, Wire::Web(_))
+    }
+
+    /// Sends a text as it is.
+    pub(super) async fn say(&mut self, text: &str) -> Verdict {
+        let saying = async {
+            match &mut self.wire {
+                Wire::Lines(lines) => lines.say(text).await,
+                Wire::Socket(socket) => socket.say(text).await,
+                Wire::Web(web) => web.say(text).await,
+            }
+        };
+        let said = timeout(self.timeout, saying).await;
+        said.unwrap_or_else(|_| Err(Fault::silent("it does not read")))
+    }
+
+    /// Reads the next text that says anything.
     pub(super) async fn hear(&mut self) -> Result<Answer, Fault> {
         loop {
-            let mut bytes = Vec::new();
-            let mut reader = (&mut self.reader).take(LONGEST);
-            let read = timeout(self.timeout, reader.read_until(b'\n', &mut bytes)).await;
-            match read {
-                Err(_) => {
-                    return Err(Fault::silent(format!(
-                        "no answer within {:?}",
-                        self.timeout
-                    )));
+            let hearing = async {
+                match &mut self.wire {
+                    Wire::Lines(lines) => lines.hear().await,
+                    Wire::Socket(socket) => socket.hear().await,
+                    Wire::Web(web) => web.hear().await,
                 }
-                Ok(Err(e)) => return Err(Fault::silent(format!("the connection broke: {e}"))),
-                Ok(Ok(0)) => return Err(Fault::silent("it has closed the connection")),
-                Ok(Ok(_)) => {}
-            }
-            let text = String::from_utf8_lossy(&bytes)
-                .trim_end_matches(['\n', '\r'])
-                .to_owned();
+            };
+            let heard = timeout(self.timeout, hearing).await;
+            let silent = |_| Fault::silent(format!("no answer within {:?}", self.timeout));
+            let text = heard.map_err(silent)??;
             if text.trim().is_empty() {
                 continue;
             }
@@ -242,55 +206,14 @@ impl Line {
         }
     }
 
-    /// Closes its stdin and waits for its end; then looks at all that it has said.
+    /// Ends the connection in good order; then looks at all that was said on it.
     pub(super) async fn finish(mut self, report: &mut Report, modern: bool) {
-        self.writer = None;
-        let mut rest = Vec::new();
-        // It may go on for ever; that it does not end is found out below.
-        let _ = timeout(
-            self.timeout,
-            (&mut self.reader).take(LONGEST).read_to_end(&mut rest),
-        )
-        .await;
-        let rest = String::from_utf8_lossy(&rest).into_owned();
-        self.seen.extend(
-            rest.lines()
-                .filter(|line| !line.trim().is_empty())
-                .map(str::to_owned),
-        );
-        if let Some(child) = &mut self.child {
-            let what = "it exits when its stdin ends";
-            let id = child.id();
-            let verdict = match timeout(self.timeout, child.wait()).await {
-                Ok(Ok(status)) if status.success() => Ok(()),
-                Ok(Ok(status)) => Err(Fault::silent(format!("it exits with {status}"))),
-                Ok(Err(e)) => Err(Fault::silent(e.to_string())),
-                Err(_) => Err(Fault::silent(format!(
-                    "it still runs after {:?}",
-                    self.timeout
-                ))),
-            };
-            report.should("REQ-STDIO-05", what, verdict);
-            // It leads its group, and may have left others behind.
-            kill_group(id);
-        }
+        let rest = match self.wire {
+            Wire::Lines(lines) => lines.finish(self.timeout, report).await,
+            Wire::Socket(socket) => socket.finish(self.timeout, report).await,
+            Wire::Web(web) => web.finish(self.timeout, report).await,
+        };
+        self.seen.extend(rest);
         said::examine(&self.seen, modern, report);
     }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        kill_group(self.child.as_ref().and_then(Child::id));
-    }
-}
-
-/// Ends a process that leads a group, and all in that group.
-fn kill_group(id: Option<u32>) {
-    #[cfg(unix)]
-    if let Some(group) = id.and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
-        // It fails if nobody is left, which is as well.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    }
-    #[cfg(not(unix))]
-    let _ = id;
 }
