@@ -157,7 +157,11 @@ const NOT_UTF8: &[u8] = b"\x81\x82\0\0\0\0\xff\xfe";
 const RESERVED: &[u8] = b"\xc1\x82\0\0\0\0{}";
 const UNKNOWN: &[u8] = b"\x83\x82\0\0\0\0{}";
 const ENDLESS: &[u8] = b"\x81\xff\0\0\x01\0\0\0\0\0\0\0\0\0";
-const LONG_PING: &[u8] = b"\x89\xfe\0\x7e\0\0\0\0";
+const LONG_PING: &[u8] = &{
+    let mut frame = [0; 8 + 126];
+    [frame[0], frame[1], frame[3]] = [0x89, 0xfe, 126];
+    frame
+};
 
 /// Rules of WebSockets; `request` is one that the server answers.
 pub(super) async fn examine(
