@@ -44,6 +44,8 @@ pub use handler::{FromInput, Handler, IntoOutput, Kind, Running, With, kind, wit
 pub use hub::Hub;
 #[cfg(feature = "tower")]
 pub use layer::{RouterFuture, RouterService};
+#[cfg(feature = "macros")]
+pub use mcp_macros::{data, notification, prompt, resource, tool};
 pub use mcp_peer::session::{Limits, NotSent, RequestError};
 pub use mcp_peer::types;
 pub use mcp_peer::types::{Extensions, Notification, Principal, Sampling, TaskSupport};
@@ -61,6 +63,7 @@ pub use room::{
 };
 pub use schemars::{self, JsonSchema};
 pub use seal::ReplayKeys;
+pub use serde;
 pub use server::{ServeError, Server, ServerConnection};
 pub use tasks::{MemoryTasks, StoreError, Storing, TaskOptions, TaskOwner, TaskRecord, TaskStore};
 pub use tool::{ToolDef, tool};

@@ -3,6 +3,7 @@
 mod child;
 mod close;
 mod own;
+mod program;
 mod restart;
 mod stderr;
 mod stream;
@@ -10,6 +11,8 @@ mod supervise;
 
 pub use child::{ChildProcess, ChildTransport, SpawnError, Stderr};
 pub use own::{Stdio, StdioOptions, shutdown_signal, stdio};
+#[doc(hidden)]
+pub use program::run;
 pub use restart::{RestartError, RestartPolicy};
 pub use stream::{TcpServer, TcpTransport, connect_tcp};
 #[cfg(unix)]
