@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
 
-use mcp_peer::types::{
-    MethodName, Notification, NotificationMessage, PromptListChanged, ResourceListChanged,
-    ResourceUpdated, ResourceUpdatedParams, ToolListChanged,
-};
-use mcp_peer::{ConnectionId, Link, Mailbox, MailboxLimits, NotPosted};
+use mcp_peer::types::{Notification, NotificationMessage};
+use mcp_peer::{ConnectionId, Link, Mailbox, NotPosted};
 
-use crate::backplane::{Backplane, Node, Post};
+use crate::backplane::{Audience, Backplane, Node, Post};
+use crate::news::{NEWS, News};
 use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions, encoded};
 
 /// Everyone who is connected to a server, over whatever transport, and what goes to more than one of them; clones are
@@ -48,8 +45,8 @@ pub(crate) struct Inner {
     /// Of rooms that are made without any of their own.
     room_options: Mutex<RoomOptions>,
     everyone: Arc<Place>,
-    backplane: OnceLock<Box<dyn Backplane>>,
-    changed: Mutex<Changed>,
+    backplane: OnceLock<Arc<dyn Backplane>>,
+    pub(crate) news: Mutex<News>,
 }
 
 /// Somebody who is connected.
@@ -60,25 +57,8 @@ struct Connected {
     rooms: Vec<Arc<Place>>,
 }
 
-/// Lists that have changed and are not told of yet.
-#[derive(Default)]
-struct Changed {
-    lists: Vec<MethodName>,
-    /// Whether a task is about to tell.
-    telling: bool,
-}
-
-/// How long a change of a list waits for others, which are told together.
-const DEBOUNCE: Duration = Duration::from_millis(20);
-
 /// Rooms that one connection may be in.
 const ROOMS: usize = 1024;
-
-/// News that wait for one connection: as many as it may have subscribed to, each once.
-const NEWS: MailboxLimits = MailboxLimits {
-    messages: 4096 + 3,
-    bytes: 4 * 1024 * 1024,
-};
 
 fn for_everyone() -> RoomOptions {
     let mut options = RoomOptions::default();
@@ -95,7 +75,7 @@ impl Hub {
             room_options: Mutex::default(),
             everyone: Arc::new(Place::new(None, for_everyone(), Weak::clone(hub))),
             backplane: OnceLock::new(),
-            changed: Mutex::default(),
+            news: Mutex::default(),
         }))
     }
 
@@ -148,68 +128,10 @@ impl Hub {
         lock(&self.0.connections).len()
     }
 
-    /// Tells those who have subscribed to a resource, or to what it is below of, that it has changed (REQ-RES-06).
-    ///
-    /// The server declares that it does so by [`Server::with_subscriptions`](crate::Server::with_subscriptions). Told once
-    /// to a client that has not read of an earlier change yet; one that leaves thousands unread is cut off.
-    pub fn resource_updated(&self, uri: impl Into<String>) {
-        let params = ResourceUpdatedParams::new(uri);
-        if let Ok(message) = encoded::<ResourceUpdated>(&params) {
-            self.tell(&message);
-        }
-    }
+    // ---- for the other files of this crate ----
 
-    /// Tells those who asked that the list of tools has changed, together with whatever else changes within 20 ms; what is
-    /// added to or removed from the [`Catalog`](crate::Catalog) is told by itself.
-    pub fn tools_changed(&self) {
-        self.list_changed(ToolListChanged::METHOD);
-    }
-
-    /// Tells those who asked that the list of resources has changed; see [`tools_changed`](Self::tools_changed).
-    pub fn resources_changed(&self) {
-        self.list_changed(ResourceListChanged::METHOD);
-    }
-
-    /// Tells those who asked that the list of prompts has changed; see [`tools_changed`](Self::tools_changed).
-    pub fn prompts_changed(&self) {
-        self.list_changed(PromptListChanged::METHOD);
-    }
-
-    fn list_changed(&self, method: &'static str) {
-        // Whoever comes later sees the list as it is then.
-        if lock(&self.0.connections).is_empty() {
-            return;
-        }
-        let method = MethodName::from_static(method);
-        let mut changed = lock(&self.0.changed);
-        if !changed.lists.contains(&method) {
-            changed.lists.push(method);
-        }
-        if changed.telling {
-            return;
-        }
-        // Outside of a runtime nobody can wait for more.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            changed.telling = true;
-            runtime.spawn(tell_of_lists(Arc::downgrade(&self.0)));
-        } else {
-            drop(changed);
-            self.tell_of_lists();
-        }
-    }
-
-    /// Tells of the lists that have changed; whether there were any.
-    fn tell_of_lists(&self) -> bool {
-        let lists = std::mem::take(&mut lock(&self.0.changed).lists);
-        let any = !lists.is_empty();
-        for method in lists {
-            let params = None;
-            self.tell(&NotificationMessage { method, params });
-        }
-        any
-    }
-
-    fn tell(&self, message: &NotificationMessage) {
+    /// Tells those of this node who have asked.
+    pub(crate) fn tell(&self, message: &NotificationMessage) {
         for connected in lock(&self.0.connections).values() {
             if connected.news.post_once(message) == Err(NotPosted::Full) {
                 connected.link.disconnect();
@@ -217,28 +139,27 @@ impl Hub {
         }
     }
 
-    // ---- for the other files of this crate ----
-
     pub(crate) fn set_room_options(&self, options: RoomOptions) {
         *lock(&self.0.room_options) = options;
     }
 
-    /// The first one stays.
-    pub(crate) fn set_backplane(&self, backplane: impl Backplane) {
+    pub(crate) fn set_backplane(&self, backplane: Arc<dyn Backplane>) {
         let hub = Arc::downgrade(&self.0);
         backplane.attach(Node { hub });
-        let _ = self.0.backplane.set(Box::new(backplane));
+        // A server is started once.
+        let _ = self.0.backplane.set(backplane);
     }
 
-    pub(crate) fn backplane(&self) -> Option<&dyn Backplane> {
-        self.0.backplane.get().map(|backplane| &**backplane)
+    pub(crate) fn backplane(&self) -> Option<&Arc<dyn Backplane>> {
+        self.0.backplane.get()
     }
 
     /// What has come over the backplane.
     pub(crate) async fn deliver(&self, post: &Post) {
-        let room = match &post.room {
-            None => self.everyone(),
-            Some(name) => {
+        let room = match &post.to {
+            Audience::Subscribers => return self.tell(&post.message),
+            Audience::Everyone => self.everyone(),
+            Audience::Room(name) => {
                 // A room without members here is none that would have to be made.
                 let place = lock(&self.0.rooms).get(name).and_then(Weak::upgrade);
                 let Some(place) = place else { return };
@@ -309,25 +230,7 @@ impl Inner {
     }
 }
 
-/// Tells of lists that have changed, as long as there are any; the server is not kept alive by it.
-async fn tell_of_lists(hub: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(DEBOUNCE).await;
-        let Some(hub) = hub.upgrade().map(Hub) else {
-            return;
-        };
-        if hub.tell_of_lists() {
-            continue;
-        }
-        let mut changed = lock(&hub.0.changed);
-        if changed.lists.is_empty() {
-            changed.telling = false;
-            return;
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No code of the program's runs under any of these, and nothing is left half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -55,6 +55,7 @@ pub struct Server {
     around: Vec<Wrap>,
     listeners: Vec<Listen>,
     logs: Option<LogRate>,
+    backplane: Option<Arc<dyn Backplane>>,
 }
 
 /// Puts something around a handler.
@@ -81,6 +82,7 @@ impl Server {
             around: Vec::new(),
             listeners: Vec::new(),
             logs: None,
+            backplane: None,
         }
     }
 
@@ -203,10 +205,10 @@ impl Server {
         self
     }
 
-    /// Lets rooms reach over many nodes; the first one set stays.
+    /// Lets rooms, and what subscribers are told, reach over many nodes from [`start`](Self::start) on.
     #[must_use]
-    pub fn backplane(self, backplane: impl Backplane) -> Self {
-        self.hub().set_backplane(backplane);
+    pub fn backplane(mut self, backplane: impl Backplane) -> Self {
+        self.backplane = Some(Arc::new(backplane));
         self
     }
 
@@ -340,6 +342,9 @@ impl Server {
     /// Makes it ready for many connections.
     pub fn start(self) -> ServerConnection {
         let catalog = self.catalog;
+        if let Some(backplane) = self.backplane {
+            catalog.hub().set_backplane(backplane);
+        }
         let router: Arc<dyn Handler> = Arc::new(Router {
             catalog: catalog.clone(),
             between: match self.replay {
