@@ -10,6 +10,7 @@ use mcp_types::NotificationMessage;
 
 use crate::context::RequestContext;
 use crate::mailbox::{Mailbox, MailboxLimits};
+use crate::outbox::Command;
 use crate::peer::{Peer, Shared};
 
 /// Which connection of this process; never used twice.
@@ -99,6 +100,13 @@ impl Link {
         }
         drop(hooks);
         hook();
+    }
+
+    /// Closes the connection gracefully: what is queued is sent, and handlers that are at work have
+    /// [`Options::drain`](crate::Options::drain) to finish.
+    pub fn close(&self) {
+        // If it has ended already, that is as it should be.
+        let _ = self.shared.outbox.push(Command::Close);
     }
 
     /// Ends the connection now, whatever waits to be sent: for a peer that does not read, and would not read a farewell.

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use mcp_peer::types::{Notification, NotificationMessage};
 use mcp_peer::{ConnectionId, Link, Mailbox, NotPosted};
+use tokio::sync::Notify;
 
 use crate::backplane::{Audience, Backplane, Node, Post};
 use crate::news::{NEWS, News};
 use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions, encoded};
+use crate::server::NotConnected;
 
 /// Everyone who is connected to a server, over whatever transport, and what goes to more than one of them; clones are
 /// handles to the same. From [`Server::hub`](crate::Server::hub) or [`Cx::hub`](crate::Cx::hub).
@@ -47,6 +51,12 @@ pub(crate) struct Inner {
     everyone: Arc<Place>,
     backplane: OnceLock<Arc<dyn Backplane>>,
     pub(crate) news: Mutex<News>,
+    /// Connections, with those that are about to be taken in.
+    taken: AtomicUsize,
+    /// Whether no further ones are taken.
+    closing: AtomicBool,
+    /// Tells that the last one has gone.
+    emptied: Notify,
 }
 
 /// Somebody who is connected.
@@ -62,7 +72,7 @@ const ROOMS: usize = 1024;
 
 fn for_everyone() -> RoomOptions {
     let mut options = RoomOptions::default();
-    // Who may connect is decided elsewhere.
+    // How many may connect is decided by the server.
     options.members = usize::MAX;
     options
 }
@@ -76,6 +86,9 @@ impl Hub {
             everyone: Arc::new(Place::new(None, for_everyone(), Weak::clone(hub))),
             backplane: OnceLock::new(),
             news: Mutex::default(),
+            taken: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            emptied: Notify::new(),
         }))
     }
 
@@ -170,7 +183,45 @@ impl Hub {
         room.deliver(&post.message).await;
     }
 
-    /// Takes somebody in who has connected, until the connection ends.
+    /// Keeps a place for one more connection, if there are fewer than so many; [`connected`](Self::connected) takes it.
+    pub(crate) fn keep_place(&self, limit: usize) -> Result<(), NotConnected> {
+        if self.0.closing.load(Ordering::Relaxed) {
+            return Err(NotConnected::ShuttingDown);
+        }
+        let more = |taken| (taken < limit).then_some(taken + 1);
+        let taken = &self.0.taken;
+        let kept = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        kept.map(drop).map_err(|_| NotConnected::TooMany { limit })
+    }
+
+    /// Takes no further connections, closes those that there are, and cuts off what is left at the deadline; how many that were.
+    pub(crate) async fn shut_down(&self, deadline: Duration) -> usize {
+        let links = |hub: &Self| -> Vec<Link> {
+            let connections = lock(&hub.0.connections);
+            connections.values().map(|c| c.link.clone()).collect()
+        };
+        self.0.closing.store(true, Ordering::SeqCst);
+        for link in links(self) {
+            link.close();
+        }
+        let empty = async {
+            loop {
+                let emptied = self.0.emptied.notified();
+                if self.connections() == 0 {
+                    return;
+                }
+                emptied.await;
+            }
+        };
+        if tokio::time::timeout(deadline, empty).await.is_ok() {
+            return 0;
+        }
+        let left = links(self);
+        left.iter().for_each(Link::disconnect);
+        left.len()
+    }
+
+    /// Takes somebody in who has connected, until the connection ends; a place is kept for it.
     pub(crate) fn connected(&self, link: Link) {
         let id = link.id();
         let connected = Connected {
@@ -180,6 +231,10 @@ impl Hub {
         };
         lock(&self.0.connections).insert(id, connected);
         let _ = self.0.everyone.seat(&link, &Member::nobody(id));
+        if self.0.closing.load(Ordering::SeqCst) {
+            // It came while the others were closed.
+            link.close();
+        }
         let hub = Arc::downgrade(&self.0);
         link.on_close(move || {
             if let Some(hub) = hub.upgrade() {
@@ -190,7 +245,15 @@ impl Hub {
 
     fn disconnected(&self, id: ConnectionId) {
         self.0.everyone.unseat(id);
-        let gone = lock(&self.0.connections).remove(&id);
+        let gone = {
+            let mut connections = lock(&self.0.connections);
+            let gone = connections.remove(&id);
+            if connections.is_empty() {
+                self.0.emptied.notify_waiters();
+            }
+            gone
+        };
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
         for place in gone.into_iter().flat_map(|gone| gone.rooms) {
             let hub = self.clone();
             Room { hub, place }.depart(id, Departure::Disconnected);

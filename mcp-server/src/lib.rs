@@ -65,6 +65,6 @@ pub use room::{
 pub use schemars::{self, JsonSchema};
 pub use seal::ReplayKeys;
 pub use serde;
-pub use server::{ServeError, Server, ServerConnection};
+pub use server::{NotConnected, RefusedConnection, ServeError, Server, ServerConnection};
 pub use tasks::{MemoryTasks, StoreError, Storing, TaskOptions, TaskOwner, TaskRecord, TaskStore};
 pub use tool::{ToolDef, tool};

@@ -58,7 +58,9 @@ async fn serve() -> SocketAddr {
         loop {
             let accepted = listener.accept().await;
             assert!(accepted.socket.stream().tcp().nodelay().unwrap());
-            let connection = server.connect_with(accepted.socket, accepted.extensions);
+            let connection = server
+                .connect_with(accepted.socket, accepted.extensions)
+                .unwrap();
             tokio::spawn(async move {
                 let _handle = connection.peer;
                 connection.driver.await
