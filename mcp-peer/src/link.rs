@@ -40,6 +40,8 @@ pub struct Link {
 pub(crate) struct End {
     /// It is to end now, whatever waits to be sent.
     cut: AtomicBool,
+    /// The peer follows tasks on some stream, or did.
+    follows_tasks: AtomicBool,
     /// `None` once it has ended.
     hooks: Mutex<Option<Vec<Hook>>>,
 }
@@ -50,12 +52,17 @@ impl End {
     pub(crate) fn new() -> Self {
         Self {
             cut: AtomicBool::new(false),
+            follows_tasks: AtomicBool::new(false),
             hooks: Mutex::new(Some(Vec::new())),
         }
     }
 
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn follow_tasks(&self) {
+        self.follows_tasks.store(true, Ordering::Relaxed);
     }
 
     /// Runs what was to run at the end; what comes later runs at once.
@@ -90,6 +97,11 @@ impl Link {
     /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
         self.shared.outbox.is_closed()
+    }
+
+    /// Whether a modern client has opened a stream on which it follows tasks, at whatever time.
+    pub fn follows_tasks(&self) -> bool {
+        self.shared.end.follows_tasks.load(Ordering::Relaxed)
     }
 
     /// Runs something once, when the connection has ended; at once if it has. It should return quickly.

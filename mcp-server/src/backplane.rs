@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use mcp_peer::types::NotificationMessage;
 
 use crate::hub::{Hub, Inner};
+use crate::tasks::TaskOwner;
 
 /// Carries what goes to many clients to every node of a server: what is sent to rooms, and what subscribers are told. Without
 /// one, a server is its only node.
@@ -22,9 +23,9 @@ pub trait Backplane: Send + Sync + 'static {
     /// in one order everywhere, if their members are to see one.
     ///
     /// It is polled at least once. If the future is dropped before it has completed, the message must reach either every
-    /// node or none; after that it waits for backpressure. What is for [`Audience::Subscribers`] is published one after the
-    /// other, by a task if it waits; up to 4,099 wait, each once, and further ones are told to this node's own subscribers
-    /// alone, as are those that could not be carried.
+    /// node or none; after that it waits for backpressure. What the protocol itself tells is published one after the
+    /// other, by a task if it waits; up to 4,099 wait, each once, and further ones are told on this node alone, as are
+    /// those that could not be carried.
     fn publish(&self, post: Post) -> Publishing<'_>;
 }
 
@@ -52,6 +53,8 @@ pub enum Audience {
     Room(Arc<str>),
     /// Those who have asked for what it tells of: that a list has changed, or a resource.
     Subscribers,
+    /// Those who follow the task that it tells of, and may know of it.
+    Followers(TaskOwner),
 }
 
 /// The end of a [`Backplane`] on one node; it does not keep the node's server alive.

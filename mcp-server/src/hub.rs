@@ -143,12 +143,30 @@ impl Hub {
 
     // ---- for the other files of this crate ----
 
-    /// Tells those of this node who have asked.
-    pub(crate) fn tell(&self, message: &NotificationMessage) {
-        for connected in lock(&self.0.connections).values() {
-            if connected.news.post_once(message) == Err(NotPosted::Full) {
-                connected.link.disconnect();
+    /// Tells those of this node who have asked; whether they have, each connection knows for itself.
+    pub(crate) fn tell(&self, post: &Post) {
+        let Post { to, message } = post;
+        for Connected { link, news, .. } in lock(&self.0.connections).values() {
+            match to {
+                Audience::Followers(owner) => {
+                    if link.follows_tasks() && owner.lets_know(link.extension().as_deref()) {
+                        // One that has no room for it can still ask.
+                        let _ = news.post_once(message);
+                    }
+                }
+                _ => {
+                    if news.post_once(message) == Err(NotPosted::Full) {
+                        link.disconnect();
+                    }
+                }
             }
+        }
+    }
+
+    /// Tells one of this node, if it is still there and has room for it.
+    pub(crate) fn tell_one(&self, id: ConnectionId, message: &NotificationMessage) {
+        if let Some(connected) = lock(&self.0.connections).get(&id) {
+            let _ = connected.news.post_once(message);
         }
     }
 
@@ -170,7 +188,7 @@ impl Hub {
     /// What has come over the backplane.
     pub(crate) async fn deliver(&self, post: &Post) {
         let room = match &post.to {
-            Audience::Subscribers => return self.tell(&post.message),
+            Audience::Subscribers | Audience::Followers(_) => return self.tell(post),
             Audience::Everyone => self.everyone(),
             Audience::Room(name) => {
                 // A room without members here is none that would have to be made.

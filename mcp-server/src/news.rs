@@ -1,4 +1,4 @@
-//! What the protocol itself tells of: lists and resources that have changed.
+//! What the protocol itself tells of: lists, resources and tasks that have changed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -32,7 +32,7 @@ pub(crate) struct News {
     /// Whether a task is about to tell of the lists.
     telling: bool,
     /// What other nodes are not told of yet, each once.
-    waiting: VecDeque<NotificationMessage>,
+    waiting: VecDeque<Post>,
     /// Whether somebody carries it to the backplane.
     publishing: bool,
 }
@@ -46,7 +46,7 @@ impl Hub {
     pub fn resource_updated(&self, uri: impl Into<String>) {
         let params = ResourceUpdatedParams::new(uri);
         if let Ok(message) = encoded::<ResourceUpdated>(&params) {
-            self.spread(message);
+            self.spread(for_subscribers(message));
         }
     }
 
@@ -95,26 +95,26 @@ impl Hub {
         let any = !lists.is_empty();
         for method in lists {
             let params = None;
-            self.spread(NotificationMessage { method, params });
+            self.spread(for_subscribers(NotificationMessage { method, params }));
         }
         any
     }
 
-    /// Tells the subscribers of every node.
-    fn spread(&self, message: NotificationMessage) {
+    /// Tells those who asked on every node.
+    pub(crate) fn spread(&self, post: Post) {
         let Some(backplane) = self.backplane() else {
-            return self.tell(&message);
+            return self.tell(&post);
         };
         let mut news = lock(&self.0.news);
-        if news.waiting.contains(&message) {
+        if news.waiting.contains(&post) {
             return;
         }
-        if !news.has_room(&message) {
+        if !news.has_room(&post) {
             drop(news);
-            tracing::warn!("the backplane is too slow: only this node's subscribers are told");
-            return self.tell(&message);
+            tracing::warn!("the backplane is too slow: only this node's clients are told");
+            return self.tell(&post);
         }
-        news.waiting.push_back(message.clone());
+        news.waiting.push_back(post.clone());
         if std::mem::replace(&mut news.publishing, true) {
             return;
         }
@@ -137,14 +137,14 @@ impl Hub {
                 news.publishing = false;
                 let waiting = std::mem::take(&mut news.waiting);
                 drop(news);
-                self.tell(&message);
-                waiting.iter().for_each(|message| self.tell(message));
+                self.tell(&post);
+                waiting.iter().for_each(|post| self.tell(post));
             }
         }
     }
 
     /// Takes what is to be published next: what changes from now on is news again.
-    fn next_news(&self) -> Option<NotificationMessage> {
+    fn next_news(&self) -> Option<Post> {
         let mut news = lock(&self.0.news);
         let next = news.waiting.pop_front();
         news.publishing = next.is_some();
@@ -152,27 +152,29 @@ impl Hub {
     }
 }
 
+fn for_subscribers(message: NotificationMessage) -> Post {
+    let to = Audience::Subscribers;
+    Post { to, message }
+}
+
 impl News {
-    fn has_room(&self, message: &NotificationMessage) -> bool {
-        let bytes: usize = self.waiting.iter().map(size).sum();
-        self.waiting.len() < NEWS.messages && bytes + size(message) <= NEWS.bytes
+    fn has_room(&self, post: &Post) -> bool {
+        let bytes: usize = self.waiting.iter().map(|post| size(&post.message)).sum();
+        let fits = bytes + size(&post.message) <= NEWS.bytes || self.waiting.is_empty();
+        fits && self.waiting.len() < NEWS.messages
     }
 }
 
 /// Publishes news as long as there are any; the server is not kept alive by it.
 async fn publish(hub: Weak<Inner>, backplane: Arc<dyn Backplane>) {
     loop {
-        let Some(message) = hub.upgrade().and_then(|hub| Hub(hub).next_news()) else {
+        let Some(post) = hub.upgrade().and_then(|hub| Hub(hub).next_news()) else {
             return;
         };
-        let post = Post {
-            to: Audience::Subscribers,
-            message: message.clone(),
-        };
-        if let Err(error) = backplane.publish(post).await {
-            tracing::warn!(%error, "the backplane failed: only this node's subscribers are told");
+        if let Err(error) = backplane.publish(post.clone()).await {
+            tracing::warn!(%error, "the backplane failed: only this node's clients are told");
             if let Some(hub) = hub.upgrade() {
-                Hub(hub).tell(&message);
+                Hub(hub).tell(&post);
             }
         }
     }

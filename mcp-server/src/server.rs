@@ -367,7 +367,7 @@ impl Server {
                 None => Between::Park(Lot::new(self.park)),
                 Some(replay) => Between::Replay(Replayer::new(replay)),
             },
-            tasks: Tasks::new(self.tasks, self.task_store),
+            tasks: Tasks::new(self.tasks, self.task_store, catalog.hub().clone()),
             settings: self.settings,
         });
         let around = self.around.into_iter().rev();

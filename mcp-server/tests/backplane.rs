@@ -10,7 +10,7 @@ use std::time::Duration;
 use mcp_server::types::ProtocolVersion;
 use mcp_server::{
     Audience, Backplane, Cx, Node, NotPublished, Notification, Post, Publishing, Server,
-    ServerConnection, ToolError, resource, tool,
+    ServerConnection, TaskSupport, ToolError, resource, tool,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -64,12 +64,18 @@ async fn join(cx: Cx) -> Result<(), ToolError> {
     Ok(())
 }
 
+async fn nap() -> &'static str {
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    "slept"
+}
+
 fn node(bus: &Bus) -> ServerConnection {
     Server::new("node", "1.0.0")
         .with_notifications()
         .backplane(bus.clone())
         .with_subscriptions()
         .tool(tool("join", join))
+        .tool(tool("nap", nap).task(TaskSupport::Optional))
         .resource(resource("test://a", || "a"))
         .start()
 }
@@ -240,4 +246,20 @@ async fn news_wait_for_a_slow_backplane_each_once_and_stay_here_without_one() {
     hub.resource_updated("test://a");
     assert_eq!(told(&mut here).await, [UPDATED]);
     assert_eq!(told(&mut there).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_followed_from_another_node() {
+    let bus = Bus::default();
+    let nodes = [node(&bus), node(&bus)];
+    let declared = json!({ "extensions": { "io.modelcontextprotocol/tasks": {} } });
+    let mut here = Hand::connect_as(&nodes[0], MODERN, declared.clone()).await;
+    let mut there = Hand::connect_as(&nodes[1], MODERN, declared).await;
+    let nap = json!({ "name": "nap", "arguments": {} });
+    let task = here.once("tools/call", nap).await.unwrap();
+    let filter = json!({ "notifications": { "taskIds": [task["taskId"]] } });
+    there.request("subscriptions/listen", filter).await;
+    there.next().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(told(&mut there).await, ["notifications/tasks"]);
 }
