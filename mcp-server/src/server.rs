@@ -187,9 +187,17 @@ impl Server {
 
     /// Declares the extension by which a program's own notifications reach modern clients that declare it too.
     #[must_use]
-    pub fn with_notifications(mut self) -> Self {
+    pub fn with_notifications(self) -> Self {
+        self.extension(NOTIFICATIONS_EXTENSION, RawJson::EMPTY_OBJECT)
+    }
+
+    /// Declares an extension that the program speaks, by its identifier (`com.example/feature`) and settings, an object.
+    ///
+    /// Modern clients see it; what a client declares is in [`Cx::client_capabilities`](crate::Cx::client_capabilities).
+    #[must_use]
+    pub fn extension(mut self, id: impl Into<String>, settings: impl Into<RawJson>) -> Self {
         let extensions = &mut self.config.capabilities.extensions;
-        extensions.insert(NOTIFICATIONS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
+        extensions.insert(id.into(), settings.into());
         self
     }
 
