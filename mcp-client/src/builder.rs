@@ -6,7 +6,8 @@ use std::sync::Arc;
 use mcp_peer::session::{ClientConfig, ConnectError, EraChoice, Limits, NOTIFICATIONS_EXTENSION};
 use mcp_peer::types::{
     ClientCapabilities, Implementation, LogLevel, LogMessage, LogMessageParams, Notification,
-    NotificationMessage, RawJson,
+    NotificationMessage, PromptListChanged, RawJson, ResourceListChanged, ResourceUpdated,
+    ResourceUpdatedParams, SubscriptionFilter, ToolListChanged,
 };
 use mcp_peer::{Driver, Options, Peer, Transport};
 
@@ -15,6 +16,7 @@ use crate::client::{Client, Link};
 use crate::connector::{Connector, OpenError};
 use crate::handlers::Handlers;
 use crate::reconnect::{self, Reconnect};
+use crate::subscription;
 
 /// A client that is being made; see [`Client::builder`].
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct ClientBuilder {
     options: Options,
     pub(crate) handlers: Handlers,
     subscriptions: Subscriptions,
+    /// What the callbacks want to be told of.
+    changes: SubscriptionFilter,
     reconnect: Option<Reconnect>,
     keep_lists: bool,
 }
@@ -47,6 +51,7 @@ impl ClientBuilder {
             options: Options::default(),
             handlers: Handlers::default(),
             subscriptions: Subscriptions::default(),
+            changes: SubscriptionFilter::new(),
             reconnect: None,
             keep_lists: true,
         }
@@ -98,6 +103,56 @@ impl ClientBuilder {
         let own = !mcp_peer::types::MethodName::from(N::METHOD).is_core();
         let builder = if own { self.with_notifications() } else { self };
         builder.subscribe::<N>(callback)
+    }
+
+    /// Calls back whenever the list of tools has changed, in either era; a server that does not offer to tell of it is silent.
+    ///
+    /// The client asks a modern server to tell (`subscriptions/listen`) before it is connected, and again when it has stopped or
+    /// the connection was lost. Then the callback runs once, for the list may have changed in between: what is listed after
+    /// that is at least as new as what was not told of (REQ-SUB-08, REQ-SUB-14). A legacy server tells unasked.
+    ///
+    /// It runs within the connection's task and should return quickly; it has no list [kept](Self::keep_lists) from before.
+    ///
+    /// ```no_run
+    /// # async fn run(transport: impl mcp_client::Transport) -> Result<(), Box<dyn std::error::Error>> {
+    /// let changed = std::sync::Arc::new(tokio::sync::Notify::new());
+    /// let told = changed.clone();
+    /// let client = mcp_client::Client::builder("me", "1.0.0")
+    ///     .on_tools_changed(move || told.notify_one())
+    ///     .connect(transport)
+    ///     .await?;
+    /// loop {
+    ///     println!("{} tools", client.list_tools().await?.len());
+    ///     changed.notified().await;
+    /// }
+    /// # }
+    /// ```
+    pub fn on_tools_changed(mut self, mut callback: impl FnMut() + Send + 'static) -> Self {
+        self.changes.tools_list_changed = true;
+        self.subscribe::<ToolListChanged>(move |_| callback())
+    }
+
+    /// Calls back whenever the list of prompts has changed; in all else as [`on_tools_changed`](Self::on_tools_changed).
+    pub fn on_prompts_changed(mut self, mut callback: impl FnMut() + Send + 'static) -> Self {
+        self.changes.prompts_list_changed = true;
+        self.subscribe::<PromptListChanged>(move |_| callback())
+    }
+
+    /// Calls back whenever the list of resources, or that of their templates, has changed; in all else as
+    /// [`on_tools_changed`](Self::on_tools_changed).
+    pub fn on_resources_changed(mut self, mut callback: impl FnMut() + Send + 'static) -> Self {
+        self.changes.resources_list_changed = true;
+        self.subscribe::<ResourceListChanged>(move |_| callback())
+    }
+
+    /// Calls back whenever a resource has changed that the program has [subscribed to](Client::subscribe).
+    ///
+    /// The callback runs within the connection's task and should return quickly.
+    pub fn on_resource_updated(
+        self,
+        callback: impl FnMut(ResourceUpdatedParams) + Send + 'static,
+    ) -> Self {
+        self.subscribe::<ResourceUpdated>(callback)
     }
 
     /// Calls back for each notification that nothing else is registered for.
@@ -161,7 +216,7 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn connect<T: Transport>(self, transport: T) -> Result<Client, ConnectError> {
-        self.start(transport, false, |driver, _, _| async move {
+        self.start(transport, None, |driver, _| async move {
             if let Err(error) = driver.await {
                 tracing::warn!(%error, "connection ended");
             }
@@ -183,8 +238,8 @@ impl ClientBuilder {
         mut connector: C,
     ) -> Result<Client, OpenError<C::Error>> {
         let transport = connector.connect().await.map_err(OpenError::NoTransport)?;
-        let reopens = self.reconnect.is_some();
-        let client = self.start(transport, reopens, |driver, era, policy| {
+        let policy = self.reconnect.clone();
+        let client = self.start(transport, policy.clone(), |driver, era| {
             reconnect::drive(driver.reopenable(), connector, era, policy)
         });
         Ok(client.await?)
@@ -193,8 +248,8 @@ impl ClientBuilder {
     async fn start<T: Transport, Fut: Future<Output = ()> + Send + 'static>(
         self,
         transport: T,
-        reopens: bool,
-        drive: impl FnOnce(Driver<T>, EraChoice, Option<Reconnect>) -> Fut,
+        reconnect: Option<Reconnect>,
+        drive: impl FnOnce(Driver<T>, EraChoice) -> Fut,
     ) -> Result<Client, ConnectError> {
         let (era, timeout) = (self.config.era, self.config.limits.request_timeout);
         let connection = mcp_peer::client(
@@ -203,16 +258,22 @@ impl ClientBuilder {
             Arc::new(self.handlers),
             self.options,
         );
+        let lists = Lists::new(self.keep_lists);
+        lists.watch(&connection.peer);
         for subscribe in self.subscriptions.0 {
             subscribe(&connection.peer);
         }
-        tokio::spawn(drive(connection.driver, era, self.reconnect));
+        tokio::spawn(drive(connection.driver, era));
         let server = connection.peer.opened().await?;
+        if !self.changes.is_empty() {
+            let policy = reconnect.clone().unwrap_or_default();
+            subscription::stand(&connection.peer, &server, self.changes, policy).await;
+        }
         let link = Link {
             server,
-            reopens,
+            reconnect,
             timeout,
-            lists: Lists::new(self.keep_lists),
+            lists,
             #[cfg(feature = "schema")]
             schemas: Default::default(),
         };

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mcp_peer::Peer;
 use mcp_peer::session::Established;
@@ -20,7 +20,6 @@ use crate::list::Paged;
 pub(crate) struct Lists {
     keep: bool,
     kept: Arc<Mutex<Kept>>,
-    watched: Arc<Once>,
 }
 
 #[derive(Default)]
@@ -49,7 +48,6 @@ impl Lists {
         Self {
             keep,
             kept: Arc::default(),
-            watched: Arc::new(Once::new()),
         }
     }
 
@@ -72,7 +70,6 @@ impl Lists {
         if !self.keep || server.version.era() == Era::Legacy {
             return None;
         }
-        self.watched.call_once(|| self.watch(peer));
         let changes = self.lock().changes;
         Some(Asked { changes, server })
     }
@@ -89,8 +86,11 @@ impl Lists {
         }
     }
 
-    /// Callbacks run before anything that came later has an effect: who has seen a change sees no list from before it.
-    fn watch(&self, peer: &Peer) {
+    /// To be called before anybody else can hear of a change: then who has heard of it sees no list from before it.
+    pub(crate) fn watch(&self, peer: &Peer) {
+        if !self.keep {
+            return;
+        }
         let lists = self.clone();
         peer.on_notification::<ToolListChanged>(move |_| lists.forget(&[ListTools::METHOD]));
         let lists = self.clone();

@@ -16,6 +16,7 @@ use crate::builder::ClientBuilder;
 use crate::cache::Lists;
 use crate::call::Call;
 use crate::list::List;
+use crate::reconnect::Reconnect;
 
 /// A client's connection to a server; clones share it, and it closes when the last one is dropped.
 ///
@@ -39,8 +40,8 @@ pub struct Client {
 pub(crate) struct Link {
     /// What was agreed on when it was opened first.
     pub(crate) server: Arc<Established>,
-    /// Whether it is opened again when it is lost.
-    pub(crate) reopens: bool,
+    /// How it is opened again when it is lost.
+    pub(crate) reconnect: Option<Reconnect>,
     /// How long a call waits that has no time of its own.
     pub(crate) timeout: Duration,
     pub(crate) lists: Lists,
@@ -73,9 +74,14 @@ impl Client {
         self.server().version.era()
     }
 
+    /// How a lost connection is opened again.
+    pub(crate) fn reconnect(&self) -> Option<&Reconnect> {
+        self.link.reconnect.as_ref()
+    }
+
     /// Whether a lost connection is opened again.
     pub(crate) fn reopens(&self) -> bool {
-        self.link.reopens
+        self.link.reconnect.is_some()
     }
 
     pub(crate) fn lists(&self) -> &Lists {
@@ -96,7 +102,7 @@ impl Client {
 
     /// The connection, when it is open; it is waited for if it is being opened again.
     pub(crate) async fn open_peer(&self, timeout: Option<Duration>) -> Result<&Peer, RequestError> {
-        if self.link.reopens && self.peer.established().is_none() {
+        if self.reopens() && self.peer.established().is_none() {
             let timeout = timeout.unwrap_or(self.link.timeout);
             match tokio::time::timeout(timeout, self.peer.opened()).await {
                 Ok(Ok(_)) => {}

@@ -24,7 +24,7 @@ pub use client::Client;
 pub use connector::{Connector, OpenError};
 pub use group::{ClientGroup, Failed, Merged, NameRefused, Of, UnknownServer};
 pub use incoming::{Asked, Incoming};
-pub use list::{List, Page, Paged};
+pub use list::{Items, List, Page, Paged};
 pub use mcp_peer::session::{
     CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, RequestError,
 };

@@ -1,10 +1,15 @@
 //! Lists that come in pages.
 
 use std::collections::HashSet;
-use std::future::{Future, IntoFuture};
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::hash::BuildHasher;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::Stream;
 use mcp_peer::session::{PeerMisbehaved, RequestError};
 use mcp_peer::types::{
     Cursor, ListPrompts, ListPromptsResult, ListResourceTemplates, ListResourceTemplatesResult,
@@ -19,7 +24,7 @@ use crate::client::Client;
 /// A method whose result is one page of a list.
 pub trait Paged: Request<Params = PaginatedParams> {
     /// What the list is of.
-    type Item: Clone + Send + Sync + 'static;
+    type Item: Clone + Send + Sync + Unpin + 'static;
 
     /// The page's items, and what there is to know of them.
     fn into_page(result: Self::Result) -> Page<Self::Item>;
@@ -62,17 +67,21 @@ paged! {
 /// Pages that a list may have, against a server that never ends it (REQ-PAG-05).
 const MAX_PAGES: usize = 10_000;
 
+/// Bytes that the pages of a list may have on the wire if it is wanted as a whole: sixteen times what one message may have.
+const MAX_BYTES: usize = 256 * 1024 * 1024;
+
 /// A list of the server's: awaited it is the whole list, which may have been [kept](crate::ClientBuilder::keep_lists);
-/// [`next_page`](Self::next_page) takes it page by page.
+/// [`items`](Self::items) is a stream of what is on it, and [`next_page`](Self::next_page) takes it page by page.
 ///
 /// ```no_run
 /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::RequestError> {
 /// for tool in client.list_tools().await? {
 ///     println!("{}", tool.name);
 /// }
-/// let mut resources = client.list_resources();
-/// while let Some(page) = resources.next_page().await? {
-///     println!("{} more", page.len());
+/// // One page in memory at a time, and no more asked for than is looked at.
+/// let mut resources = client.list_resources().items();
+/// while let Some(resource) = resources.next().await {
+///     println!("{}", resource?.uri);
 /// }
 /// # Ok(()) }
 /// ```
@@ -81,7 +90,11 @@ const MAX_PAGES: usize = 10_000;
 pub struct List<'a, M> {
     client: &'a Client,
     next: Option<PaginatedParams>,
-    seen: HashSet<Cursor>,
+    /// Hashes of the cursors so far: a cursor may be as long as a message.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+    /// Of the pages so far, on the wire.
+    bytes: usize,
     /// Until when all of it may be kept.
     until: Option<Instant>,
     fresh: bool,
@@ -94,6 +107,8 @@ impl<'a, M: Paged> List<'a, M> {
             client,
             next: Some(PaginatedParams::default()),
             seen: HashSet::new(),
+            hasher: RandomState::new(),
+            bytes: 0,
             until: None,
             fresh: false,
             method: std::marker::PhantomData,
@@ -106,11 +121,19 @@ impl<'a, M: Paged> List<'a, M> {
         self
     }
 
+    /// What is on it, one after the other, always from the server: a page is asked for when the one before has been taken.
+    pub fn items(self) -> Items<'a, M> {
+        Items {
+            page: Vec::new().into_iter(),
+            state: State::Between(self),
+        }
+    }
+
     /// The next page, always from the server; `None` behind the last one.
     ///
     /// # Errors
     /// [`RequestError`], by whose fault it is. A server that repeats a cursor, or whose list has more than 10,000 pages,
-    /// misbehaves; the list ends there.
+    /// has misbehaved by [`EndlessList`](PeerMisbehaved::EndlessList); the list ends there.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the request; the same page comes with the next call.
@@ -118,12 +141,13 @@ impl<'a, M: Paged> List<'a, M> {
         let Some(params) = &self.next else {
             return Ok(None);
         };
-        let result = Call::<M>::new(self.client, params).await?;
+        let result = Call::<M>::new(self.client, params).finished().await?;
+        self.bytes = self.bytes.saturating_add(result.len());
         let Page {
             items,
             next,
             ttl_ms,
-        } = M::into_page(result);
+        } = M::into_page(mcp_peer::decode_result(M::METHOD, &result)?);
         let until = Instant::now().checked_add(Duration::from_millis(ttl_ms));
         self.until = self.until.into_iter().chain(until).min();
         #[cfg(feature = "schema")]
@@ -132,9 +156,10 @@ impl<'a, M: Paged> List<'a, M> {
         self.next = match next {
             None => None,
             Some(cursor) => {
-                if self.seen.len() >= MAX_PAGES || !self.seen.insert(cursor.clone()) {
+                let pages = self.seen.len() + 1;
+                if pages > MAX_PAGES || !self.seen.insert(self.hasher.hash_one(&cursor)) {
                     self.next = None;
-                    return Err(endless::<M>());
+                    return Err(endless::<M>(pages));
                 }
                 let mut params = PaginatedParams::default();
                 params.cursor = Some(cursor);
@@ -145,11 +170,9 @@ impl<'a, M: Paged> List<'a, M> {
     }
 }
 
-fn endless<M: Request>() -> RequestError {
-    RequestError::Misbehaved(PeerMisbehaved::ResultShape {
-        method: M::METHOD.into(),
-        reason: "the list does not end".to_owned(),
-    })
+fn endless<M: Request>(pages: usize) -> RequestError {
+    let method = M::METHOD.into();
+    PeerMisbehaved::EndlessList { method, pages }.into()
 }
 
 impl<'a, M: Paged> IntoFuture for List<'a, M> {
@@ -168,6 +191,9 @@ impl<'a, M: Paged> IntoFuture for List<'a, M> {
             let mut all = Vec::new();
             while let Some(page) = self.next_page().await? {
                 all.extend(page);
+                if self.bytes > MAX_BYTES && self.next.is_some() {
+                    return Err(endless::<M>(self.seen.len()));
+                }
             }
             if let (Some(asked), Some(until)) = (asked, self.until)
                 && until > Instant::now()
@@ -176,5 +202,85 @@ impl<'a, M: Paged> IntoFuture for List<'a, M> {
             }
             Ok(all)
         })
+    }
+}
+
+/// What is on a list, as a stream; made by [`List::items`].
+///
+/// It ends behind an error. A page that is on its way is cancelled on the wire when it is dropped.
+#[must_use = "pages are asked for while it is polled"]
+pub struct Items<'a, M: Paged> {
+    page: std::vec::IntoIter<M::Item>,
+    state: State<'a, M>,
+}
+
+enum State<'a, M: Paged> {
+    /// No page is on its way.
+    Between(List<'a, M>),
+    /// One is, and brings the list back.
+    Asking(Pin<Box<dyn Future<Output = Asked<'a, M>> + Send + 'a>>),
+    Ended,
+}
+
+type Asked<'a, M> = (
+    List<'a, M>,
+    Result<Option<Vec<<M as Paged>::Item>>, RequestError>,
+);
+
+impl<'a, M: Paged> Items<'a, M> {
+    /// The next item; `None` behind the last one, and behind an error.
+    ///
+    /// # Errors
+    /// As [`List::next_page`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<M::Item, RequestError>> {
+        poll_fn(|cx| self.poll_item(cx)).await
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<M::Item, RequestError>>> {
+        loop {
+            if let Some(item) = self.page.next() {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Ended => return Poll::Ready(None),
+                State::Between(mut list) => {
+                    self.state = State::Asking(Box::pin(async move {
+                        let page = list.next_page().await;
+                        (list, page)
+                    }));
+                }
+                State::Asking(mut asking) => match asking.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.state = State::Asking(asking);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready((list, Ok(Some(page)))) => {
+                        self.page = page.into_iter();
+                        self.state = State::Between(list);
+                    }
+                    Poll::Ready((_, Ok(None))) => {}
+                    Poll::Ready((_, Err(error))) => return Poll::Ready(Some(Err(error))),
+                },
+            }
+        }
+    }
+}
+
+impl<M: Paged> Stream for Items<'_, M> {
+    type Item = Result<M::Item, RequestError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_item(cx)
+    }
+}
+
+impl<M: Paged> fmt::Debug for Items<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items")
+            .field("method", &M::METHOD)
+            .finish_non_exhaustive()
     }
 }

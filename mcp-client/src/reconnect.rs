@@ -73,9 +73,9 @@ pub(crate) async fn drive<C: Connector>(
     policy: Option<Reconnect>,
 ) {
     let mut attempts = Attempts {
-        policy,
+        backoff: policy.map(Backoff::new),
         opened: false,
-        failed: 0,
+        probes: 0,
     };
     loop {
         let started = Instant::now();
@@ -122,30 +122,54 @@ fn asked_to_death(why: &Closed) -> bool {
     matches!(why, Closed::NotOpened(error) if error.is_lost_probe())
 }
 
+/// Attempts to open a connection.
 struct Attempts {
-    policy: Option<Reconnect>,
+    backoff: Option<Backoff>,
     /// Whether the connection has ever been open.
     opened: bool,
-    failed: u32,
+    probes: u32,
 }
 
 impl Attempts {
     fn opened(&mut self, lasted: Duration) {
-        let long = self.policy.as_ref().is_some_and(|p| lasted >= p.longest);
-        if long || !self.opened {
-            self.failed = 0;
+        if let Some(backoff) = &mut self.backoff {
+            backoff.lasted(lasted);
         }
         self.opened = true;
     }
 
     /// How long to wait before the next one, if there is to be one.
     fn next(&mut self) -> Option<Duration> {
+        if !self.opened {
+            self.probes += 1;
+            return (self.probes == 1).then_some(Duration::ZERO);
+        }
+        self.backoff.as_mut()?.next()
+    }
+}
+
+/// Attempts in a row, each later than the one before.
+pub(crate) struct Backoff {
+    policy: Reconnect,
+    failed: u32,
+}
+
+impl Backoff {
+    pub(crate) fn new(policy: Reconnect) -> Self {
+        Self { policy, failed: 0 }
+    }
+
+    /// The last attempt succeeded, and what came of it lasted so long: if that was long enough, nothing has failed.
+    pub(crate) fn lasted(&mut self, time: Duration) {
+        if time >= self.policy.longest {
+            self.failed = 0;
+        }
+    }
+
+    /// How long to wait before the next one, if there is to be one.
+    pub(crate) fn next(&mut self) -> Option<Duration> {
         let failed = self.failed;
         self.failed += 1;
-        if !self.opened {
-            return (failed == 0).then_some(Duration::ZERO);
-        }
-        let policy = self.policy.as_ref()?;
-        (failed < policy.attempts).then(|| policy.delay(failed))
+        (failed < self.policy.attempts).then(|| self.policy.delay(failed))
     }
 }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use mcp_peer::session::{Established, RequestError};
 use mcp_peer::types::{
-    Era, PromptListChanged, ResourceListChanged, ResourceUpdated, ResourceUpdatedParams, Subscribe,
-    SubscribeParams, SubscriptionFilter, ToolListChanged, Unsubscribe,
+    Era, PromptListChanged, ResourceListChanged, ResourceUpdated, ResourceUpdatedParams,
+    ServerCapabilities, Subscribe, SubscribeParams, SubscriptionFilter, ToolListChanged,
+    Unsubscribe,
 };
 use mcp_peer::{Listening, Peer};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
 
 use crate::client::Client;
+use crate::reconnect::{Backoff, Reconnect};
 
 /// What the server tells of, as long as this value lives; made by [`Client::subscribe`].
 ///
@@ -26,7 +29,7 @@ pub struct Subscription {
 
 enum Stream {
     /// As long as the connection lasts.
-    Once(InEra),
+    Once(Source),
     /// Opened again with the connection.
     Kept {
         task: AbortHandle,
@@ -34,19 +37,36 @@ enum Stream {
     },
 }
 
-enum InEra {
-    Modern(Listening),
-    Legacy,
+/// Where what is told comes from.
+enum Source {
+    /// A stream of the modern era.
+    Listening(Listening),
+    /// The connection itself, as long as it lasts.
+    Connection,
 }
 
 impl Client {
-    /// Asks the server to tell of changes, and waits until it has agreed.
+    /// Asks the server to tell of changes, and waits until it has agreed: of a resource, by its URI, or of whatever a
+    /// [`SubscriptionFilter`] names.
     ///
     /// Modern: a `subscriptions/listen` stream. Legacy: `resources/subscribe` for each resource; of its lists a legacy
     /// server tells unasked. What is fetched after this is at least as new as what is not told of (REQ-SUB-14).
     ///
     /// With a connection that is [opened again](crate::ClientBuilder::reconnect) the server is asked again, and then every
-    /// change that it agreed to tell of is told once, lists and resources, for it may have happened in between.
+    /// change that it agreed to tell of is told once, lists and resources, for it may have happened in between. So it is when
+    /// the stream breaks off and the connection does not.
+    ///
+    /// ```no_run
+    /// # async fn run(client: mcp_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use mcp_client::types::ResourceUpdated;
+    ///
+    /// let mut updates = client.notifications::<ResourceUpdated>();
+    /// let subscription = client.subscribe("file:///log").await?;
+    /// while let Some(update) = updates.recv().await {
+    ///     let now = client.read_resource(update?.uri).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`RequestError`], by whose fault it is.
@@ -55,21 +75,28 @@ impl Client {
     /// Modern: dropping the future takes the wish back. Legacy: resources that were subscribed to stay so.
     pub async fn subscribe(
         &self,
-        filter: SubscriptionFilter,
+        to: impl Into<SubscriptionFilter>,
     ) -> Result<Subscription, RequestError> {
-        let server = self.server();
-        let (era, honoured) = self.listen(&server, &filter).await?;
-        let stream = if self.reopens() {
-            let (sender, ended) = watch::channel(None);
-            let client = self.clone();
-            let keeping = async move {
-                let outcome = keep(&client, server, era, filter).await;
-                sender.send_replace(Some(outcome));
-            };
-            let task = tokio::spawn(keeping).abort_handle();
-            Stream::Kept { task, ended }
-        } else {
-            Stream::Once(era)
+        let filter = to.into();
+        let peer = self.open_peer(None).await?.observer();
+        let server = peer.established().unwrap_or_else(|| self.server());
+        let (era, honoured) = ask(&peer, &server, &filter).await?;
+        let stream = match self.reconnect() {
+            None => Stream::Once(era),
+            Some(policy) => {
+                let (sender, ended) = watch::channel(None);
+                let wish = Wish {
+                    filter,
+                    stands: false,
+                    policy: policy.clone(),
+                };
+                let keeping = async move {
+                    let outcome = wish.keep(&peer, server, Ok(era)).await;
+                    sender.send_replace(Some(outcome));
+                };
+                let task = tokio::spawn(keeping).abort_handle();
+                Stream::Kept { task, ended }
+            }
         };
         Ok(Subscription {
             filter: honoured,
@@ -77,66 +104,134 @@ impl Client {
             stream,
         })
     }
-
-    /// Asks on the connection that there is, and says what the server has agreed to.
-    async fn listen(
-        &self,
-        server: &Established,
-        filter: &SubscriptionFilter,
-    ) -> Result<(InEra, SubscriptionFilter), RequestError> {
-        let mut filter = filter.clone();
-        if server.version.era() == Era::Modern {
-            let listening = self.peer().listen(filter).await?;
-            let honoured = listening.filter().clone();
-            return Ok((InEra::Modern(listening), honoured));
-        }
-        let offered = &server.capabilities;
-        let resources = offered.resources.as_ref();
-        filter.tools_list_changed &= offered.tools.as_ref().is_some_and(|t| t.list_changed);
-        filter.prompts_list_changed &= offered.prompts.as_ref().is_some_and(|p| p.list_changed);
-        filter.resources_list_changed &= resources.is_some_and(|r| r.list_changed);
-        if resources.is_some_and(|r| r.subscribe) {
-            for uri in filter.resource_subscriptions.iter().flatten() {
-                let params = SubscribeParams::new(uri);
-                self.peer()
-                    .request::<Subscribe>(&params, Default::default())
-                    .await?;
-            }
-        } else {
-            filter.resource_subscriptions = None;
-        }
-        Ok((InEra::Legacy, filter))
-    }
 }
 
-/// Asks again whenever the connection is open again; completes when nothing more will be told.
-async fn keep(
-    client: &Client,
-    mut server: Arc<Established>,
-    mut stream: InEra,
+/// Asks on the connection that there is, and says what the server has agreed to.
+async fn ask(
+    peer: &Peer,
+    server: &Established,
+    filter: &SubscriptionFilter,
+) -> Result<(Source, SubscriptionFilter), RequestError> {
+    if server.version.era() == Era::Modern {
+        let listening = peer.listen(filter.clone()).await?;
+        let honoured = listening.filter().clone();
+        return Ok((Source::Listening(listening), honoured));
+    }
+    let filter = offered(filter, &server.capabilities);
+    for uri in filter.resource_subscriptions.iter().flatten() {
+        let params = SubscribeParams::new(uri);
+        peer.request::<Subscribe>(&params, Default::default())
+            .await?;
+    }
+    Ok((Source::Connection, filter))
+}
+
+/// What a server can tell of a filter.
+fn offered(filter: &SubscriptionFilter, server: &ServerCapabilities) -> SubscriptionFilter {
+    let mut filter = filter.clone();
+    let resources = server.resources.as_ref();
+    filter.tools_list_changed &= server.tools.as_ref().is_some_and(|t| t.list_changed);
+    filter.prompts_list_changed &= server.prompts.as_ref().is_some_and(|p| p.list_changed);
+    filter.resources_list_changed &= resources.is_some_and(|r| r.list_changed);
+    if !resources.is_some_and(|r| r.subscribe) {
+        filter.resource_subscriptions = None;
+    }
+    filter
+}
+
+/// Has the callbacks of the builder told of changes as long as there is a connection; returns when the server has agreed.
+pub(crate) async fn stand(
+    peer: &Peer,
+    server: &Arc<Established>,
     filter: SubscriptionFilter,
-) -> Result<(), RequestError> {
-    let lost = |why: &dyn fmt::Display| RequestError::ConnectionLost(why.to_string());
-    loop {
-        if let InEra::Modern(listening) = &mut stream {
-            match listening.ended().await {
-                Err(RequestError::ConnectionLost(_)) => {}
-                ended => return ended,
-            }
+    policy: Reconnect,
+) {
+    let wish = Wish {
+        filter,
+        stands: true,
+        policy,
+    };
+    // It ends with the connection, and does not keep it.
+    let (peer, server) = (peer.observer(), Arc::clone(server));
+    let asked = wish.ask(&peer, &server).await.map(|(era, _)| era);
+    tokio::spawn(async move {
+        let ended = wish.keep(&peer, server, asked).await;
+        if let Err(error) = ended
+            && !peer.is_closed()
+        {
+            tracing::warn!(%error, "the server tells of no more changes");
         }
-        loop {
-            let opened = client.peer().opened_after(&server).await;
-            server = opened.map_err(|why| lost(&why))?;
-            match client.listen(&server, &filter).await {
-                Ok((era, honoured)) => {
-                    stream = era;
-                    // Behind the server's consent: what comes from here on it tells itself.
-                    tell_all(client.peer(), &honoured).map_err(|why| lost(&why))?;
-                    break;
-                }
-                Err(RequestError::ConnectionLost(_)) => {}
-                Err(error) => return Err(error),
+    });
+}
+
+/// What is to be told, whatever happens to the connection.
+struct Wish {
+    filter: SubscriptionFilter,
+    /// Whether it is of the builder: then a server that can tell nothing of it is not asked, and one that has ended the
+    /// stream is asked again.
+    stands: bool,
+    policy: Reconnect,
+}
+
+impl Wish {
+    async fn ask(
+        &self,
+        peer: &Peer,
+        server: &Established,
+    ) -> Result<(Source, SubscriptionFilter), RequestError> {
+        if self.stands {
+            let filter = offered(&self.filter, &server.capabilities);
+            match filter.is_empty() {
+                true => Ok((Source::Connection, filter)),
+                false => ask(peer, server, &filter).await,
             }
+        } else {
+            ask(peer, server, &self.filter).await
+        }
+    }
+
+    /// Asks again whenever nothing is told any more, at once when the connection is open again, else later each time;
+    /// completes when nothing more will be told.
+    async fn keep(
+        &self,
+        peer: &Peer,
+        mut server: Arc<Established>,
+        mut asked: Result<Source, RequestError>,
+    ) -> Result<(), RequestError> {
+        let lost = |why: &dyn fmt::Display| RequestError::ConnectionLost(why.to_string());
+        let mut backoff = Backoff::new(self.policy.clone());
+        loop {
+            let since = Instant::now();
+            let ended = match &mut asked {
+                Ok(Source::Listening(listening)) => listening.ended().await,
+                Ok(Source::Connection) => Err(lost(&"")),
+                Err(error) => Err(error.clone()),
+            };
+            backoff.lasted(since.elapsed());
+            match ended {
+                Err(RequestError::ConnectionLost(_)) => {
+                    let opened = peer.opened_after(&server).await;
+                    server = opened.map_err(|why| lost(&why))?;
+                }
+                Ok(()) if !self.stands => return Ok(()),
+                ended => {
+                    let Some(delay) = backoff.next() else {
+                        return ended;
+                    };
+                    if let Ok(why) = timeout(delay, peer.closed()).await {
+                        return Err(lost(&why));
+                    }
+                    server = peer.established().unwrap_or(server);
+                }
+            }
+            asked = match self.ask(peer, &server).await {
+                Ok((era, honoured)) => {
+                    // Behind the server's consent: what comes from here on it tells itself.
+                    tell_all(peer, &honoured).map_err(|why| lost(&why))?;
+                    Ok(era)
+                }
+                Err(error) => Err(error),
+            };
         }
     }
 }
@@ -173,8 +268,8 @@ impl Subscription {
     /// Nothing is lost if the future is dropped.
     pub async fn ended(&mut self) -> Result<(), RequestError> {
         let gone = match &mut self.stream {
-            Stream::Once(InEra::Modern(listening)) => return listening.ended().await,
-            Stream::Once(InEra::Legacy) => self.client.peer().closed().await.to_string(),
+            Stream::Once(Source::Listening(listening)) => return listening.ended().await,
+            Stream::Once(Source::Connection) => self.client.peer().closed().await.to_string(),
             Stream::Kept { ended, .. } => match ended.wait_for(Option::is_some).await.as_deref() {
                 Ok(Some(outcome)) => return outcome.clone(),
                 _ => "the runtime has ended".to_owned(),

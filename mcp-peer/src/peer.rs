@@ -197,7 +197,8 @@ impl Drop for CancelOnDrop<'_> {
 pub struct Peer {
     pub(crate) shared: Arc<Shared>,
     progress: ProgressPolicy,
-    _life: Arc<Life>,
+    /// None of [an observer](Peer::observer)'s.
+    _life: Option<Arc<Life>>,
 }
 
 /// Closes the connection when its last handle goes.
@@ -214,7 +215,16 @@ impl Peer {
         Self {
             shared: Arc::clone(shared),
             progress: ProgressPolicy::default(),
-            _life: Arc::new(Life(Arc::clone(shared))),
+            _life: Some(Arc::new(Life(Arc::clone(shared)))),
+        }
+    }
+
+    /// The same handle, which does not keep the connection open: it closes when all others are dropped.
+    #[must_use]
+    pub fn observer(&self) -> Self {
+        Self {
+            _life: None,
+            ..self.clone()
         }
     }
 

@@ -136,6 +136,7 @@ pub(crate) fn misbehaviour(what: &PeerMisbehaved) -> &'static str {
         PeerMisbehaved::UnknownResponse => "unknown response",
         PeerMisbehaved::StrayProgress => "stray progress",
         PeerMisbehaved::ResultShape { .. } => "result of the wrong shape",
+        PeerMisbehaved::EndlessList { .. } => "endless list",
         PeerMisbehaved::UnknownResultType(_) => "unknown result type",
         PeerMisbehaved::InputRound(_) => "invalid input round",
         PeerMisbehaved::TooManyRounds(_) => "too many input rounds",

@@ -117,6 +117,14 @@ pub enum PeerMisbehaved {
         /// What the decoder said.
         reason: String,
     },
+    /// A list with a cursor for the second time, or with more pages or bytes than anybody could want (REQ-PAG-05).
+    #[error("the list of `{method}` does not end: asked for {pages} pages")]
+    EndlessList {
+        /// The method.
+        method: MethodName,
+        /// How many pages there were.
+        pages: usize,
+    },
     /// A `resultType` nobody agreed on (REQ-JRPC-11).
     #[error("unknown result type {0:?}")]
     UnknownResultType(String),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
 use mcp_client::types::{
     CacheScope, CallTool, CreateMessageResult, ElicitParams, ElicitResult, ErrorObject,
     InputRequiredResult, InputResponses, LogMessage, Progress, Root, ToolListChanged,
@@ -374,6 +375,38 @@ async fn lists_are_kept_while_the_server_lets_them_be() {
             soon(names()).await;
             assert_eq!(pages.load(Ordering::Relaxed), 2 * (asked + 1));
         }
+    }
+}
+
+/// REQ-PAG-01: a page is asked for when the one before has been taken, and not before.
+#[tokio::test]
+async fn a_list_is_a_stream_of_its_items() {
+    for era in ERAS {
+        let server = ["a", "b", "c", "d", "e"]
+            .into_iter()
+            .fold(Server::new("s", "1"), |s, name| s.tool(tool(name, || "")))
+            .page_size(2);
+        let pages = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&pages);
+        let transport = mcp_client::tap(serve(server), move |direction, message| {
+            let message = format!("{message:?}");
+            if direction == mcp_client::Direction::Out && message.contains("tools/list") {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let client = soon(of_era(era).connect(transport)).await.unwrap();
+        let mut tools = client.list_tools().items();
+        let mut seen = Vec::new();
+        while let Some(tool) = soon(tools.next()).await {
+            seen.push((tool.unwrap().name, pages.load(Ordering::Relaxed)));
+        }
+        let names = ["a", "b", "c", "d", "e"].map(str::to_owned);
+        let expected: Vec<_> = names.into_iter().zip([1, 1, 2, 2, 3]).collect();
+        assert_eq!(seen, expected);
+        assert!(soon(tools.next()).await.is_none());
+        // The same through the trait, as much of it as is wanted.
+        let some = soon(client.list_tools().items().take(3).count()).await;
+        assert_eq!((some, pages.load(Ordering::Relaxed)), (3, 5));
     }
 }
 

@@ -17,7 +17,7 @@ use mcp_peer::session::ServerConfig;
 use mcp_peer::{Duplex, NoHandler, Options, Peer, duplex};
 use mcp_server::{Cx, Server, tool};
 use mcp_testing::{Journal, RawPeer, soon};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -415,4 +415,119 @@ async fn a_subscription_is_opened_again_without_a_gap() {
             "{ended:?}"
         );
     }
+}
+
+async fn answer(server: &mut RawPeer<DuplexStream>, method: &str, outcome: (&str, Value)) -> Value {
+    let request = server.next().await.unwrap().unwrap();
+    assert_eq!(request["method"], method, "{request}");
+    let answer = json!({"jsonrpc": "2.0", "id": request["id"], (outcome.0): outcome.1});
+    server.send(&answer).await.unwrap();
+    request
+}
+
+async fn discover(server: &mut RawPeer<DuplexStream>) {
+    let capabilities = json!({"tools": {"listChanged": true}});
+    let result = json!({"supportedVersions": ["2026-07-28"], "capabilities": capabilities});
+    answer(server, "server/discover", ("result", result)).await;
+}
+
+/// Agrees to tell of changed tools; returns the stream's id.
+async fn acknowledge(server: &mut RawPeer<DuplexStream>) -> Value {
+    let request = server.next().await.unwrap().unwrap();
+    assert_eq!(request["method"], "subscriptions/listen");
+    let wanted = json!({"toolsListChanged": true});
+    assert_eq!(request["params"]["notifications"], wanted);
+    let meta = json!({"io.modelcontextprotocol/subscriptionId": request["id"]});
+    let params = json!({"notifications": wanted, "_meta": meta});
+    let method = "notifications/subscriptions/acknowledged";
+    let agreed = json!({"jsonrpc": "2.0", "method": method, "params": params});
+    server.send(&agreed).await.unwrap();
+    request["id"].clone()
+}
+
+/// REQ-SUB-08, REQ-SUB-14
+#[tokio::test(start_paused = true)]
+async fn callbacks_are_told_once_of_what_they_may_have_missed() {
+    let servers = ByHand::default();
+    let hands = servers.clone();
+    let told = Journal::new();
+    let tell = told.clone();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Modern)
+        .on_tools_changed(move || tell.push(()))
+        .reconnect(Reconnect::default().attempts(5))
+        .connect_with(move || hands.connect());
+    let serving = async {
+        let mut server = servers.next().await;
+        discover(&mut server).await;
+        let stream = acknowledge(&mut server).await;
+        (server, stream)
+    };
+    let (client, (mut server, stream)) = soon(async { tokio::join!(connecting, serving) }).await;
+    let client = client.unwrap();
+    assert!(told.entries().is_empty());
+
+    // The stream breaks off, and the connection does not; then the server ends it in good order.
+    let mut id = stream;
+    let ends = [
+        ("error", json!({"code": -32000, "message": "gone"})),
+        ("result", json!({})),
+    ];
+    for (times, (kind, body)) in ends.into_iter().enumerate() {
+        let end = json!({"jsonrpc": "2.0", "id": id, (kind): body});
+        server.send(&end).await.unwrap();
+        id = soon(acknowledge(&mut server)).await;
+        soon(told.find_many(times + 1, |()| true)).await;
+    }
+
+    // The connection is lost.
+    drop(server);
+    let mut server = soon(servers.next()).await;
+    soon(discover(&mut server)).await;
+    let id = soon(acknowledge(&mut server)).await;
+    soon(told.find_many(3, |()| true)).await;
+
+    // A server that has had enough is not asked for ever, and goes on serving. What lasted is no failure.
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let had_enough = json!({"code": -32000, "message": "enough"});
+    let end = json!({"jsonrpc": "2.0", "id": id, "error": had_enough});
+    server.send(&end).await.unwrap();
+    for _ in 0..5 {
+        let refusal = ("error", had_enough.clone());
+        soon(answer(&mut server, "subscriptions/listen", refusal)).await;
+    }
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    let calling = client.call_tool("a", json!({})).into_future();
+    let result = json!({"content": []});
+    let answering = answer(&mut server, "tools/call", ("result", result));
+    let (called, _) = soon(async { tokio::join!(calling, answering) }).await;
+    called.unwrap();
+    assert_eq!(told.entries().len(), 3);
+}
+
+/// What hears of changes keeps neither the connection nor what makes another one.
+#[tokio::test(start_paused = true)]
+async fn callbacks_leave_nothing_behind() {
+    let servers = ByHand::default();
+    let hands = servers.clone();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Modern)
+        .on_tools_changed(|| ())
+        .reconnect(Reconnect::default())
+        .connect_with(move || hands.connect());
+    let serving = async {
+        let mut server = servers.next().await;
+        discover(&mut server).await;
+        acknowledge(&mut server).await;
+        server
+    };
+    let (client, mut server) = soon(async { tokio::join!(connecting, serving) }).await;
+    drop(client.unwrap());
+    soon(async { while server.next().await.is_ok_and(|message| message.is_some()) {} }).await;
+    soon(async {
+        while Arc::strong_count(&servers.0) > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }

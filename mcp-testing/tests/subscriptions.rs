@@ -1,31 +1,43 @@
 //! One way to hear of changes, in both eras.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::future::IntoFuture;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures::FutureExt;
 use mcp_client::types::{
-    Implementation, ResourceUpdated, ResourceUpdatedParams, ResourcesCapability,
-    ServerCapabilities, SubscriptionFilter, ToolListChanged, ToolsCapability,
+    CacheScope, Implementation, PromptListChanged, PromptsCapability, ResourceListChanged,
+    ResourceUpdated, ResourceUpdatedParams, ResourcesCapability, ServerCapabilities,
+    SubscriptionFilter, ToolListChanged, ToolsCapability,
 };
 use mcp_client::{Client, EraChoice, NotSent};
 use mcp_peer::session::ServerConfig;
-use mcp_peer::{NoHandler, Options, duplex};
-use mcp_testing::soon;
+use mcp_peer::{Duplex, NoHandler, Options, Peer, duplex};
+use mcp_server::{Cached, Server, tool};
+use mcp_testing::{Journal, soon};
+
+const ERAS: [EraChoice; 2] = [EraChoice::Legacy, EraChoice::Modern];
+
+fn serve(capabilities: ServerCapabilities) -> (Duplex, Peer) {
+    let (left, right) = duplex(16);
+    let mut config = ServerConfig::new(Implementation::new("server", "1"));
+    config.capabilities = capabilities;
+    let serving = mcp_peer::server(right, config, Arc::new(NoHandler), Options::default());
+    tokio::spawn(serving.driver);
+    (left, serving.peer)
+}
 
 #[tokio::test]
 async fn changes_are_heard_of_in_both_eras_while_somebody_wants_to() {
     // REQ-SUB-02, REQ-SUB-05, REQ-SUB-14, REQ-RES-06
-    for era in [EraChoice::Legacy, EraChoice::Modern] {
-        let (left, right) = duplex(16);
-        let mut config = ServerConfig::new(Implementation::new("server", "1"));
-        config.capabilities = ServerCapabilities::new()
-            .tools(ToolsCapability::new().list_changed(true))
-            .resources(ResourcesCapability::new().subscribe(true));
-        let serving = mcp_peer::server(
-            right,
-            config,
-            std::sync::Arc::new(NoHandler),
-            Options::default(),
+    for era in ERAS {
+        let (left, server) = serve(
+            ServerCapabilities::new()
+                .tools(ToolsCapability::new().list_changed(true))
+                .resources(ResourcesCapability::new().subscribe(true)),
         );
-        tokio::spawn(serving.driver);
-        let server = serving.peer;
         let client = soon(Client::builder("client", "1").era(era).connect(left))
             .await
             .unwrap();
@@ -64,4 +76,115 @@ async fn changes_are_heard_of_in_both_eras_while_somebody_wants_to() {
             Err(NotSent::Unwanted)
         );
     }
+}
+
+/// REQ-SUB-01, REQ-SUB-13, REQ-SUB-14: what is told once `connect` has returned is not lost.
+#[tokio::test]
+async fn callbacks_hear_of_changes_in_both_eras() {
+    for era in ERAS {
+        let (left, server) = serve(
+            ServerCapabilities::new()
+                .tools(ToolsCapability::new().list_changed(true))
+                .prompts(PromptsCapability::new().list_changed(true))
+                .resources(
+                    ResourcesCapability::new()
+                        .list_changed(true)
+                        .subscribe(true),
+                ),
+        );
+        let told = Journal::new();
+        let [tools, prompts, resources, updates] = [(); 4].map(|()| told.clone());
+        let client = Client::builder("client", "1")
+            .era(era)
+            .on_tools_changed(move || tools.push("tools".to_owned()))
+            .on_prompts_changed(move || prompts.push("prompts".to_owned()))
+            .on_resources_changed(move || resources.push("resources".to_owned()))
+            .on_resource_updated(move |update| updates.push(update.uri))
+            .connect(left);
+        let client = soon(client).await.unwrap();
+        assert!(told.entries().is_empty(), "nothing has changed yet");
+        soon(server.notify::<ToolListChanged>(&Default::default()))
+            .await
+            .unwrap();
+        soon(server.notify::<PromptListChanged>(&Default::default()))
+            .await
+            .unwrap();
+        soon(server.notify::<ResourceListChanged>(&Default::default()))
+            .await
+            .unwrap();
+        let update = ResourceUpdatedParams::new("file:///a");
+        let unwanted = soon(server.notify::<ResourceUpdated>(&update)).await;
+        assert_eq!(unwanted, Err(NotSent::Unwanted));
+        let _subscription = soon(client.subscribe("file:///a")).await.unwrap();
+        let wanted = soon(server.notify::<ResourceUpdated>(&update)).await;
+        assert_eq!(wanted, Ok(()));
+        soon(told.find(|what| what == "file:///a")).await;
+        assert_eq!(
+            told.entries(),
+            ["tools", "prompts", "resources", "file:///a"]
+        );
+        // What hears of changes does not keep the connection.
+        drop(_subscription);
+        drop(client);
+        soon(server.closed()).await;
+    }
+}
+
+/// REQ-SUB-12
+#[tokio::test]
+async fn a_server_that_tells_of_nothing_is_not_asked() {
+    for era in ERAS {
+        let (left, server) = serve(ServerCapabilities::new().tools(ToolsCapability::new()));
+        let asked = Journal::new();
+        let seen = asked.clone();
+        let transport = mcp_client::tap(left, move |direction, message| {
+            if direction == mcp_client::Direction::Out {
+                seen.push(format!("{message:?}"));
+            }
+        });
+        let client = Client::builder("client", "1")
+            .era(era)
+            .on_tools_changed(|| panic!("told of what is not offered"))
+            .connect(transport);
+        let client = soon(client).await.unwrap();
+        let notified = soon(server.notify::<ToolListChanged>(&Default::default())).await;
+        assert!(notified.is_err(), "{notified:?}");
+        let entries = asked.entries();
+        let listens = |entry: &String| entry.contains("subscriptions/listen");
+        assert!(!entries.iter().any(listens), "{entries:?}");
+        drop(client);
+    }
+}
+
+/// REQ-CACHE-01: whoever hears of a change finds no list from before it.
+#[tokio::test]
+async fn a_list_is_not_kept_when_the_callback_runs() {
+    let (left, right) = duplex(16);
+    let server = Server::new("s", "1").tool(tool("a", || "a")).cache(
+        Cached::Tools,
+        Duration::from_secs(60),
+        CacheScope::Private,
+    );
+    tokio::spawn(server.serve(right));
+    let client = Arc::new(OnceLock::<Client>::new());
+    let (shared, kept) = (Arc::clone(&client), Journal::new());
+    let seen = kept.clone();
+    let connected = Client::builder("client", "1")
+        .era(EraChoice::Modern)
+        .on_tools_changed(move || {
+            let listing = shared.get().unwrap().list_tools().into_future();
+            seen.push(listing.now_or_never().is_some());
+        })
+        .connect(left);
+    let connected = soon(connected).await.unwrap();
+    soon(connected.list_tools()).await.unwrap();
+    let again = connected.list_tools().into_future();
+    assert!(again.now_or_never().is_some(), "it is kept");
+    client.set(connected.clone()).unwrap();
+    let change = connected
+        .peer()
+        .deliver::<ToolListChanged>(&Default::default());
+    change.unwrap();
+    soon(kept.find(|_| true)).await;
+    assert_eq!(kept.entries(), [false]);
 }

@@ -9,9 +9,10 @@ use http::{StatusCode, Uri};
 use mcp_types::Extensions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::Role;
 
-use crate::frame::Role;
-use crate::handshake::{HeadError, SUBPROTOCOL, accept_key, parse_request, read_head};
+use crate::handshake::{HeadError, SUBPROTOCOL, parse_request, read_head};
 use crate::policy::{AcceptOptions, Granted, Refusal};
 use crate::socket::WebSocket;
 
@@ -101,17 +102,15 @@ where
     };
     let handshake = timeout(options.handshake_time, handshake).await;
     let extensions = handshake.map_err(|_| AcceptError::TimedOut)??;
-    // The head's allocation is shared with its header values, and is not for reading into.
-    let input = BytesMut::from(&input[..]);
     Ok(Accepted {
-        socket: WebSocket::new(io, Role::Server, options.limits.clone(), input),
+        socket: WebSocket::new(io, Role::Server, options.limits.clone(), &input),
         extensions,
     })
 }
 
 fn switching(granted: &Granted) -> String {
     let mut response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ".to_owned();
-    response += &accept_key(granted.key.as_bytes());
+    response += &derive_accept_key(granted.key.as_bytes());
     if granted.subprotocol {
         response += "\r\nSec-WebSocket-Protocol: ";
         response += SUBPROTOCOL;

@@ -24,11 +24,6 @@ impl CloseCode {
     /// A frame or message over the limit.
     pub const TOO_BIG: Self = Self(1009);
 
-    /// Whether a close frame may have this code (section 7.4.1 and the registry: 1012 to 1014 came later).
-    pub(crate) fn may_be_sent(self) -> bool {
-        matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
-    }
-
     /// Whether this is how a connection ends when nothing is wrong.
     pub(crate) fn is_regular(self) -> bool {
         matches!(self, Self::NORMAL | Self::GOING_AWAY | Self::NO_STATUS)

@@ -14,11 +14,11 @@ use http::{HeaderName, HeaderValue, StatusCode, Uri};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::Role;
 
-use crate::frame::Role;
-use crate::handshake::{
-    HeadError, SUBPROTOCOL, accept_key, lists, new_key, parse_response, read_head, single,
-};
+use crate::handshake::{HeadError, SUBPROTOCOL, lists, parse_response, read_head, single};
 use crate::socket::{Limits, WebSocket};
 use crate::stream::ClientStream;
 
@@ -167,7 +167,7 @@ impl Connect {
     where
         Io: AsyncRead + AsyncWrite + Unpin,
     {
-        let key = new_key()?;
+        let key = generate_key();
         let mut request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n",
             target.path, target.authority
@@ -197,9 +197,7 @@ impl Connect {
             return Err(ConnectError::Handshake("it does not upgrade"));
         }
         let accepted = single(headers, SEC_WEBSOCKET_ACCEPT);
-        if accepted
-            .is_none_or(|accepted| accepted.as_bytes() != accept_key(key.as_bytes()).as_bytes())
-        {
+        if accepted.is_none_or(|accepted| *accepted != derive_accept_key(key.as_bytes())) {
             return Err(ConnectError::Handshake("it answers another key"));
         }
         if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
@@ -214,8 +212,8 @@ impl Connect {
                 ));
             }
         }
-        let input = BytesMut::from(&input[..]);
-        Ok(WebSocket::new(io, Role::Client, self.limits.clone(), input))
+        let limits = self.limits.clone();
+        Ok(WebSocket::new(io, Role::Client, limits, &input))
     }
 }
 

@@ -51,16 +51,13 @@ pub enum Violation {
     /// A control frame of more than 125 bytes.
     #[error("control frame over 125 bytes")]
     LongControl,
-    /// A length over 63 bits, or in a longer form than it needs.
-    #[error("ill-formed length")]
-    Length,
     /// A continuation of nothing.
     #[error("nothing to continue")]
     Continuation,
     /// A message within a message.
     #[error("a message within another")]
     Interrupted,
-    /// A close frame whose code may not be sent, or that has half of one.
+    /// A close frame with half a code.
     #[error("ill-formed close frame")]
     CloseFrame,
     /// A binary message.

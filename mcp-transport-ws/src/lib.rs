@@ -4,12 +4,11 @@ mod accept;
 mod close;
 mod connect;
 mod error;
-mod frame;
+mod frames;
 mod handshake;
 mod keepalive;
 mod listener;
 mod policy;
-mod reconnect;
 mod socket;
 mod stream;
 #[cfg(feature = "rustls")]
@@ -26,7 +25,6 @@ pub use http;
 pub use keepalive::KeepAlive;
 pub use listener::{Listener, ListenerLimits, Tracked};
 pub use policy::{AcceptOptions, Handshake, Refusal};
-pub use reconnect::Backoff;
 pub use socket::{Limits, WebSocket};
 pub use stream::ClientStream;
 #[cfg(feature = "rustls")]

@@ -1,22 +1,19 @@
 //! A WebSocket as a transport.
 
 use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
 use futures::{Sink, Stream};
-use mcp_codec::ReadRoom;
-use mcp_types::{Inbound, Malformed, MalformedKind, Outbound, ParseLimits};
-use tokio::io::{AsyncRead, AsyncWrite};
+use mcp_types::{Inbound, Outbound, ParseLimits};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-use tokio_util::io::poll_read_buf;
+use tungstenite::protocol::Role;
 
 use crate::close::{Close, CloseCode};
 use crate::error::{Error, Violation};
-use crate::frame::{Frame, FrameReader, FrameWriter, PING, PONG, Role};
+use crate::frames::{Frames, Received};
 use crate::keepalive::{Alarm, KeepAlive, Liveness, Silence};
 
 /// Sizes and times of a connection.
@@ -53,8 +50,7 @@ impl Default for Limits {
 /// A connected WebSocket: a stream of [`Inbound`] and a sink of [`Outbound`], one message a text message.
 ///
 /// Made by [`Connect`](crate::Connect), [`accept`](crate::accept) or [`Listener`](crate::Listener). A message that comes in
-/// one frame is a slice of the buffer it was read into; what is sent is written into the buffer that goes out. Sending
-/// collects up to 64 KiB until it is flushed.
+/// one frame is a slice of the buffer it was read into. Sending collects up to 64 KiB until it is flushed.
 ///
 /// A peer's close frame is answered at once and ends the stream; what is sent to it afterwards goes nowhere, for it reads
 /// nothing more. Closing the sink says goodbye (1000 from a client, 1001 from a server), then waits for the peer to do so.
@@ -62,15 +58,9 @@ pub struct WebSocket<Io> {
     io: Io,
     limits: Limits,
     state: State,
-    reader: FrameReader,
-    input: BytesMut,
-    room: ReadRoom,
-    writer: FrameWriter,
-    output: BytesMut,
+    frames: Frames,
     /// Bytes have gone to `io` since it was flushed.
     unflushed: bool,
-    /// The latest ping that is not answered: the older ones need no answer (RFC 6455 section 5.5.3).
-    ping: Option<Bytes>,
     control: ControlRate,
     liveness: Liveness,
     /// Since when the peer takes nothing.
@@ -104,28 +94,17 @@ enum Ending {
     Failed { why: Violation, shut: bool },
 }
 
-/// Messages wait in the write buffer until it holds this many bytes or is flushed.
-const BACKPRESSURE: usize = 64 << 10;
-/// A frame's announced length is believed that far; the rest of its room it gets as it comes.
-const ANNOUNCED: usize = 1 << 20;
 /// Control frames that are looked at before other tasks get their turn.
 const CONTROL_FRAMES: usize = 64;
 
 impl<Io> WebSocket<Io> {
     /// A connection whose handshake is done; `input` is what was read behind it.
-    pub(crate) fn new(io: Io, role: Role, limits: Limits, input: BytesMut) -> Self {
-        let mut room = ReadRoom::default();
-        room.arrived(&input);
+    pub(crate) fn new(io: Io, role: Role, limits: Limits, input: &[u8]) -> Self {
         Self {
             io,
             state: State::Open,
-            reader: FrameReader::new(role, limits.frame, limits.message),
-            input,
-            room,
-            writer: FrameWriter::new(role),
-            output: BytesMut::new(),
+            frames: Frames::new(role, limits.frame, limits.message, input),
             unflushed: false,
-            ping: None,
             control: ControlRate::default(),
             liveness: Liveness::new(limits.keep_alive),
             blocked: None,
@@ -157,38 +136,18 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
         let mut control_frames = 0;
         while let State::Open | State::Closing = self.state {
-            let frame = match self.reader.read(&mut self.input) {
-                Ok(Some(frame)) => frame,
-                Ok(None) => match self.poll_fill(cx) {
-                    Poll::Ready(Ok(0)) => match std::mem::replace(&mut self.state, State::Ended) {
-                        State::Closing => return Poll::Ready(Ok(None)),
-                        _ => return Poll::Ready(Err(Error::Cut)),
-                    },
-                    Poll::Ready(Ok(_)) => continue,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error.into()))),
-                    Poll::Pending => return self.poll_silence(cx),
-                },
-                Err(violation) => {
-                    self.fail(violation);
-                    break;
+            let before = self.frames.traffic().received;
+            let received = self.frames.poll_read(&mut self.io, cx);
+            if self.frames.traffic().received != before {
+                self.liveness.heard(Instant::now());
+            }
+            match received {
+                Poll::Ready(Ok(Received::Text(text))) => {
+                    let inbound = Inbound::parse(text, self.limits.parse);
+                    return Poll::Ready(Ok(Some(inbound)));
                 }
-            };
-            match frame {
-                Frame::Text(text) => match Inbound::parse(text, self.limits.parse) {
-                    Inbound::Malformed(Malformed {
-                        kind: MalformedKind::NotUtf8,
-                        ..
-                    }) => self.fail(Violation::NotUtf8),
-                    inbound => return Poll::Ready(Ok(Some(inbound))),
-                },
-                Frame::Close(close) => self.closed_by_peer(close),
-                Frame::Ping(_) | Frame::Pong => {
-                    if let Frame::Ping(payload) = frame {
-                        self.ping = Some(payload);
-                        if let Err(error) = self.answer_ping() {
-                            return Poll::Ready(Err(self.broken(error.into())));
-                        }
-                    }
+                Poll::Ready(Ok(Received::Close(close))) => self.closed_by_peer(close),
+                Poll::Ready(Ok(Received::Control)) => {
                     control_frames += 1;
                     if self.control.is_flood() {
                         self.fail(Violation::Flood);
@@ -197,6 +156,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
                         return self.poll_reply(cx);
                     }
                 }
+                Poll::Ready(Ok(Received::End)) => self.state = State::Ended,
+                Poll::Ready(Err(Error::Violation(violation))) => self.fail(violation),
+                // It answers this end's goodbye by hanging up.
+                Poll::Ready(Err(Error::Cut)) if matches!(self.state, State::Closing) => {
+                    self.state = State::Ended;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
+                Poll::Pending => return self.poll_silence(cx),
             }
         }
         ready!(self.poll_end(cx));
@@ -213,21 +180,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         }
     }
 
-    /// Reads more bytes, how many it says; none at the end.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.room.make_room(&mut self.input);
-        let missing = self.reader.missing(self.input.len()).min(ANNOUNCED);
-        if missing > self.input.capacity() - self.input.len() {
-            self.input.reserve(missing);
-        }
-        let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.input))?;
-        if read > 0 {
-            self.room.arrived(&self.input);
-            self.liveness.heard(Instant::now());
-        }
-        Poll::Ready(Ok(read))
-    }
-
     /// There is nothing to be read: answers what was asked, and asks the peer if it is silent for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
         if let State::Open = self.state
@@ -235,9 +187,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         {
             match silence {
                 Silence::Ask => {
-                    if let Err(error) = self.writer.control(PING, &[], &mut self.output) {
-                        return Poll::Ready(Err(self.broken(error.into())));
-                    }
+                    self.frames.release();
+                    self.frames.ping();
                 }
                 Silence::Dead(timeout) => {
                     return Poll::Ready(Err(self.broken(Error::Unresponsive(timeout))));
@@ -249,7 +200,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
 
     /// Sends what the stream's side has to say, without waiting for it.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
-        if self.ping.is_none() && self.output.is_empty() {
+        if self.frames.is_written() && !self.unflushed {
+            self.frames.release_unused();
             return Poll::Pending;
         }
         // Whoever waits in the sink must still be woken, and sends this, too.
@@ -263,7 +215,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
 
     /// Writes everything and flushes.
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(self.poll_write_down_to(0, cx))?;
+        ready!(self.poll_write(cx))?;
         if self.unflushed {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
@@ -271,47 +223,25 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes until no more than so many bytes wait.
-    fn poll_write_down_to(
-        &mut self,
-        bytes: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
-        self.answer_ping()?;
-        while self.output.len() > bytes {
-            match Pin::new(&mut self.io).poll_write(cx, &self.output) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Error::Cut)),
-                Poll::Ready(written) => {
-                    self.output.advance(written?);
-                    self.unflushed = true;
-                    self.blocked = None;
-                }
-                Poll::Pending => {
-                    let timeout = self.limits.write_timeout;
-                    let since = *self.blocked.get_or_insert_with(Instant::now);
-                    let Some(due) = since.checked_add(timeout) else {
-                        return Poll::Pending;
-                    };
-                    ready!(self.write_alarm.poll(due, cx));
-                    return Poll::Ready(Err(Error::Stalled(timeout)));
-                }
-            }
+    /// Writes everything, as long as the peer takes something in time.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let before = self.frames.traffic().sent;
+        let written = self.frames.poll_write(&mut self.io, cx);
+        if self.frames.traffic().sent != before {
+            self.unflushed = true;
+            self.blocked = None;
         }
-        if self.output.is_empty() {
+        if written.is_ready() {
             self.liveness.written();
+            return written.map_err(Error::from);
         }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Answers the latest ping, unless so much waits for the peer that the answer would pile up with others.
-    fn answer_ping(&mut self) -> io::Result<()> {
-        if self.output.len() < BACKPRESSURE
-            && let Some(ping) = self.ping.take()
-            && let State::Open = self.state
-        {
-            self.writer.control(PONG, &ping, &mut self.output)?;
-        }
-        Ok(())
+        let timeout = self.limits.write_timeout;
+        let since = *self.blocked.get_or_insert_with(Instant::now);
+        let Some(due) = since.checked_add(timeout) else {
+            return Poll::Pending;
+        };
+        ready!(self.write_alarm.poll(due, cx));
+        Poll::Ready(Err(Error::Stalled(timeout)))
     }
 
     /// Gets the last frame to the peer, within the time for that; a failure on the way changes nothing.
@@ -329,12 +259,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
                 }
                 *shut = true;
             }
+            // What is read here belongs to nothing.
+            let mut rest = [0; 1024];
             loop {
-                self.input.clear();
-                self.input.reserve(1024);
-                match ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut self.input)) {
-                    Ok(0) | Err(_) => return Poll::Ready(()),
-                    Ok(_) => {}
+                let mut rest = ReadBuf::new(&mut rest);
+                match ready!(Pin::new(&mut self.io).poll_read(cx, &mut rest)) {
+                    Ok(()) if !rest.filled().is_empty() => {}
+                    Ok(()) | Err(_) => return Poll::Ready(()),
                 }
             }
         }
@@ -357,11 +288,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
     fn closed_by_peer(&mut self, close: Close) {
         self.state = State::Ending(match self.state {
             State::Closing => Ending::Answered,
-            _ => {
-                // A client may lack the randomness to answer; then it just ends.
-                let _ = self.writer.close(&close, &mut self.output);
-                Ending::Peer(close)
-            }
+            _ => Ending::Peer(close),
         });
     }
 
@@ -370,7 +297,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         tracing::debug!(%violation, "closing the connection");
         if let State::Open = self.state {
             let close = Close::new(violation.close_code(), violation.to_string());
-            let _ = self.writer.close(&close, &mut self.output);
+            self.frames.fail(close);
         }
         self.state = State::Ending(Ending::Failed {
             why: violation,
@@ -399,9 +326,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         match this.state {
-            State::Open if this.output.len() < BACKPRESSURE => Poll::Ready(Ok(())),
+            State::Open if this.frames.has_room() => Poll::Ready(Ok(())),
             State::Open => {
-                let written = this.poll_write_down_to(BACKPRESSURE - 1, cx);
+                let mut written = this.poll_write(cx);
+                if written.is_pending() && this.frames.has_room() {
+                    written = Poll::Ready(Ok(()));
+                }
                 this.poll_sent(written, cx)
             }
             // The stream tells why.
@@ -417,7 +347,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
     fn start_send(self: Pin<&mut Self>, item: Outbound) -> Result<(), Error> {
         let this = self.get_mut();
         match this.state {
-            State::Open => Ok(this.writer.text(&item.message, &mut this.output)?),
+            State::Open => {
+                this.frames.send(&item.message);
+                Ok(())
+            }
             State::Ending(_) | State::Left => Ok(()),
             State::Closing | State::Ended => Err(Error::Ended),
         }
@@ -440,8 +373,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         if let State::Open = this.state {
-            let close = Close::new(this.goodbye, "");
-            this.writer.close(&close, &mut this.output)?;
+            this.frames.close(Close::new(this.goodbye, ""));
             this.state = State::Closing;
         }
         if let State::Closing = this.state {
@@ -507,8 +439,7 @@ impl<Io: fmt::Debug> fmt::Debug for WebSocket<Io> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocket")
             .field("io", &self.io)
-            .field("unread", &self.input.len())
-            .field("unsent", &self.output.len())
+            .field("unsent", &self.frames.unsent())
             .finish_non_exhaustive()
     }
 }

@@ -9,10 +9,11 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use mcp_types::Extensions;
 use tokio::time::timeout;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::Role;
 
 use crate::accept::{AcceptError, Accepted};
-use crate::frame::Role;
-use crate::handshake::{SUBPROTOCOL, accept_key};
+use crate::handshake::SUBPROTOCOL;
 use crate::policy::{AcceptOptions, Refusal};
 use crate::socket::{Limits, WebSocket};
 
@@ -82,7 +83,7 @@ async fn admit<B>(request: &mut Request<B>, options: &AcceptOptions) -> Result<U
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    let accepted = HeaderValue::try_from(accept_key(granted.key.as_bytes()));
+    let accepted = HeaderValue::try_from(derive_accept_key(granted.key.as_bytes()));
     headers.insert(
         SEC_WEBSOCKET_ACCEPT,
         accepted.expect("Base64 is a header's value"),
@@ -135,7 +136,7 @@ impl PendingUpgrade {
         let io = TokioIo::new(upgraded);
         Ok(Accepted {
             // What was read behind the request comes out of `upgraded` first.
-            socket: WebSocket::new(io, Role::Server, self.limits, Default::default()),
+            socket: WebSocket::new(io, Role::Server, self.limits, &[]),
             extensions: self.extensions,
         })
     }

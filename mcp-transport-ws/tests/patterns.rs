@@ -4,10 +4,12 @@
     reason = "a test that cannot go on is to say where"
 )]
 
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use mcp_client::{Client, CreateMessageResult};
+use mcp_client::{Client, CreateMessageResult, Reconnect};
 use mcp_server::{Cx, JsonSchema, Notification, Sampling, Server, ToolError, schemars, tool};
 use mcp_testing::soon;
 use mcp_transport_ws::http::header::AUTHORIZATION;
@@ -129,4 +131,38 @@ async fn who_may_not_come_in_is_told_before_the_101() {
         refused,
         Err(ConnectError::Refused { status: StatusCode::UNAUTHORIZED, body }) if body == "credentials are required"
     ));
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_made_again() {
+    let mut listener = Listener::bind("127.0.0.1:0", AcceptOptions::new())
+        .await
+        .unwrap();
+    let url = format!("ws://{}/mcp", listener.local_addr().unwrap());
+    let server = Server::new("server", "1").tool(tool("hello", || "hello"));
+    let server = server.start();
+    let (send, mut connected) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let accepted = listener.accept().await;
+            let connection = server
+                .connect_with(accepted.socket, accepted.extensions)
+                .unwrap();
+            send.send(connection.peer).unwrap();
+            tokio::spawn(connection.driver);
+        }
+    });
+    let server = connect(url);
+    let client = Client::builder("client", "1")
+        .reconnect(Reconnect::default().delays(Duration::from_millis(1), Duration::from_millis(9)))
+        .connect_with(move || server.clone().into_future())
+        .await
+        .unwrap();
+    let first = client.server();
+    soon(connected.recv()).await.unwrap().close();
+    soon(client.peer().opened_after(&first)).await.unwrap();
+    let hello = soon(client.call_tool("hello", serde_json::json!({}))).await;
+    assert_eq!(hello.unwrap().to_text(), "hello");
+    soon(connected.recv()).await.unwrap();
+    soon(client.close()).await;
 }

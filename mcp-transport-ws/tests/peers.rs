@@ -1,4 +1,4 @@
-//! Against another implementation of RFC 6455: what one writes the other reads, whatever the sizes and the pieces.
+//! Against tokio-tungstenite as it comes: what one end writes the other reads, whatever the sizes and the pieces.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on is to say where"

@@ -95,6 +95,20 @@ impl SubscriptionFilter {
     }
 }
 
+/// A resource, by its URI.
+impl From<&str> for SubscriptionFilter {
+    fn from(uri: &str) -> Self {
+        Self::new().resource(uri)
+    }
+}
+
+/// A resource, by its URI.
+impl From<String> for SubscriptionFilter {
+    fn from(uri: String) -> Self {
+        Self::new().resource(uri)
+    }
+}
+
 const TOOLS: &str = "toolsListChanged";
 const PROMPTS: &str = "promptsListChanged";
 const RESOURCES: &str = "resourcesListChanged";

@@ -1,5 +1,7 @@
 //! The same chat in a terminal.
 
+use std::future::IntoFuture;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,8 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mcp_client::types::{
     CreateMessageParams, CreateMessageResult, ErrorObject, SubscriptionFilter,
 };
-use mcp_client::{Client, ConnectError, Notification, RequestError};
-use mcp_transport_ws::{Backoff, Connect};
+use mcp_client::{
+    Client, ConnectError, Established, Notification, OpenError, Reconnect, RequestError,
+};
+use mcp_transport_ws::Connect;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, Stdin};
 
@@ -31,12 +35,18 @@ pub struct Terminal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TerminalError {
-    /// The server cannot be reached, and will not be.
+    /// The server cannot be reached, or does not speak MCP.
     #[error(transparent)]
-    Unreachable(#[from] mcp_transport_ws::ConnectError),
-    /// It does not speak MCP.
+    Connect(#[from] OpenError<mcp_transport_ws::ConnectError>),
+    /// The connection was lost, and could not be made again.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Lost(#[from] ConnectError),
+    /// The server does not do what a chat does.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The room cannot be entered.
+    #[error("{0}")]
+    Refused(String),
     /// stdin failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -54,19 +64,40 @@ impl Terminal {
     /// Dropping the future leaves the chat.
     pub async fn run(self) -> Result<(), TerminalError> {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        let mut backoff = Backoff::default();
         // Numbers begin at 1.
         let last = Arc::new(AtomicU64::new(0));
         let mut unsent = None;
+        let server = self.server.clone();
+        let client = self
+            .client(Arc::clone(&last))
+            .reconnect(Reconnect::default().attempts(u32::MAX))
+            .connect_with(move || server.clone().into_future())
+            .await?;
+        let filter = SubscriptionFilter::new()
+            .notification(MessageReceived::METHOD)
+            .notification(MemberChanged::METHOD);
+        // Made again with the connection; who is where is not, for that is the connection's.
+        let _subscription = client.subscribe(filter).await?;
         loop {
-            let socket = backoff.connect(&self.server).await?;
-            let client = self.client(Arc::clone(&last)).connect(socket).await?;
-            match self.talk(&client, &last, &mut lines, &mut unsent).await? {
+            let connection = client.server();
+            let talked = match self.join(&client, &last).await? {
+                true => {
+                    let is_lost = || !is_open(&client, &connection);
+                    let lost = client.peer().opened_after(&connection);
+                    self.talk(&client, is_lost, lost, &mut lines, &mut unsent)
+                        .await?
+                }
+                false => Talked::Lost,
+            };
+            match talked {
                 Talked::Enough => {
                     client.close().await;
                     return Ok(());
                 }
-                Talked::Lost => eprintln!("* connection lost, trying again"),
+                Talked::Lost => {
+                    eprintln!("* connection lost, trying again");
+                    client.peer().opened_after(&connection).await?;
+                }
             }
         }
     }
@@ -92,24 +123,18 @@ impl Terminal {
     async fn talk(
         &self,
         client: &Client,
-        last: &AtomicU64,
+        is_lost: impl Fn() -> bool,
+        lost: impl Future,
         lines: &mut Lines<BufReader<Stdin>>,
         unsent: &mut Option<Value>,
     ) -> Result<Talked, TerminalError> {
-        let filter = SubscriptionFilter::new()
-            .notification(MessageReceived::METHOD)
-            .notification(MemberChanged::METHOD);
-        // Kept for as long as the connection lives.
-        let Ok(_subscription) = client.subscribe(filter).await else {
-            return Ok(Talked::Lost);
-        };
-        if !self.join(client, last).await {
-            return Ok(Talked::Lost);
-        }
+        let mut lost = pin!(lost);
         loop {
             if let Some(message) = unsent {
                 match client.call_tool("say", &*message).await {
                     Err(RequestError::ConnectionLost(_)) => return Ok(Talked::Lost),
+                    // Nobody has joined on the next connection yet.
+                    Ok(result) if result.is_error && is_lost() => return Ok(Talked::Lost),
                     Err(error) => eprintln!("* {error}"),
                     Ok(result) if result.is_error => eprintln!("* {}", result.to_text()),
                     Ok(_) => {}
@@ -118,7 +143,7 @@ impl Terminal {
             }
             let line = tokio::select! {
                 line = lines.next_line() => line?,
-                _ = client.peer().closed() => return Ok(Talked::Lost),
+                _ = &mut lost => return Ok(Talked::Lost),
             };
             let here = json!({ "room": self.room });
             match line.as_deref().map(str::trim) {
@@ -141,46 +166,42 @@ impl Terminal {
         }
     }
 
-    /// Joins the room, and shows what was missed; whether that worked.
-    async fn join(&self, client: &Client, last: &AtomicU64) -> bool {
+    /// Joins the room, and shows what was missed; false if the connection was lost meanwhile.
+    async fn join(&self, client: &Client, last: &AtomicU64) -> Result<bool, TerminalError> {
         loop {
             let mut join = json!({ "room": self.room, "name": self.name });
             match last.load(Ordering::Relaxed) {
                 0 => {}
                 last => join["since"] = last.into(),
             }
-            let joined = client.call_tool("join", join).await;
-            let joined = joined
-                .map_err(|error| error.to_string())
-                .and_then(|result| {
-                    let text = result.to_text();
-                    let content = result.structured_content.filter(|_| !result.is_error);
-                    content
-                        .and_then(|content| content.decode::<Joined>().ok())
-                        .ok_or(text)
-                });
-            match joined {
-                Ok(joined) => {
-                    joined
-                        .messages
-                        .iter()
-                        .for_each(|message| show(last, message));
-                    if !joined.more {
-                        eprintln!(
-                            "* in {} with {}; {HELP}",
-                            joined.room,
-                            joined.members.join(", ")
-                        );
-                        return true;
-                    }
-                }
-                Err(error) => {
-                    eprintln!("* {error}");
-                    return false;
-                }
+            let result = match client.call_tool("join", join).await {
+                Err(RequestError::ConnectionLost(_)) => return Ok(false),
+                result => result?,
+            };
+            let text = result.to_text();
+            let content = result.structured_content.filter(|_| !result.is_error);
+            let joined = content.and_then(|content| content.decode::<Joined>().ok());
+            let joined = joined.ok_or(TerminalError::Refused(text))?;
+            joined
+                .messages
+                .iter()
+                .for_each(|message| show(last, message));
+            if !joined.more {
+                eprintln!(
+                    "* in {} with {}; {HELP}",
+                    joined.room,
+                    joined.members.join(", ")
+                );
+                return Ok(true);
             }
         }
     }
+}
+
+/// Whether a client is still on that connection.
+fn is_open(client: &Client, connection: &Arc<Established>) -> bool {
+    let now = client.peer().established();
+    now.is_some_and(|now| Arc::ptr_eq(&now, connection))
 }
 
 enum Talked {
