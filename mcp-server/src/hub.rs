@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::backplane::{Audience, Backplane, Node, Post};
 use crate::news::{NEWS, News};
-use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions, encoded};
+use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions};
 use crate::server::NotConnected;
 
 /// Everyone who is connected to a server, over whatever transport, and what goes to more than one of them; clones are
