@@ -471,6 +471,7 @@ impl<T: Transport> Driver<T> {
                     deliver(&self.shared, &notification);
                 }
             }
+            Event::FollowsTasks => self.shared.end.follow_tasks(),
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(&call) {
                     pending.acknowledge(filter);

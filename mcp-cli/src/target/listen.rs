@@ -130,6 +130,8 @@ impl Listen {
             Self::Stdio => {
                 let stdio = Stdio::options()
                     .guard(cfg!(unix))
+                    // These are for the whole program.
+                    .signals(false)
                     .max_length(admission.max_message)
                     .open();
                 Ok(Listener::Stdio(Some(Box::new(stdio.map_err(failed)?))))
