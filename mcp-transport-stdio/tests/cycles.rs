@@ -91,7 +91,7 @@ async fn cycle(n: usize, mark: &str) {
     if n.is_multiple_of(7) {
         child = child.die_with_parent();
     }
-    if matches!(ending, Ending::Stubborn | Ending::Forked | Ending::Exited) {
+    if matches!(ending, Ending::Stubborn | Ending::Exited) {
         child = child.grace(SHORT, SHORT);
     }
     let mut child = child.spawn().unwrap();
