@@ -452,6 +452,7 @@ impl<T: Transport> Driver<T> {
                     deliver(&self.shared, &notification);
                 }
             }
+            Event::FollowsTasks => self.shared.end.follow_tasks(),
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(&call) {
                     pending.acknowledge(filter);

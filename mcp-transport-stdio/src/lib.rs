@@ -6,6 +6,8 @@ mod child;
 mod close;
 #[cfg(feature = "own")]
 mod own;
+#[cfg(feature = "own")]
+mod program;
 #[cfg(feature = "child")]
 mod restart;
 #[cfg(feature = "child")]
@@ -19,6 +21,9 @@ mod supervise;
 pub use child::{ChildProcess, ChildTransport, SpawnError, Stderr};
 #[cfg(feature = "own")]
 pub use own::{Stdio, StdioOptions, shutdown_signal, stdio};
+#[cfg(feature = "own")]
+#[doc(hidden)]
+pub use program::run;
 #[cfg(feature = "child")]
 pub use restart::{RestartError, RestartPolicy};
 #[cfg(feature = "sockets")]
