@@ -2,9 +2,11 @@
 //!
 //! `cargo run --release -p benches` runs all of it and writes `RESULTS.md`; the README says what is measured.
 
+pub mod endpoint;
 pub mod floor;
 pub mod load;
 pub mod ours;
+pub mod plot;
 pub mod process;
 pub mod report;
 pub mod served;

@@ -1,88 +1,176 @@
-//! The load generator: lines in, lines out, one thread, no SDK.
+//! The load generator: messages in, messages out, one thread, no SDK.
 
-use std::io::{self, Read, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use memchr::{memchr, memmem};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use memchr::memmem;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::Failure;
 use crate::process;
-use crate::task::{Outcome, Sequence, Task, Tool};
+use crate::task::{Outcome, Seen, Task, Tool};
 use crate::wire::{Batch, Era, OPENING, batch};
 
-/// A server's process, and the pipes to it.
+mod end;
+mod events;
+mod frame;
+mod line;
+
+use end::{End, Turn};
+use events::Events;
+use frame::Framing;
+use line::Line;
+
+/// What a server is reached by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// Its standard input and output.
+    Stdio,
+    /// Unix sockets.
+    Unix,
+    /// WebSockets over TCP.
+    Ws,
+}
+
+/// When a connection's next calls are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// With each answer, the next.
+    Steady,
+    /// When all are answered, the whole next window in one write: so that a server reads as many at a time however many
+    /// connections it has.
+    Bursts,
+}
+
+/// A server's process, and the connections to it.
 #[derive(Debug)]
 pub struct Load {
     child: Child,
-    stdin: ChildStdin,
-    stdout: ChildStdout,
-    input: Vec<u8>,
-    /// What of `input` has not been looked at.
-    start: usize,
-    end: usize,
-    /// So much behind `start` holds no line end.
-    searched: usize,
+    ends: Vec<End>,
+    events: Events,
+    framing: Framing,
+    /// The socket's file, which a server that is killed leaves behind.
+    file: Option<PathBuf>,
 }
 
 /// What was measured of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// The server's CPU time, and the wall time.
+    /// The server's CPU time and peak memory, and the wall time.
     pub outcome: Outcome,
     /// How long each answer took in nanoseconds, if they were waited for one by one.
     pub latencies: Vec<u64>,
-    /// Peak memory in KiB.
-    pub rss: u64,
+}
+
+/// What is to be written on each connection, and what is to come.
+struct Plan<'a> {
+    batch: &'a Batch,
+    window: usize,
+    pace: Pace,
+    answers: usize,
 }
 
 /// Calls before the clock starts.
 const WARM_UP: usize = 200;
+/// What is read at a time, in bytes, of all connections together.
+const INPUT: usize = 4 << 20;
 
 impl Load {
-    /// Starts a server.
+    /// Starts a server, and connects so many times; over stdio that is once.
     ///
     /// # Errors
-    /// It does not start.
-    pub fn start(program: &Path, args: &[&str]) -> io::Result<Self> {
+    /// It does not start, or does not listen.
+    pub fn start(
+        program: &Path,
+        args: &[&str],
+        link: Link,
+        connections: usize,
+    ) -> Result<Self, Failure> {
         let mut command = Command::new(program);
-        command.args(args);
-        let mut child = command
+        command
+            .args(args)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdin = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        // These are flags of this end of the pipes only.
-        fcntl_setfl(&stdin, fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
-        fcntl_setfl(&stdout, fcntl_getfl(&stdout)? | OFlags::NONBLOCK)?;
-        Ok(Self {
+            .stdout(Stdio::piped());
+        let file = (link == Link::Unix).then(socket_file);
+        match (link, &file) {
+            (Link::Ws, _) => drop(command.args(["--ws", "127.0.0.1:0"])),
+            (_, Some(file)) => drop(command.arg("--unix").arg(file)),
+            (_, None) => {}
+        }
+        if link != Link::Stdio {
+            // The server inherits it.
+            raise_descriptors();
+        }
+        let child = command.spawn()?;
+        let framing = match link {
+            Link::Ws => Framing::WebSocket,
+            Link::Stdio | Link::Unix => Framing::Lines,
+        };
+        let mut load = Self {
             child,
-            stdin,
-            stdout,
-            input: vec![0; 256 << 10],
-            start: 0,
-            end: 0,
-            searched: 0,
-        })
+            ends: Vec::with_capacity(connections),
+            events: Events::new()?,
+            framing,
+            file,
+        };
+        load.connect(link, connections)?;
+        Ok(load)
     }
 
-    /// Shakes hands, if the era does.
+    fn connect(&mut self, link: Link, connections: usize) -> Result<(), Failure> {
+        let stdin = self.child.stdin.take().ok_or("no stdin")?;
+        let stdout = self.child.stdout.take().ok_or("no stdout")?;
+        if link == Link::Stdio {
+            return self.add(stdin.into(), stdout.into(), 256 << 10);
+        }
+        let mut address = String::new();
+        BufReader::new(stdout).read_line(&mut address)?;
+        let address = address.trim_end();
+        let buffer = (INPUT / connections.max(1)).clamp(8 << 10, 256 << 10);
+        for _ in 0..connections {
+            let stream = match link {
+                Link::Ws => {
+                    let mut tcp = TcpStream::connect(address)?;
+                    tcp.set_nodelay(true)?;
+                    frame::upgrade(&mut tcp, address)?;
+                    tcp.into()
+                }
+                Link::Stdio | Link::Unix => UnixStream::connect(address)?.into(),
+            };
+            let stream: std::os::fd::OwnedFd = stream;
+            self.add(stream.try_clone()?, stream, buffer)?;
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        writer: std::os::fd::OwnedFd,
+        reader: std::os::fd::OwnedFd,
+        buffer: usize,
+    ) -> Result<(), Failure> {
+        let end = End::new(reader, writer, self.framing, buffer)?;
+        self.events.add(self.ends.len(), &end)?;
+        self.ends.push(end);
+        Ok(())
+    }
+
+    /// Shakes hands on every connection, if the era does.
     ///
     /// # Errors
     /// The server goes away or refuses.
     pub fn open(&mut self, era: Era) -> Result<(), Failure> {
         if era == Era::Legacy {
             for line in OPENING {
+                let mut batch = Batch::default();
+                batch.push(line.as_bytes());
                 let answers = usize::from(line.contains("\"id\""));
-                let batch = Batch {
-                    bytes: line.as_bytes().to_vec(),
-                    ends: vec![line.len()],
-                };
-                self.run(&batch, 1, answers, &mut |line| {
+                self.run(batch, 1, Pace::Steady, answers, &mut |_, line| {
                     memmem::find(line, b"\"result\"").is_some()
                 })?;
             }
@@ -90,72 +178,64 @@ impl Load {
         Ok(())
     }
 
-    /// Measures a task on a connection that is open.
+    /// Measures a task, done on each of the connections, which are open.
     ///
     /// # Errors
     /// The server goes away, or answers with an error.
-    pub fn measure(&mut self, task: Task) -> Result<Measured, Failure> {
+    pub fn measure(&mut self, task: Task, pace: Pace) -> Result<Measured, Failure> {
         let warm_up = Task {
             tool: Tool::Echo,
-            count: WARM_UP,
+            count: WARM_UP.div_ceil(self.ends.len()).max(8),
             window: 8,
             bytes: 16,
             ..task
         };
-        self.calls(warm_up, 0)?;
-        let large = Task {
+        self.calls(warm_up, pace, 0)?;
+        let few = Task {
             count: task.count.min(3),
             window: task.window.min(3),
             ..task
         };
-        self.calls(large, WARM_UP)?;
-        self.calls(task, WARM_UP + 3)
+        self.calls(few, pace, warm_up.count)?;
+        self.calls(task, pace, warm_up.count + 3)
     }
 
-    fn calls(&mut self, task: Task, first: usize) -> Result<Measured, Failure> {
-        let batch = batch(task, first);
+    fn calls(&mut self, task: Task, pace: Pace, first: usize) -> Result<Measured, Failure> {
+        let calls = task.calls();
         let pid = self.child.id();
-        let mut seen = Sequence::default();
+        let mut came = vec![Came::new(calls.len()); self.ends.len()];
         let mut wrong: Option<String> = None;
         let mut latencies = Vec::new();
-        let mut answered = vec![false; batch.ends.len()];
+        let one_by_one = task.window == 1 && self.ends.len() == 1;
+        let batch = batch(task, first);
         let cpu = process::cpu(pid)?;
         let started = Instant::now();
         let mut last = started;
-        let flood = task.tool.is_flood();
-        self.run(
-            &batch,
-            task.window,
-            batch.ends.len(),
-            &mut |line| match read(line, task.tool) {
-                Line::Notification(number) => {
-                    seen.see(number);
-                    false
-                }
+        self.run(batch, task.window, pace, calls.len(), &mut |end, line| {
+            let came = &mut came[end];
+            match line::read(line) {
+                Line::Log(number) => came.seen.log.see(number),
+                Line::Progress(number) => came.seen.progress.see(number),
                 Line::Answer(id) => {
-                    let fresh = (id as usize)
-                        .checked_sub(first)
-                        .and_then(|at| answered.get_mut(at))
-                        .is_some_and(|answered| !std::mem::replace(answered, true));
+                    let call = (id as usize).wrapping_sub(first);
+                    let fresh = came.answer(call, calls.get(call).map(|(tool, _)| *tool));
                     if !fresh || (task.tool == Tool::Echo && line.len() < task.bytes) {
                         wrong.get_or_insert_with(|| excerpt(line));
                     }
-                    if !flood {
-                        seen.see(id);
-                    }
-                    if task.window == 1 {
+                    if one_by_one {
                         let now = Instant::now();
                         latencies.push((now - last).as_nanos() as u64);
                         last = now;
                     }
-                    true
+                    return true;
                 }
                 Line::Other => {
                     wrong.get_or_insert_with(|| excerpt(line));
-                    true
+                    return true;
                 }
-            },
-        )?;
+            }
+            false
+        })?;
         let wall = started.elapsed().as_nanos() as u64;
         if let Some(line) = wrong {
             return Err(format!("unexpected: {line}").into());
@@ -164,73 +244,55 @@ impl Load {
             outcome: Outcome {
                 cpu: process::cpu(pid)? - cpu,
                 wall,
-                lost: task.count.saturating_sub(seen.count),
-                disordered: seen.disordered,
+                lost: came.iter().map(|came| came.seen.lost(task)).sum(),
+                disordered: came.iter().map(|came| came.seen.disordered()).sum(),
+                rss: process::peak_rss(pid)?,
             },
             latencies,
-            rss: process::peak_rss(pid)?,
         })
     }
 
-    /// Writes the lines of a batch, no more than `window` of them unanswered, until there are so many answers.
+    /// Writes the messages of a batch on each connection, no more than `window` of them unanswered, until there are so many
+    /// answers.
     ///
-    /// `see` is given each line that comes, and says whether it is an answer.
+    /// `see` is given each message that comes, and says whether it is an answer.
     fn run(
         &mut self,
-        batch: &Batch,
+        lines: Batch,
         window: usize,
+        pace: Pace,
         answers: usize,
-        see: &mut dyn FnMut(&[u8]) -> bool,
+        see: &mut dyn FnMut(usize, &[u8]) -> bool,
     ) -> Result<(), Failure> {
-        let (mut written, mut answered) = (0, 0);
-        loop {
-            let until = batch.ends[(answered + window).min(batch.ends.len()) - 1];
-            let mut idle = true;
-            if written < until
-                && let Some(n) = unblocked(self.stdin.write(&batch.bytes[written..until]))?
-            {
-                written += n;
-                idle = false;
+        let plan = Plan {
+            batch: &self.framing.frame(lines),
+            window,
+            pace,
+            answers,
+        };
+        for end in &mut self.ends {
+            end.begin();
+        }
+        let mut open = self.ends.len();
+        let mut ready: Vec<usize> = (0..open).collect();
+        let mut still = Vec::with_capacity(open);
+        while open > 0 {
+            if ready.is_empty() {
+                self.events.wait(&mut ready)?;
             }
-            if let Some(n) = unblocked(self.stdout.read(&mut self.input[self.end..]))? {
-                if n == 0 {
-                    return Err("the server went away".into());
+            for at in ready.drain(..) {
+                let end = &mut self.ends[at];
+                let was_done = end.is_done(&plan);
+                match end.turn(&plan, &mut |message| see(at, message))? {
+                    Turn::Moved => still.push(at),
+                    Turn::Waiting { for_room: true } => self.events.want_room(at, end)?,
+                    Turn::Waiting { for_room: false } => {}
                 }
-                self.end += n;
-                idle = false;
-                self.lines(&mut |line| answered += usize::from(see(line)));
+                open -= usize::from(!was_done && end.is_done(&plan));
             }
-            if answered >= answers && written == batch.bytes.len() {
-                return Ok(());
-            }
-            if idle {
-                let mut fds = [
-                    PollFd::new(&self.stdout, PollFlags::IN),
-                    PollFd::new(&self.stdin, PollFlags::OUT),
-                ];
-                let fds = if written < until {
-                    &mut fds[..]
-                } else {
-                    &mut fds[..1]
-                };
-                poll(fds, None)?;
-            }
+            std::mem::swap(&mut ready, &mut still);
         }
-    }
-
-    fn lines(&mut self, see: &mut dyn FnMut(&[u8])) {
-        while let Some(at) = memchr(b'\n', &self.input[self.start + self.searched..self.end]) {
-            let end = self.start + self.searched + at;
-            see(&self.input[self.start..end]);
-            self.start = end + 1;
-            self.searched = 0;
-        }
-        self.searched = self.end - self.start;
-        self.input.copy_within(self.start..self.end, 0);
-        self.end -= std::mem::take(&mut self.start);
-        if self.end == self.input.len() {
-            self.input.resize(2 * self.input.len(), 0);
-        }
+        Ok(())
     }
 }
 
@@ -239,6 +301,35 @@ impl Drop for Load {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(file) = &self.file {
+            // The server may have removed it, or may never have made it.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// What came on one connection.
+#[derive(Clone)]
+struct Came {
+    seen: Seen,
+    answered: Vec<bool>,
+}
+
+impl Came {
+    fn new(calls: usize) -> Self {
+        Self {
+            seen: Seen::default(),
+            answered: vec![false; calls],
+        }
+    }
+
+    /// Whether it is the first answer to a call that was made.
+    fn answer(&mut self, call: usize, tool: Option<Tool>) -> bool {
+        if tool.is_some_and(|tool| !tool.is_flood()) {
+            self.seen.answers.see(call as u64);
+        }
+        let answered = self.answered.get_mut(call);
+        answered.is_some_and(|answered| !std::mem::replace(answered, true))
     }
 }
 
@@ -247,13 +338,12 @@ impl Drop for Load {
 /// # Errors
 /// There is no answer.
 pub fn cold_start(program: &Path, args: &[&str], era: Era) -> Result<Outcome, Failure> {
-    let started = Instant::now();
-    let mut load = Load::start(program, args)?;
-    let batch = match era {
-        Era::Legacy => Batch {
-            bytes: OPENING[0].as_bytes().to_vec(),
-            ends: vec![OPENING[0].len()],
-        },
+    let first = match era {
+        Era::Legacy => {
+            let mut batch = Batch::default();
+            batch.push(OPENING[0].as_bytes());
+            batch
+        }
         Era::Modern => batch(
             Task {
                 era,
@@ -265,60 +355,32 @@ pub fn cold_start(program: &Path, args: &[&str], era: Era) -> Result<Outcome, Fa
             1,
         ),
     };
-    load.run(&batch, 1, 1, &mut |line| {
+    let started = Instant::now();
+    let mut load = Load::start(program, args, Link::Stdio, 1)?;
+    load.run(first, 1, Pace::Steady, 1, &mut |_, line| {
         memmem::find(line, b"\"result\"").is_some()
     })?;
     let wall = started.elapsed().as_nanos() as u64;
     Ok(Outcome {
         cpu: process::cpu(load.child.id())?,
         wall,
-        lost: 0,
-        disordered: 0,
+        ..Outcome::default()
     })
 }
 
-fn unblocked(n: io::Result<usize>) -> io::Result<Option<usize>> {
-    match n {
-        Ok(n) => Ok(Some(n)),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(e) => Err(e),
-    }
+/// A path for a socket that no other process uses.
+fn socket_file() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("bench-{}-{count}", std::process::id()))
 }
 
-enum Line {
-    /// With its place in the sequence.
-    Notification(u64),
-    Answer(u64),
-    Other,
-}
-
-/// What a line is, found without parsing all of it: the generator has to be faster than what it measures.
-fn read(line: &[u8], tool: Tool) -> Line {
-    let id = b"{\"jsonrpc\":\"2.0\",\"id\":";
-    if let Some(rest) = line.strip_prefix(id)
-        && let Some((id, rest)) = digits(rest)
-        && rest.starts_with(b",\"result\":")
-    {
-        return Line::Answer(id);
-    }
-    let before: &[u8] = match tool {
-        Tool::Flood => b"\"line ",
-        _ => b"\"progress\":",
-    };
-    let number = memmem::find(line, before).and_then(|at| digits(&line[at + before.len()..]));
-    match number {
-        Some((number, _)) => Line::Notification(number),
-        None => Line::Other,
-    }
-}
-
-fn digits(text: &[u8]) -> Option<(u64, &[u8])> {
-    let len = text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let (digits, rest) = text.split_at(len);
-    let number = digits
-        .iter()
-        .fold(0u64, |n, b| n.wrapping_mul(10) + u64::from(b - b'0'));
-    (len > 0).then_some((number, rest))
+/// Lets this process, and those that it starts, open as many descriptors as the system allows.
+fn raise_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If it fails, so does what needs them, and says why.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn excerpt(line: &[u8]) -> String {

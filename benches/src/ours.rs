@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::floor::line_number;
-use crate::task::{Outcome, Sequence, Task, Tool, Watch};
+use crate::task::{Outcome, Seen, Task, Tool, Watch};
 use crate::wire::Era;
 
 #[derive(Deserialize, JsonSchema)]
@@ -74,20 +74,16 @@ pub fn server() -> Server {
 /// # Errors
 /// The connection breaks, or something unexpected comes.
 pub async fn call(transport: impl Transport, task: Task) -> Result<Outcome, Failure> {
-    let seen = Arc::new(Mutex::new(Sequence::default()));
-    let see = {
-        let seen = Arc::clone(&seen);
-        move |number| lock(&seen).see(number)
-    };
-    let logged = see.clone();
+    let seen = Arc::new(Mutex::new(Seen::default()));
     let builder = Client::builder("bench", "1.0.0").era(match task.era {
         Era::Legacy => EraChoice::Legacy,
         Era::Modern => EraChoice::Modern,
     });
-    let builder = if task.tool == Tool::Flood {
+    let builder = if matches!(task.tool, Tool::Flood | Tool::Mixed) {
+        let seen = Arc::clone(&seen);
         builder.log_level(LogLevel::Info).on_log(move |message| {
             if let Ok(number) = line_number(&message.text()) {
-                logged(number);
+                lock(&seen).log.see(number);
             }
         })
     } else {
@@ -95,62 +91,75 @@ pub async fn call(transport: impl Transport, task: Task) -> Result<Outcome, Fail
     };
     let client = builder.connect(transport).await?;
     let text = task.text();
+    let flood = async |n: usize| -> Result<(), Failure> {
+        client
+            .call_tool("flood", serde_json::json!({ "n": n }))
+            .await?;
+        Ok(())
+    };
+    let progress = async |n: usize| -> Result<(), Failure> {
+        client
+            .call_tool("progress", serde_json::json!({ "n": n }))
+            .on_progress(|update| lock(&seen).progress.see(update.progress as u64))
+            .await?;
+        Ok(())
+    };
+    let call = async |number: usize| -> Result<usize, Failure> {
+        if task.tool == Tool::Sum {
+            let arguments = Sum { a: number, b: 1 };
+            client.call_tool("sum", arguments).await?;
+            return Ok(number);
+        }
+        let call = client.call_tool("echo", Text { text: &text });
+        let result = call.into_future().await?;
+        match result.to_text().len() {
+            len if len == task.bytes => Ok(number),
+            len => Err(format!("{len} bytes").into()),
+        }
+    };
+    let calls = async |count: usize| -> Result<(), Failure> {
+        let mut calls = FuturesUnordered::new();
+        for number in 0..count {
+            if calls.len() >= task.window
+                && let Some(number) = calls.next().await
+            {
+                lock(&seen).answers.see(number? as u64);
+            }
+            calls.push(call(number));
+        }
+        while let Some(number) = calls.next().await {
+            lock(&seen).answers.see(number? as u64);
+        }
+        Ok(())
+    };
     let watch = Watch::new();
     match task.tool {
-        Tool::Flood => {
-            let arguments = serde_json::json!({ "n": task.count });
-            client.call_tool("flood", arguments).await?;
-        }
-        Tool::Progress => {
-            let arguments = serde_json::json!({ "n": task.count });
-            client
-                .call_tool("progress", arguments)
-                .on_progress(|update| see(update.progress as u64))
-                .await?;
-        }
-        Tool::Echo | Tool::Sum => {
-            #[derive(Serialize)]
-            struct Echo<'a> {
-                text: &'a str,
-            }
-            #[derive(Serialize)]
-            struct Sum {
-                a: usize,
-                b: usize,
-            }
-            let call = async |number: usize| -> Result<usize, Failure> {
-                if task.tool == Tool::Sum {
-                    let arguments = Sum { a: number, b: 1 };
-                    client.call_tool("sum", arguments).await?;
-                    return Ok(number);
-                }
-                let call = client.call_tool("echo", Echo { text: &text });
-                let result = call.into_future().await?;
-                match result.to_text().len() {
-                    len if len == task.bytes => Ok(number),
-                    len => Err(format!("{len} bytes").into()),
-                }
-            };
-            let mut calls = FuturesUnordered::new();
-            for number in 0..task.count {
-                if calls.len() >= task.window
-                    && let Some(number) = calls.next().await
-                {
-                    see(number? as u64);
-                }
-                calls.push(call(number));
-            }
-            while let Some(number) = calls.next().await {
-                see(number? as u64);
-            }
+        Tool::Flood => flood(task.count).await?,
+        Tool::Progress => progress(task.count).await?,
+        Tool::Echo | Tool::Sum => calls(task.count).await?,
+        Tool::Mixed => {
+            let third = task.count / 3;
+            let floods = futures::future::try_join(flood(third), progress(third));
+            futures::future::try_join(floods, calls(third)).await?;
         }
     }
-    let outcome = watch.stop(task.count, *lock(&seen));
+    let outcome = watch.stop(task, &lock(&seen));
     client.close().await;
     Ok(outcome)
 }
 
-fn lock(seen: &Mutex<Sequence>) -> std::sync::MutexGuard<'_, Sequence> {
-    // A sequence is never half changed.
+#[derive(Serialize)]
+struct Text<'a> {
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct Sum {
+    a: usize,
+    b: usize,
+}
+
+fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    // What has come is never half counted.
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -49,3 +49,63 @@ pub fn load() -> f64 {
         .and_then(|n| n.parse().ok())
         .unwrap_or(f64::NAN)
 }
+
+/// What the processors have done so far, in the ticks of the system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ticks {
+    all: u64,
+    /// Of `all`, those in which a process ran.
+    busy: u64,
+    /// Of `busy`, those of this process and of those that it started and that have ended.
+    own: u64,
+}
+
+impl Ticks {
+    /// Until now; nothing where there is no such file system.
+    pub fn now() -> Self {
+        // What is no number counts nothing, and keeps its place.
+        let numbers = |text: &str| -> Vec<u64> {
+            let words = text.split_whitespace();
+            words.map(|word| word.parse().unwrap_or(0)).collect()
+        };
+        // A name; then user, nice, system, idle, waiting for devices, two of interrupts, and what the host took.
+        let all = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let all = numbers(all.lines().next().unwrap_or_default());
+        let all = all.get(1..9).unwrap_or_default();
+        // Behind the name, which may hold anything: the 14th to the 17th field are user and system time, the children's last.
+        let own = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let own = numbers(own.rsplit_once(')').map_or("", |(_, rest)| rest));
+        let idle: u64 = all.get(3..5).unwrap_or_default().iter().sum();
+        let sum: u64 = all.iter().sum();
+        Self {
+            all: sum,
+            busy: sum - idle,
+            own: own.get(11..15).unwrap_or_default().iter().sum(),
+        }
+    }
+
+    /// The share of the processors' time that others have had since then.
+    pub fn others(&self) -> f64 {
+        let now = Self::now();
+        let busy = now.busy.saturating_sub(self.busy) as f64;
+        let own = now.own.saturating_sub(self.own) as f64;
+        (busy - own).max(0.0) / now.all.saturating_sub(self.all).max(1) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_process_does_is_its_own() {
+        let before = Ticks::now();
+        assert!(before.all >= before.busy && before.busy >= before.own);
+        let mut now = before;
+        while now.own < before.own + 5 {
+            now = Ticks::now();
+        }
+        assert!(now.busy > before.busy);
+        assert!((0.0..=1.0).contains(&before.others()));
+    }
+}

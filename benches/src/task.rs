@@ -7,8 +7,8 @@ use std::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::Failure;
 use crate::wire::Era;
+use crate::{Failure, process};
 
 /// The tools that every server here has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Tool {
     Flood,
     /// Reports progress `n` times.
     Progress,
+    /// No tool of its own: one `flood`, one `progress` and many calls of `echo` at the same time, each a third of the messages.
+    Mixed,
 }
 
 impl Tool {
@@ -31,6 +33,7 @@ impl Tool {
             Self::Sum => "sum",
             Self::Flood => "flood",
             Self::Progress => "progress",
+            Self::Mixed => "mixed",
         }
     }
 
@@ -79,9 +82,14 @@ impl Task {
             other => return Err(format!("no era: {other}").into()),
         };
         let tool = next()?;
-        let tool = [Tool::Echo, Tool::Sum, Tool::Flood, Tool::Progress]
-            .into_iter()
-            .find(|t| t.name() == tool);
+        let tools = [
+            Tool::Echo,
+            Tool::Sum,
+            Tool::Flood,
+            Tool::Progress,
+            Tool::Mixed,
+        ];
+        let tool = tools.into_iter().find(|t| t.name() == tool);
         Ok(Self {
             era,
             tool: tool.ok_or("no tool")?,
@@ -89,6 +97,19 @@ impl Task {
             window: usize::from_str(&next()?)?,
             bytes: usize::from_str(&next()?)?,
         })
+    }
+
+    /// Which tool each of its calls is of, and for how many messages.
+    pub fn calls(self) -> Vec<(Tool, usize)> {
+        let third = self.count / 3;
+        match self.tool {
+            Tool::Flood | Tool::Progress => vec![(self.tool, self.count)],
+            Tool::Echo | Tool::Sum => vec![(self.tool, 1); self.count],
+            Tool::Mixed => [(Tool::Flood, third), (Tool::Progress, third)]
+                .into_iter()
+                .chain((0..third).map(|_| (Tool::Echo, 1)))
+                .collect(),
+        }
     }
 
     /// What an echo is asked to return.
@@ -112,6 +133,8 @@ pub struct Outcome {
     pub lost: usize,
     /// Messages that came before one that was sent earlier.
     pub disordered: usize,
+    /// The most memory it has had, in KiB.
+    pub rss: u64,
 }
 
 /// Starts when it is made.
@@ -131,13 +154,14 @@ impl Watch {
         }
     }
 
-    /// Stops; `count` messages were to come.
-    pub fn stop(self, count: usize, seen: Sequence) -> Outcome {
+    /// Stops; a task was to be done.
+    pub fn stop(self, task: Task, seen: &Seen) -> Outcome {
         Outcome {
             cpu: own_cpu() - self.cpu,
             wall: self.wall.elapsed().as_nanos() as u64,
-            lost: count.saturating_sub(seen.count),
-            disordered: seen.disordered,
+            lost: seen.lost(task),
+            disordered: seen.disordered(),
+            rss: process::peak_rss(std::process::id()).unwrap_or(0),
         }
     }
 }
@@ -164,6 +188,44 @@ impl Sequence {
         self.count += 1;
         self.disordered += usize::from(number < self.next);
         self.next = self.next.max(number + 1);
+    }
+}
+
+/// What has come of a task.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen {
+    /// Lines of a flood.
+    pub log: Sequence,
+    /// Updates.
+    pub progress: Sequence,
+    /// Answers, but those that end a flood, which come whenever it ends.
+    pub answers: Sequence,
+}
+
+impl Seen {
+    /// Messages of a task that did not come.
+    pub fn lost(&self, task: Task) -> usize {
+        let to_come = task.calls().into_iter().fold([0; 3], |mut sum, (tool, n)| {
+            sum[match tool {
+                Tool::Flood => 0,
+                Tool::Progress => 1,
+                Tool::Echo | Tool::Sum | Tool::Mixed => 2,
+            }] += n;
+            sum
+        });
+        let came = [self.log, self.progress, self.answers].map(|sequence| sequence.count);
+        let pairs = to_come.into_iter().zip(came);
+        pairs
+            .map(|(to_come, came)| to_come.saturating_sub(came))
+            .sum()
+    }
+
+    /// Messages that came before one that was sent earlier.
+    pub fn disordered(&self) -> usize {
+        [self.log, self.progress, self.answers]
+            .map(|sequence| sequence.disordered)
+            .into_iter()
+            .sum()
     }
 }
 

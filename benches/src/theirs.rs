@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::floor::line_number;
-use crate::task::{self, Outcome, Sequence, Task, Watch};
+use crate::task::{self, Outcome, Seen, Task, Watch};
 use crate::wire::Era;
 
 /// The server.
@@ -181,7 +181,7 @@ where
     T: IntoTransport<RoleClient, E, A>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let seen = Arc::new(Mutex::new(Sequence::default()));
+    let seen = Arc::new(Mutex::new(Seen::default()));
     let name = Implementation::new("bench", "1.0.0");
     let mut config = ClientConfig::new(ClientCapabilities::default(), name);
     let lifecycle = match task.era {
@@ -199,75 +199,86 @@ where
     };
     let client = handler.serve_with_lifecycle(transport, lifecycle).await?;
     let text = task.text();
-    let request = |arguments: Value| {
-        let mut request = CallToolRequestParams::new(task.tool.name());
+    let request = |name: &'static str, arguments: Value| {
+        let mut request = CallToolRequestParams::new(name);
         if let Value::Object(arguments) = arguments {
             request.arguments = Some(arguments);
         }
-        if task.era == Era::Modern && task.tool == task::Tool::Flood {
+        if task.era == Era::Modern && name == "flood" {
             let mut meta = RequestMetaObject::new();
             meta.set_log_level(LoggingLevel::Info);
             request.meta = Some(meta);
         }
         request
     };
-    let watch = Watch::new();
-    if task.tool.is_flood() {
-        if task.era == Era::Legacy && task.tool == task::Tool::Flood {
-            let level = SetLevelRequestParams::new(LoggingLevel::Info);
-            client.set_level(level).await?;
-        }
-        client
-            .call_tool(request(json!({ "n": task.count })))
-            .await?;
-        // Its notifications are handled in tasks of their own, which may be behind the answer.
-        for _ in 0..1000 {
-            if lock(&seen).count >= task.count {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    } else {
+    let calls = async |count: usize| -> Result<(), Failure> {
         let call = async |number: usize| -> Result<usize, Failure> {
-            let arguments = match task.tool {
-                task::Tool::Sum => json!({ "a": number, "b": 1 }),
-                _ => json!({ "text": text }),
+            let request = match task.tool {
+                task::Tool::Sum => request("sum", json!({ "a": number, "b": 1 })),
+                _ => request("echo", json!({ "text": text })),
             };
-            let result = client.call_tool(request(arguments)).await?;
+            let result = client.call_tool(request).await?;
             let first = result.content.first().and_then(|block| block.as_text());
             let len = first.map_or(0, |text| text.text.len());
-            if task.tool == task::Tool::Echo && len != task.bytes {
+            if task.tool != task::Tool::Sum && len != task.bytes {
                 return Err(format!("{len} bytes").into());
             }
             Ok(number)
         };
         let mut calls = FuturesUnordered::new();
-        for number in 0..task.count {
+        for number in 0..count {
             if calls.len() >= task.window
                 && let Some(number) = calls.next().await
             {
-                lock(&seen).see(number? as u64);
+                lock(&seen).answers.see(number? as u64);
             }
             calls.push(call(number));
         }
         while let Some(number) = calls.next().await {
-            lock(&seen).see(number? as u64);
+            lock(&seen).answers.see(number? as u64);
+        }
+        Ok(())
+    };
+    let flood = async |name: &'static str, n: usize| -> Result<(), Failure> {
+        client.call_tool(request(name, json!({ "n": n }))).await?;
+        Ok(())
+    };
+    let watch = Watch::new();
+    let logs = matches!(task.tool, task::Tool::Flood | task::Tool::Mixed);
+    if task.era == Era::Legacy && logs {
+        let level = SetLevelRequestParams::new(LoggingLevel::Info);
+        client.set_level(level).await?;
+    }
+    match task.tool {
+        task::Tool::Echo | task::Tool::Sum => calls(task.count).await?,
+        task::Tool::Flood | task::Tool::Progress => flood(task.tool.name(), task.count).await?,
+        task::Tool::Mixed => {
+            let third = task.count / 3;
+            let floods = futures::future::try_join(flood("flood", third), flood("progress", third));
+            futures::future::try_join(floods, calls(third)).await?;
         }
     }
-    let outcome = watch.stop(task.count, *lock(&seen));
+    // Notifications are handled in tasks of their own, which may be behind the answer.
+    for _ in 0..1000 {
+        if lock(&seen).lost(task) == 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let outcome = watch.stop(task, &lock(&seen));
     client.cancel().await?;
     Ok(outcome)
 }
 
-fn lock(seen: &Mutex<Sequence>) -> std::sync::MutexGuard<'_, Sequence> {
-    // A sequence is never half changed.
+fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
+    // What has come is never half counted.
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
 struct Handler {
     config: ClientConfig,
-    seen: Arc<Mutex<Sequence>>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl ClientHandler for Handler {
@@ -280,7 +291,7 @@ impl ClientHandler for Handler {
         progress: ProgressNotificationParam,
         _context: NotificationContext<RoleClient>,
     ) -> impl Future<Output = ()> + Send + '_ {
-        lock(&self.seen).see(progress.progress as u64);
+        lock(&self.seen).progress.see(progress.progress as u64);
         std::future::ready(())
     }
 
@@ -290,7 +301,7 @@ impl ClientHandler for Handler {
         _context: NotificationContext<RoleClient>,
     ) -> impl Future<Output = ()> + Send + '_ {
         if let Some(Ok(number)) = log.data.as_str().map(line_number) {
-            lock(&self.seen).see(number);
+            lock(&self.seen).log.see(number);
         }
         std::future::ready(())
     }

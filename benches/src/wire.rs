@@ -33,44 +33,55 @@ const MODERN: &str = "\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"
 const LOG_LEVEL: &str = "\"io.modelcontextprotocol/logLevel\":\"info\"";
 
 /// Requests, ready to be written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
-    /// The lines.
+    /// The lines, or frames.
     pub bytes: Vec<u8>,
     /// Where each of them ends.
     pub ends: Vec<usize>,
 }
 
+impl Batch {
+    /// One more.
+    pub fn push(&mut self, message: &[u8]) {
+        self.bytes.extend_from_slice(message);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Each of them, in its turn.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, end)| &self.bytes[start..*end])
+    }
+}
+
 /// The calls of a task, with ids that count up from `first`.
 pub fn batch(task: Task, first: usize) -> Batch {
     let text = task.text();
-    let calls = if task.tool.is_flood() { 1 } else { task.count };
-    let mut batch = Batch {
-        bytes: Vec::new(),
-        ends: Vec::new(),
-    };
-    for id in first..first + calls {
-        let arguments = match task.tool {
-            Tool::Echo => format!("{{\"text\":\"{text}\"}}"),
+    let mut batch = Batch::default();
+    for (id, (tool, count)) in (first..).zip(task.calls()) {
+        let arguments = match tool {
             Tool::Sum => format!("{{\"a\":{id},\"b\":1}}"),
-            Tool::Flood | Tool::Progress => format!("{{\"n\":{}}}", task.count),
+            Tool::Flood | Tool::Progress => format!("{{\"n\":{count}}}"),
+            Tool::Echo | Tool::Mixed => format!("{{\"text\":\"{text}\"}}"),
         };
         let meta = [
             (task.era == Era::Modern).then(|| MODERN.to_owned()),
-            (task.era == Era::Modern && task.tool == Tool::Flood).then(|| LOG_LEVEL.to_owned()),
-            (task.tool == Tool::Progress).then(|| format!("\"progressToken\":{id}")),
+            (task.era == Era::Modern && tool == Tool::Flood).then(|| LOG_LEVEL.to_owned()),
+            (tool == Tool::Progress).then(|| format!("\"progressToken\":{id}")),
         ];
         let meta: Vec<String> = meta.into_iter().flatten().collect();
         let meta = match meta.join(",") {
             meta if meta.is_empty() => meta,
             meta => format!(",\"_meta\":{{{meta}}}"),
         };
-        let name = task.tool.name();
+        let name = tool.name();
         let line = format!(
             "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"{name}\",\"arguments\":{arguments}{meta}}}}}\n"
         );
-        batch.bytes.extend_from_slice(line.as_bytes());
-        batch.ends.push(batch.bytes.len());
+        batch.push(line.as_bytes());
     }
     batch
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 /// At most so many lines, imports and blank ones included.
 const LENGTHS: [(&str, usize); 3] = [
-    ("patterns_server.rs", 39),
+    ("patterns_server.rs", 32),
     ("patterns_client.rs", 34),
     ("client_only.rs", 30),
 ];

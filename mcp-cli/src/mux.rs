@@ -1,12 +1,13 @@
 //! Several clients, one connection to a server: whose message is whose, as a value.
 //!
 //! Requests get ids of our own, which are unique among the clients, and progress tokens with them. The handshake is made once,
-//! by the first client; the others are told its result. What a server says that belongs to no request is said to all.
+//! by the first client; the others are told its result. What a server says that belongs to no request is said to all who have
+//! shaken hands. A modern client is told what may be about its request, and is asked nothing: its era knows no such thing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use mcp_client::types::{
-    ErrorObject, Message, ObjectBuf, RawJson, RequestId, RequestMessage, ResponseMessage,
+    ErrorObject, Message, ObjectBuf, RawJson, RequestId, RequestMessage, ResponseMessage, meta::key,
 };
 
 /// One of the clients.
@@ -30,9 +31,11 @@ pub(crate) struct Mux {
     /// Requests of the server's that are not answered, and whom they were put to.
     asked: HashMap<RequestId, ClientId>,
     handshake: Handshake,
+    /// Who has shaken hands.
+    sessions: HashSet<ClientId>,
     /// Whether the server has been told that the handshake is done.
     initialized: bool,
-    /// Who has made a request last: most likely the one whom the server wants to ask.
+    /// Who has made a legacy request last: most likely the one whom the server wants to ask.
     latest: Option<ClientId>,
 }
 
@@ -42,6 +45,17 @@ struct Open {
     id: RequestId,
     token: Option<RawJson>,
     initialize: bool,
+    era: Modern,
+}
+
+/// What a request says of the modern era.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Modern {
+    /// It is not of it.
+    No,
+    Yes,
+    /// It is, and wants log messages (REQ-LOG-04).
+    WithLogs,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +79,7 @@ impl Mux {
     /// A client has gone: nobody waits for what it has asked for, and nobody answers what it was asked.
     pub(crate) fn leave(&mut self, client: ClientId) -> Vec<Routed> {
         self.clients.retain(|other| *other != client);
+        self.sessions.remove(&client);
         let gone: Vec<i64> = self
             .open
             .iter()
@@ -139,7 +154,31 @@ impl Mux {
     }
 
     fn request(&mut self, client: ClientId, mut request: RequestMessage) -> Vec<Routed> {
-        let initialize = request.method == "initialize";
+        let meta = request
+            .params
+            .as_ref()
+            .and_then(|params| params.member("_meta"));
+        let member = |name| meta.as_ref().and_then(|meta| meta.member(name));
+        let era = match (member(key::PROTOCOL_VERSION), member(key::LOG_LEVEL)) {
+            (None, _) => Modern::No,
+            (Some(_), None) => Modern::Yes,
+            (Some(_), Some(_)) => Modern::WithLogs,
+        };
+        let initialize = era == Modern::No && request.method == "initialize";
+        if initialize && !self.sessions.insert(client) {
+            let error = ErrorObject::invalid_request("the session is initialized already");
+            return vec![refused(client, request.id, error)];
+        }
+        // The server is in a session by now, this client is not.
+        if era == Modern::No
+            && !self.sessions.contains(&client)
+            && !matches!(self.handshake, Handshake::None)
+            && request.method != "ping"
+        {
+            let reason = format!("neither `_meta.{}` nor initialize", key::PROTOCOL_VERSION);
+            let error = ErrorObject::invalid_params(reason);
+            return vec![refused(client, request.id, error)];
+        }
         if initialize {
             match &mut self.handshake {
                 Handshake::None => self.handshake = Handshake::Under(Vec::new()),
@@ -148,21 +187,17 @@ impl Mux {
                     return Vec::new();
                 }
                 Handshake::Done(result) => {
-                    return vec![Routed::ToClient(
-                        client,
-                        Message::result(request.id, result.clone()),
-                    )];
+                    let message = Message::result(request.id, result.clone());
+                    return vec![Routed::ToClient(client, message)];
                 }
             }
         }
-        self.latest = Some(client);
+        if era == Modern::No {
+            self.latest = Some(client);
+        }
+        let token = member(TOKEN);
         self.next += 1;
         let ours = self.next;
-        let meta = request
-            .params
-            .as_ref()
-            .and_then(|params| params.member("_meta"));
-        let token = meta.as_ref().and_then(|meta| meta.member(TOKEN));
         if let (Some(meta), Some(_)) = (meta, &token) {
             let meta = with(meta, TOKEN, serde_json::Value::from(ours).into());
             request.params = request.params.map(|params| with(params, "_meta", meta));
@@ -175,6 +210,7 @@ impl Mux {
                 id,
                 token,
                 initialize,
+                era,
             },
         );
         vec![Routed::ToServer(Message::Request(request))]
@@ -185,7 +221,8 @@ impl Mux {
             Message::Response(response) => self.response(response),
             Message::Request(request) => {
                 let known = |client: &ClientId| self.clients.contains(client);
-                match self.latest.filter(known).or(self.clients.first().copied()) {
+                let mut sessions = self.clients.iter().filter(|c| self.sessions.contains(c));
+                match self.latest.filter(known).or(sessions.next().copied()) {
                     Some(client) => {
                         self.asked.insert(request.id.clone(), client);
                         vec![Routed::ToClient(client, Message::Request(request))]
@@ -241,17 +278,40 @@ impl Mux {
                     _ => (None, params),
                 };
                 notification.params = params;
+                let to = match client {
+                    Some(client) => vec![client],
+                    None => self.concerned(&notification.method),
+                };
                 let message = Message::Notification(notification);
-                match client {
-                    Some(client) => vec![Routed::ToClient(client, message)],
-                    None => self
-                        .clients
-                        .iter()
-                        .map(|client| Routed::ToClient(*client, message.clone()))
-                        .collect(),
-                }
+                to.into_iter()
+                    .map(|client| Routed::ToClient(client, message.clone()))
+                    .collect()
             }
         }
+    }
+
+    /// Who may be meant by a notification that says nothing of a request: sessions, and of the modern requests under way the
+    /// latest. Which one a server has in mind it does not say (REQ-LOG-10).
+    fn concerned(&self, method: &str) -> Vec<ClientId> {
+        let wants = |open: &Open| match open.era {
+            Modern::No => false,
+            Modern::Yes => method != "notifications/message",
+            Modern::WithLogs => true,
+        };
+        let modern = self.open.iter().filter(|(_, open)| wants(open));
+        let modern = match is_of_session(method) {
+            true => None,
+            false => modern
+                .max_by_key(|(id, _)| **id)
+                .map(|(_, open)| open.client),
+        };
+        let meant = |client: &&ClientId| self.sessions.contains(client) || modern == Some(**client);
+        self.clients.iter().filter(meant).copied().collect()
+    }
+
+    /// Whether a client waits for an answer.
+    pub(crate) fn awaits(&self, client: ClientId) -> bool {
+        self.open.values().any(|open| open.client == client)
     }
 
     fn response(&mut self, mut response: ResponseMessage) -> Vec<Routed> {
@@ -267,7 +327,14 @@ impl Mux {
         if open.initialize
             && let Handshake::Under(waiting) = std::mem::take(&mut self.handshake)
         {
+            let refused = response.outcome.is_err();
+            if refused {
+                self.sessions.remove(&open.client);
+            }
             for (client, id) in waiting {
+                if refused {
+                    self.sessions.remove(&client);
+                }
                 let response = ResponseMessage {
                     id: Some(id),
                     outcome: response.outcome.clone(),
@@ -289,6 +356,21 @@ impl Mux {
         out.push_front(Routed::ToClient(open.client, Message::Response(response)));
         out.into()
     }
+}
+
+/// Whether a notification is about what a server offers, and so about no request; modern clients subscribe to these.
+pub(crate) fn is_of_session(method: &str) -> bool {
+    matches!(
+        method,
+        "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed"
+            | "notifications/resources/updated"
+    )
+}
+
+fn refused(client: ClientId, id: RequestId, error: ErrorObject) -> Routed {
+    Routed::ToClient(client, Message::error(Some(id), error))
 }
 
 fn cancelled(id: RequestId) -> Routed {
@@ -401,9 +483,50 @@ mod tests {
         let answer = json!({ "id": "i", "result": { "v": 1 } });
         assert_eq!(told, [(1, answer.clone()), (2, answer.clone())]);
         assert_eq!(seen(mux.client_said(3, initialize())), [(3, answer)]);
+        // Not twice by the same, and nothing without.
+        let again = seen(mux.client_said(3, initialize()));
+        assert_eq!(
+            (again[0].0, &again[0].1["error"]["code"]),
+            (3, &json!(-32600))
+        );
+        mux.join(4);
+        let list = || rpc(json!({ "id": 1, "method": "tools/list", "params": {} }));
+        let told = seen(mux.client_said(4, list()));
+        assert_eq!(
+            (told[0].0, &told[0].1["error"]["code"]),
+            (4, &json!(-32602))
+        );
+        assert_eq!(seen(mux.client_said(3, list()))[0].0, 0);
+        let marked = json!({ "id": 2, "method": "initialize", "params": { "_meta": { key::PROTOCOL_VERSION: "2026-07-28" } } });
+        assert_eq!(
+            seen(mux.client_said(4, rpc(marked)))[0].0,
+            0,
+            "none of this era"
+        );
         let initialized = || rpc(json!({ "method": "notifications/initialized" }));
         assert_eq!(seen(mux.client_said(1, initialized())).len(), 1);
         assert_eq!(seen(mux.client_said(2, initialized())), []);
+    }
+
+    #[test]
+    fn a_handshake_that_is_refused_can_be_made_again() {
+        let mut mux = two();
+        let initialize = || rpc(json!({ "id": "i", "method": "initialize", "params": {} }));
+        mux.client_said(1, initialize());
+        mux.client_said(2, initialize());
+        let error = json!({ "id": 1, "error": { "code": -32602, "message": "m" } });
+        assert_eq!(seen(mux.server_said(rpc(error))).len(), 2);
+        for client in [1, 2] {
+            mux.server_said(rpc(
+                json!({ "id": 1, "error": { "code": 1, "message": "m" } }),
+            ));
+            let sent = seen(mux.client_said(client, initialize()));
+            assert_eq!(
+                sent.iter().filter(|(to, _)| *to == client).count(),
+                0,
+                "{sent:?}"
+            );
+        }
     }
 
     #[test]
@@ -429,8 +552,16 @@ mod tests {
     #[test]
     fn what_belongs_to_no_request_is_told_to_all_and_a_subscription_to_its_own() {
         let mut mux = two();
-        let changed = rpc(json!({ "method": "notifications/tools/list_changed" }));
-        assert_eq!(seen(mux.server_said(changed)).len(), 2);
+        let changed = || rpc(json!({ "method": "notifications/tools/list_changed" }));
+        assert_eq!(seen(mux.server_said(changed())), []);
+        for client in [1, 2] {
+            mux.client_said(
+                client,
+                rpc(json!({ "id": 0, "method": "initialize", "params": {} })),
+            );
+        }
+        mux.server_said(rpc(json!({ "id": 1, "result": {} })));
+        assert_eq!(seen(mux.server_said(changed())).len(), 2);
         mux.client_said(
             2,
             rpc(json!({ "id": "l", "method": "subscriptions/listen", "params": {} })),
@@ -440,7 +571,7 @@ mod tests {
                 json!({ "method": "notifications/tools/list_changed", "params": { "_meta": { SUBSCRIPTION: id } } }),
             )
         };
-        let told = seen(mux.server_said(on_it(1)));
+        let told = seen(mux.server_said(on_it(2)));
         assert_eq!(
             told,
             [(
@@ -450,7 +581,7 @@ mod tests {
         );
         assert_eq!(seen(mux.server_said(on_it(9))), []);
         let ended = seen(mux.server_said(rpc(
-            json!({ "id": 1, "result": { "_meta": { SUBSCRIPTION: 1 } } }),
+            json!({ "id": 2, "result": { "_meta": { SUBSCRIPTION: 2 } } }),
         )));
         assert_eq!(
             ended,
@@ -459,6 +590,44 @@ mod tests {
                 json!({ "id": "l", "result": { "_meta": { SUBSCRIPTION: "l" } } })
             )]
         );
+    }
+
+    #[test]
+    fn modern_requests_are_told_what_may_be_about_them_and_asked_nothing() {
+        let mut mux = two();
+        mux.join(3);
+        mux.client_said(
+            1,
+            rpc(json!({ "id": 0, "method": "initialize", "params": {} })),
+        );
+        mux.client_said(
+            1,
+            rpc(json!({ "id": 1, "method": "tools/call", "params": {} })),
+        );
+        for (client, level) in [(2, json!("info")), (3, Value::Null)] {
+            let mut meta = json!({ key::PROTOCOL_VERSION: "2026-07-28" });
+            if !level.is_null() {
+                meta[key::LOG_LEVEL] = level;
+            }
+            let call = json!({ "id": 1, "method": "tools/call", "params": { "_meta": meta } });
+            mux.client_said(client, rpc(call));
+        }
+        let mut told = |method: &str| {
+            let told = seen(mux.server_said(rpc(json!({ "method": method, "params": {} }))));
+            told.into_iter().map(|(to, _)| to).collect::<Vec<_>>()
+        };
+        assert_eq!(told("notifications/message"), [1, 2]);
+        assert_eq!(told("chat.message"), [1, 3]);
+        assert_eq!(told("notifications/prompts/list_changed"), [1]);
+        let asked = rpc(json!({ "id": 5, "method": "sampling/createMessage", "params": {} }));
+        assert_eq!(
+            seen(mux.server_said(asked))[0].0,
+            1,
+            "the one legacy client"
+        );
+        assert!(mux.awaits(3));
+        mux.server_said(rpc(json!({ "id": 4, "result": {} })));
+        assert!(!mux.awaits(3));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Joins a client and a server whose transports differ, without looking into what they say.
 
 use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use mcp_client::types::{Inbound, Malformed, Message, Outbound};
+use mcp_client::types::{
+    ErrorObject, Inbound, Malformed, Message, Outbound, ProtocolVersion, RequestId,
+};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
@@ -30,7 +33,7 @@ pub(crate) enum Ended {
 }
 
 /// How long a server may stay silent after its client has gone, before it is given up.
-const LINGER: Duration = Duration::from_secs(60);
+pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
 /// Passes on whatever comes until the server has closed its end; `see` sees each item first.
 ///
@@ -48,13 +51,18 @@ pub(crate) async fn relay(
     // Replies to what is no message go out here, too.
     let to_client = tokio::sync::Mutex::new(to_client);
     let gone = Notify::new();
+    let batches = Batches::default();
+    let see = |side, item: &Inbound| {
+        batches.see(item);
+        see(side, item);
+    };
     let result = {
         let to_server = &mut to_server;
         let rightwards = async {
             while let Some(item) = from_client.next().await {
                 let item = item.map_err(|e| Ended::Broken(Side::Client, e))?;
                 see(Side::Client, &item);
-                let (messages, replies) = sorted(item);
+                let (messages, replies) = sorted(item, &batches);
                 for message in messages {
                     to_server
                         .send(message)
@@ -92,7 +100,7 @@ pub(crate) async fn relay(
                 };
                 see(Side::Server, &item);
                 // A server is not told of its faults: it has no place where it would listen.
-                let (messages, _) = sorted(item);
+                let (messages, _) = sorted(item, &batches);
                 let mut to_client = to_client.lock().await;
                 for message in messages {
                     to_client
@@ -130,7 +138,7 @@ pub(crate) async fn relay(
 }
 
 /// Messages to pass on, and what is to be said to the sender of what is no message.
-pub(crate) fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
+pub(crate) fn sorted(item: Inbound, batches: &Batches) -> (Vec<Outbound>, Vec<Outbound>) {
     let (mut messages, mut replies) = (Vec::new(), Vec::new());
     let mut sort = |item: Result<Message, Malformed>| match item {
         Ok(message) => messages.push(addressed(message)),
@@ -140,9 +148,60 @@ pub(crate) fn sorted(item: Inbound) -> (Vec<Outbound>, Vec<Outbound>) {
         Inbound::Message(message) => sort(Ok(message)),
         Inbound::Malformed(malformed) => sort(Err(malformed)),
         // A batch goes on message by message, as its receiver may answer it.
-        Inbound::Batch(members) => members.into_iter().for_each(sort),
+        Inbound::Batch(members) if batches.are_legal() => members.into_iter().for_each(sort),
+        Inbound::Batch(_) => {
+            let error = ErrorObject::invalid_request("batches exist in 2025-03-26 sessions only");
+            replies.push(addressed(Message::error(None, error)));
+        }
     }
     (messages, replies)
+}
+
+/// Whether a client may send batches: in a session of one revision only (REQ-BATCH-01, REQ-BATCH-06).
+#[derive(Debug, Default)]
+pub(crate) struct Batches(Mutex<Session>);
+
+#[derive(Debug, Default)]
+struct Session {
+    /// The request that opens it, until it is answered.
+    opening: Option<RequestId>,
+    batches: bool,
+}
+
+impl Batches {
+    /// For what sends none.
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn are_legal(&self) -> bool {
+        self.lock().batches
+    }
+
+    /// Looks at what goes from one side to the other.
+    pub(crate) fn see(&self, item: &Inbound) {
+        match item {
+            Inbound::Message(Message::Request(request)) if request.method == "initialize" => {
+                self.lock().opening = Some(request.id.clone());
+            }
+            Inbound::Message(Message::Response(response)) => {
+                let mut session = self.lock();
+                if session.opening.is_none() || session.opening != response.id {
+                    return;
+                }
+                session.opening = None;
+                let version = response.outcome.as_ref().ok();
+                let version = version.and_then(|result| result.member("protocolVersion"));
+                let version = version.and_then(|version| version.decode::<ProtocolVersion>().ok());
+                session.batches = version == Some(ProtocolVersion::V2025_03_26);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A transport with a stream for each request finds the one for a response by this.

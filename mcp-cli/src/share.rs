@@ -1,17 +1,20 @@
 //! One connection to a server for several clients.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use mcp_client::types::{Inbound, Message, Outbound};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::exit::Failure;
 use crate::mux::{ClientId, Mux, Routed};
-use crate::relay::{Ended, Side, addressed, sorted};
-use crate::target::{Boxed, Broken, OnStderr, Target};
+use crate::relay::{Batches, Ended, LINGER, Side, addressed, sorted};
+use crate::target::{Boxed, Broken, Client, OnStderr, Target};
 
 /// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
 const TO_CLIENT: usize = 4096;
@@ -32,15 +35,17 @@ struct Hub {
 enum Event {
     Joined(ClientId, mpsc::Sender<Message>),
     Said(ClientId, Message),
+    /// It has asked all it wants to, and waits for what is not answered yet.
+    Finished(ClientId),
     Left(ClientId),
 }
 
 impl Shared {
-    /// Lets a client talk to the server until one of them goes.
+    /// Lets a client talk to the server until one of them goes, or the client has asked all it wants to and has its answers.
     pub(crate) async fn serve(
         &self,
         number: ClientId,
-        client: Boxed,
+        client: Client,
         target: &Target,
         on_stderr: Option<OnStderr>,
         mut stop: watch::Receiver<bool>,
@@ -52,8 +57,15 @@ impl Shared {
         if events.send(Event::Joined(number, send)).await.is_err() {
             return Ok(Err(gone()));
         }
-        let (to_client, mut from_client) = client.split();
+        let half_closes = client.half_closes;
+        let (to_client, mut from_client) = client.transport.split();
         let to_client = Mutex::new(to_client);
+        let finished = Notify::new();
+        let batches = Batches::default();
+        let see = |side, item: &Inbound| {
+            batches.see(item);
+            see(side, item);
+        };
         let told = async |message: Outbound| {
             let sent = to_client.lock().await.send(message).await;
             sent.map_err(|e| Ended::Broken(Side::Client, e))
@@ -62,7 +74,7 @@ impl Shared {
             while let Some(item) = from_client.next().await {
                 let item = item.map_err(|e| Ended::Broken(Side::Client, e))?;
                 see(Side::Client, &item);
-                let (said, replies) = sorted(item);
+                let (said, replies) = sorted(item, &batches);
                 for message in said {
                     let event = Event::Said(number, message.message);
                     events.send(event).await.map_err(|_| gone())?;
@@ -71,18 +83,46 @@ impl Shared {
                     told(reply).await?;
                 }
             }
-            Ok(())
+            if !half_closes {
+                return Err(Ended::Stopped);
+            }
+            finished.notify_one();
+            let event = Event::Finished(number);
+            events.send(event).await.map_err(|_| gone())
         };
         let telling = async {
-            while let Some(message) = messages.recv().await {
-                see(Side::Server, &Inbound::Message(message.clone()));
-                told(addressed(message)).await?;
+            let mut patience = Duration::MAX;
+            loop {
+                let message = tokio::select! {
+                    biased;
+                    () = finished.notified() => {
+                        patience = LINGER;
+                        continue;
+                    }
+                    message = timeout(patience, messages.recv()) => message,
+                };
+                match message {
+                    Ok(Some(message)) => {
+                        see(Side::Server, &Inbound::Message(message.clone()));
+                        told(addressed(message)).await?;
+                    }
+                    Ok(None) if patience == Duration::MAX => return Err(gone()),
+                    // It has all its answers, or they do not come.
+                    Ok(None) | Err(_) => return Ok(()),
+                }
             }
-            Err(gone())
+        };
+        let both = async {
+            let mut telling = pin!(telling);
+            tokio::select! {
+                listened = listening => listened?,
+                told = &mut telling => return told,
+            }
+            // Not begun anew: it may be amid a message.
+            telling.await
         };
         let ended = tokio::select! {
-            ended = listening => ended,
-            ended = telling => ended,
+            ended = both => ended,
             _ = stop.wait_for(|stop| *stop) => Err(Ended::Stopped),
         };
         // The hub may be gone; then nothing is open there.
@@ -138,7 +178,10 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
     };
     let routing = async move {
         let mut mux = Mux::default();
+        // Nobody has offered this server any.
+        let batches = Batches::none();
         let mut clients: HashMap<ClientId, mpsc::Sender<Message>> = HashMap::new();
+        let mut finished: HashSet<ClientId> = HashSet::new();
         let mut unsent: VecDeque<Message> = VecDeque::new();
         loop {
             let routed = tokio::select! {
@@ -156,15 +199,20 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                         continue;
                     }
                     Some(Event::Said(client, message)) => mux.client_said(client, message),
+                    Some(Event::Finished(client)) => {
+                        finished.insert(client);
+                        Vec::new()
+                    }
                     Some(Event::Left(client)) => {
                         clients.remove(&client);
+                        finished.remove(&client);
                         mux.leave(client)
                     }
                 },
                 item = from_server.next() => match item {
                     None => return Err(Broken::new("the server has closed its end")),
                     Some(item) => {
-                        let (messages, _) = sorted(item?);
+                        let (messages, _) = sorted(item?, &batches);
                         messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
                     }
                 },
@@ -188,6 +236,14 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                     }
                 }
             }
+            // Its end of the queue goes when it has got all that is in it.
+            finished.retain(|client| {
+                let awaits = mux.awaits(*client);
+                if !awaits {
+                    clients.remove(client);
+                }
+                awaits
+            });
             if unsent.len() > UNREAD {
                 return Err(Broken::new("the server asks and does not read the answers"));
             }

@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -465,8 +465,13 @@ fn one_server_serves_several_clients() {
 
 #[test]
 fn servers_of_the_web_are_targets_and_bridges_make_them() {
-    for scheme in ["ws"] {
-        let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &["--shared"]);
+    for (scheme, shared) in [
+        ("ws", "--shared"),
+        ("ws", "--wire"),
+        ("http", "--shared"),
+        ("http", "--wire"),
+    ] {
+        let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &[shared]);
         for era in ERAS {
             let ran = run(&[
                 "call",
@@ -476,7 +481,22 @@ fn servers_of_the_web_are_targets_and_bridges_make_them() {
                 era,
             ]);
             assert_eq!(
-                ran.out, "Progress was reported.\n",
+                (ran.out.as_str(), ran.err.as_str()),
+                (
+                    "Progress was reported.\n",
+                    "progress   0/100\nprogress   50/100\nprogress   100/100\n"
+                ),
+                "{scheme} {era} {ran:?}"
+            );
+            let ran = run(&[
+                "call",
+                &bridge.target,
+                "test_tool_with_logging",
+                "--era",
+                era,
+            ]);
+            assert!(
+                ran.err.contains("Tool execution started"),
                 "{scheme} {era} {ran:?}"
             );
             let ran = run(&[
@@ -491,9 +511,9 @@ fn servers_of_the_web_are_targets_and_bridges_make_them() {
         }
         let ran = run(&["ping", &bridge.target, "--header", "nonsense"]);
         assert_eq!(ran.code, 1, "{ran:?}");
-        let ran = run(&["doctor", &bridge.target]);
-        assert_eq!(ran.code, 1, "{ran:?}");
-        assert_eq!(bridge.stop(), (Some(0), String::new()));
+        let (code, said) = bridge.stop();
+        assert_eq!(code, Some(0));
+        assert!(shared == "--wire" || said.is_empty(), "{said}");
         // There and back again: a process that stands for a server of the web.
         let bridge = Bridge::to_everything(&format!("{scheme}://127.0.0.1:0"), &["--shared"]);
         let ran = run(&[
@@ -511,4 +531,202 @@ fn servers_of_the_web_are_targets_and_bridges_make_them() {
         let ran = run(&["ping", target]);
         assert_eq!(ran.code, 2, "{ran:?}");
     }
+}
+
+/// Posts to a bridge, and returns the head of the response, the body as far as `enough` says, and the connection.
+fn post(
+    target: &str,
+    headers: &str,
+    body: &str,
+    enough: impl Fn(&str) -> bool,
+) -> (String, TcpStream) {
+    let address = target.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    write!(
+        &stream,
+        "POST / HTTP/1.1\r\nhost: localhost\r\naccept: application/json, text/event-stream\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let (mut response, mut buffer) = (String::new(), [0; 4096]);
+    while !enough(&response) {
+        let n = (&stream).read(&mut buffer).unwrap();
+        assert!(n > 0, "{response}");
+        response.push_str(&String::from_utf8_lossy(&buffer[..n]));
+    }
+    (response, stream)
+}
+
+/// A legacy session of a client without a standing stream.
+fn session(target: &str, capabilities: &str) -> String {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{capabilities},"clientInfo":{{"name":"t","version":"1"}}}}}}"#
+    );
+    let (response, _) = post(target, "", &body, |r| r.contains("serverInfo"));
+    let id = response
+        .lines()
+        .find_map(|line| line.strip_prefix("mcp-session-id: "));
+    let session = format!(
+        "mcp-session-id: {}\r\nmcp-protocol-version: 2025-11-25\r\n",
+        id.unwrap()
+    );
+    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    post(target, &session, initialized, |r| {
+        r.starts_with("HTTP/1.1 202")
+    });
+    session
+}
+
+#[test]
+fn questions_find_the_session_they_are_for_whoever_else_has_asked_since() {
+    for shared in ["--shared", "--wire"] {
+        let bridge = Bridge::to_everything("http://127.0.0.1:0", &[shared]);
+        let session = session(&bridge.target, r#"{"sampling":{}}"#);
+        // Requests that stand for themselves come and go, and one is given up by its client.
+        for _ in 0..3 {
+            let ran = run(&[
+                "call",
+                &bridge.target,
+                "test_simple_text",
+                "--era",
+                "modern",
+            ]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
+        let head = "mcp-protocol-version: 2026-07-28\r\nmcp-method: subscriptions/listen\r\n";
+        let listen = r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+        let acknowledged = |r: &str| r.contains("notifications/subscriptions/acknowledged");
+        drop(post(&bridge.target, head, listen, acknowledged));
+        // The question comes on the request's own stream, as the client has no other.
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"test_sampling","arguments":{"prompt":"p"}}}"#;
+        let (asked, stream) = post(&bridge.target, &session, call, |r| {
+            r.contains("sampling/createMessage")
+        });
+        let question = asked
+            .split("data: ")
+            .find(|data| data.contains("createMessage"))
+            .unwrap();
+        let question: Value = serde_json::from_str(question.lines().next().unwrap()).unwrap();
+        let answer = json!({ "jsonrpc": "2.0", "id": question["id"], "result": {
+            "role": "assistant", "model": "m", "content": { "type": "text", "text": "42" },
+        } });
+        post(&bridge.target, &session, &answer.to_string(), |r| {
+            r.starts_with("HTTP/1.1 202")
+        });
+        let mut rest = String::new();
+        let mut reader = BufReader::new(&stream);
+        while !rest.contains("LLM response: 42") {
+            assert_ne!(reader.read_line(&mut rest).unwrap(), 0, "{rest}");
+        }
+        assert_eq!(bridge.stop().0, Some(0));
+    }
+}
+
+#[test]
+fn the_doctor_finds_nothing_wrong_with_bridges() {
+    let unix = format!("unix:{}", directory("bridge-doctor").join("s").display());
+    for listen in ["http://127.0.0.1:0/mcp", "ws://127.0.0.1:0", &unix] {
+        for shared in ["--shared", "--max-clients=9"] {
+            let bridge = Bridge::to_everything(listen, &[shared]);
+            let ran = run(&["doctor", "--strict", &bridge.target]);
+            assert_eq!(ran.code, 0, "{listen} {shared}: {}", ran.out);
+            let (code, said) = bridge.stop();
+            assert_eq!((code, said.as_str()), (Some(0), ""), "{listen} {shared}");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_its_client_gives_up_is_cancelled() {
+    let log = directory("bridge-cancel").join("said");
+    // A server that answers nothing, and writes down what it is told.
+    let script = format!("exec cat >{}", log.display());
+    let bridge = Bridge::start(&["bridge", "http://127.0.0.1:0", "--", "sh", "-c", &script]);
+    let address = bridge.target.strip_prefix("http://").unwrap();
+    let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+    let body = format!(r#"{{"jsonrpc":"2.0","id":"x","method":"tools/list","params":{{{meta}}}}}"#);
+    let stream = TcpStream::connect(address).unwrap();
+    write!(
+        &stream,
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/list\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    wait_for(&log, "tools/list");
+    drop(stream);
+    wait_for(
+        &log,
+        r#""method":"notifications/cancelled","params":{"requestId":1"#,
+    );
+    assert_eq!(bridge.stop().0, Some(0));
+}
+
+fn wait_for(file: &std::path::Path, text: &str) {
+    let begun = Instant::now();
+    while !fs::read_to_string(file).is_ok_and(|said| said.contains(text)) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{:?}",
+            fs::read_to_string(file)
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_bridge_over_http_is_reached_by_local_names_and_by_those_it_was_given() {
+    let bridge = Bridge::to_everything(
+        "http://127.0.0.1:0/mcp",
+        &["--host", "mcp.example", "--origin", "https://app.example"],
+    );
+    let target = bridge.target.strip_suffix("/mcp").unwrap();
+    let ping = |host: &str, origin: &str, path: &str| {
+        let address = target.strip_prefix("http://").unwrap();
+        let stream = TcpStream::connect(address).unwrap();
+        write!(
+            &stream,
+            "GET {path} HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\naccept: text/event-stream\r\n\r\n"
+        )
+        .unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        line.split(' ').nth(1).unwrap().to_owned()
+    };
+    for (host, origin, path, status) in [
+        ("localhost", "http://localhost:3", "/mcp", "400"),
+        ("mcp.example", "https://app.example", "/mcp", "400"),
+        ("evil.example", "https://app.example", "/mcp", "403"),
+        ("localhost", "https://evil.example", "/mcp", "403"),
+        ("localhost", "http://localhost:3", "/", "404"),
+    ] {
+        assert_eq!(ping(host, origin, path), status, "{host} {origin} {path}");
+    }
+    assert_eq!(run(&["ping", &bridge.target]).code, 0);
+    assert_eq!(bridge.stop().0, Some(0));
+}
+
+#[test]
+fn one_server_for_all_answers_a_client_that_has_said_all_it_has_to_say() {
+    let listen = format!("unix:{}", directory("bridge-half").join("s").display());
+    let bridge = Bridge::to_everything(&listen, &["--shared"]);
+    let stream = UnixStream::connect(bridge.target.strip_prefix("unix:").unwrap()).unwrap();
+    for id in 0..50 {
+        writeln!(&stream, r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#).unwrap();
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let answers: Vec<Value> = BufReader::new(&stream)
+        .lines()
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let ids: Vec<_> = answers
+        .iter()
+        .map(|answer| answer["id"].as_i64().unwrap())
+        .collect();
+    assert_eq!(ids, (0..50).collect::<Vec<_>>());
+    assert_eq!(bridge.stop(), (Some(0), String::new()));
 }

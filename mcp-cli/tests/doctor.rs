@@ -5,12 +5,12 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use support::{everything, run, with_everything};
+use support::{Web, everything, run, with_everything};
 
 #[test]
 fn the_server_with_everything_is_in_good_health() {
@@ -213,7 +213,12 @@ fn what_is_wrong_is_found_and_shown() {
 }
 
 fn diagnosed((rule, verdict, symptom): &Case) {
-    let ran = run(&["doctor", "--json", "--timeout", "2", &ill(*symptom)]);
+    found(rule, verdict, &ill(*symptom));
+}
+
+/// That the doctor says so.
+fn found(rule: &str, verdict: &str, target: &str) {
+    let ran = run(&["doctor", "--json", "--timeout", "10", target]);
     let lines = ran.out.lines();
     let lines: Vec<Value> = lines
         .map(|line| serde_json::from_str(line).unwrap())
@@ -221,8 +226,134 @@ fn diagnosed((rule, verdict, symptom): &Case) {
     let found = lines
         .iter()
         .find(|line| line["rule"] == *rule && line["verdict"] == *verdict);
-    let found = found.unwrap_or_else(|| panic!("{rule}: {ran:?}"));
+    let found = found.unwrap_or_else(|| {
+        panic!(
+            "{rule} {verdict} is not among: {}",
+            ran.out
+                .lines()
+                .filter(|l| !l.contains("\"pass\""))
+                .collect::<String>()
+        )
+    });
     assert!(found["reason"].is_string(), "{found}");
     let ok = lines.last().unwrap()["ok"] == true;
     assert_eq!(ran.code, if ok { 0 } else { 3 }, "{ran:?}");
+}
+
+/// A server of the web behind a wire that changes what it says; bytes are replaced by as many.
+fn ill_web(scheme: &str, from: &'static [u8], to: &'static [u8]) -> (Web, String) {
+    assert_eq!(from.len(), to.len());
+    let server = Web::everything(scheme);
+    let path = server.url.split('/').skip(3).collect::<Vec<_>>().join("/");
+    let address = server.url.split('/').nth(2).unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("{scheme}://{}/{path}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let Ok(server) = TcpStream::connect(&address) else {
+                return;
+            };
+            let copy = |mut from: TcpStream,
+                        mut to: TcpStream,
+                        change: Option<(&'static [u8], &'static [u8])>| {
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 65536];
+                    while let Ok(n) = from.read(&mut buffer)
+                        && n > 0
+                    {
+                        let mut bytes = buffer[..n].to_vec();
+                        if let Some((old, new)) = change {
+                            for at in 0..(n + 1).saturating_sub(old.len()) {
+                                if bytes[at..].starts_with(old) {
+                                    bytes[at..at + old.len()].copy_from_slice(new);
+                                }
+                            }
+                        }
+                        if to.write_all(&bytes).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            };
+            let (client2, server2) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            copy(client, server2, None);
+            copy(server, client2, Some((from, to)));
+        }
+    });
+    (server, url)
+}
+
+#[test]
+fn over_the_web_it_is_in_good_health_too() {
+    for (scheme, least) in [("http", 150), ("ws", 135)] {
+        let server = Web::everything(scheme);
+        let ran = run(&["doctor", "--strict", "--verbose", &server.url]);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+        let passed = ran.out.lines().filter(|line| line.starts_with("  pass  "));
+        let (passed, last) = (passed.count(), ran.out.lines().last().unwrap());
+        assert!(passed > least, "{passed}");
+        assert!(last.contains(" 0 broken, 0 warnings"), "{last}");
+    }
+    let ran = run(&["doctor", "http://127.0.0.1:1"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let ran = run(&["doctor", "ws://127.0.0.1:1"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+#[test]
+fn what_is_wrong_with_the_web_is_found() {
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static [u8],
+        &'static [u8],
+    );
+    let cases: &[Case] = &[
+        ("http", "REQ-HTTPM-14", "fail", b" 403 ", b" 200 "),
+        ("http", "REQ-HTTPM-18", "warn", b" 403 ", b" 200 "),
+        ("http", "REQ-HTTPM-08", "fail", b"-32020", b"-32000"),
+        ("http", "REQ-HTTPM-05", "fail", b" 400 ", b" 422 "),
+        ("http", "REQ-HTTPM-09", "fail", b" 404 ", b" 400 "),
+        ("http", "REQ-HTTPL-04", "fail", b" 404 ", b" 400 "),
+        ("http", "REQ-HTTPL-02", "fail", b" 202 ", b" 200 "),
+        ("http", "REQ-HTTPM-03", "fail", b" 202 ", b" 200 "),
+        ("http", "REQ-HTTPM-02", "warn", b" 415 ", b" 200 "),
+        ("http", "REQ-HTTPM-01", "warn", b" 405 ", b" 404 "),
+        (
+            "http",
+            "REQ-HTTPL-01",
+            "fail",
+            b"text/event-stream",
+            b"application/json ",
+        ),
+        (
+            "http",
+            "REQ-HTTPM-11",
+            "warn",
+            b"x-accel-buffering: no",
+            b"x-accel-buffering: on",
+        ),
+        ("http", "REQ-JRPC-13", "fail", b"-32601", b"-32000"),
+        ("ws", "RFC6455-4.2.2", "warn", b": mcp\r\n", b": mcq\r\n"),
+        ("ws", "RFC6455-4.2.2", "fail", b" 426 ", b" 400 "),
+        ("ws", "REQ-SEC-01", "fail", b" 403 ", b" 400 "),
+        ("ws", "RFC6455-5.1", "warn", b"\x03\xea", b"\x03\xe8"),
+        ("ws", "RFC6455-8.1", "warn", b"\x03\xef", b"\x03\xe8"),
+        ("ws", "RFC6455-7.4.1", "warn", b"\x03\xeb", b"\x03\xe8"),
+        ("ws", "RFC6455-5.5.2", "fail", b"mcp-doctor", b"mcp-patent"),
+        ("ws", "REQ-JRPC-09", "fail", b"resultType", b"resultTipe"),
+    ];
+    for cases in cases.chunks(7) {
+        std::thread::scope(|scope| {
+            for (scheme, rule, verdict, from, to) in cases {
+                scope.spawn(move || {
+                    let (_server, url) = ill_web(scheme, from, to);
+                    found(rule, verdict, &url);
+                });
+            }
+        });
+    }
 }

@@ -15,6 +15,7 @@ mod hub;
 mod layer;
 mod logs;
 mod middleware;
+mod news;
 mod pages;
 mod park;
 mod prompt;
@@ -33,7 +34,7 @@ mod template;
 mod tool;
 mod validate;
 
-pub use backplane::{Backplane, BackplaneError, Node, Post, Publishing};
+pub use backplane::{Audience, Backplane, BackplaneError, Node, Post, Publishing};
 pub use catalog::{Catalog, Changes, Offer, Refused};
 pub use complete::{IntoCompletion, Typed};
 pub use context::{Cx, Log, ProgressReporter, Total};
@@ -44,6 +45,8 @@ pub use handler::{FromInput, Handler, IntoOutput, Kind, Running, With, kind, wit
 pub use hub::Hub;
 #[cfg(feature = "tower")]
 pub use layer::{RouterFuture, RouterService};
+#[cfg(feature = "macros")]
+pub use mcp_macros::{data, notification, prompt, resource, tool};
 pub use mcp_peer::session::{Limits, NotSent, RequestError};
 pub use mcp_peer::types;
 pub use mcp_peer::types::{Extensions, Notification, Principal, Sampling, TaskSupport};
@@ -61,6 +64,7 @@ pub use room::{
 };
 pub use schemars::{self, JsonSchema};
 pub use seal::ReplayKeys;
-pub use server::{ServeError, Server, ServerConnection};
+pub use serde;
+pub use server::{NotConnected, RefusedConnection, ServeError, Server, ServerConnection};
 pub use tasks::{MemoryTasks, StoreError, Storing, TaskOptions, TaskOwner, TaskRecord, TaskStore};
 pub use tool::{ToolDef, tool};

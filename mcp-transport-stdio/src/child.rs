@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::{Sink, Stream};
+use futures_core::Stream;
+use futures_sink::Sink;
 use mcp_codec::{Joined, LineCodec, framed_split_with};
 use mcp_types::{Inbound, Outbound};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -48,7 +49,8 @@ pub struct ChildProcess {
     on_stderr: Option<OnLine>,
     grace: Grace,
     max_length: usize,
-    die_with_parent: bool,
+    /// The shell that watches over the child, if one is to.
+    watchdog: Option<&'static str>,
 }
 
 /// What becomes of a child's stderr; none of it ever makes the child wait but a stderr of ours that nobody reads.
@@ -79,6 +81,15 @@ pub enum SpawnError {
     NoDirectory {
         /// What was to be the working directory.
         path: PathBuf,
+    },
+    /// The process that was to watch over the child ([`ChildProcess::die_with_parent`]) did not start, so the child was ended
+    /// again; on systems other than Unix there is none.
+    #[error("cannot start what watches over `{program}`")]
+    NoWatchdog {
+        /// What was to be started.
+        program: String,
+        /// The system's reason.
+        source: io::Error,
     },
     /// Called outside of a tokio runtime.
     #[error("a child process needs a tokio runtime")]
@@ -129,7 +140,7 @@ impl ChildProcess {
                 terminate: Duration::from_secs(2),
             },
             max_length: LineCodec::MAX_LENGTH,
-            die_with_parent: false,
+            watchdog: None,
         }
     }
 
@@ -209,11 +220,12 @@ impl ChildProcess {
 
     /// Kills the child and its group also if this process is killed, so that it cannot do so itself (Unix only).
     ///
-    /// For servers that do not end with their stdin. It takes a second process, a shell that waits for our end: the
-    /// system's own means, a parent-death signal, can only be set up in the child by unsafe code, and comes already when
-    /// the *thread* ends that started the child.
+    /// For servers that do not end with their stdin. It takes a second process, a `/bin/sh` that reads from us until we end,
+    /// kills the group, and ends with it. The system's own means, a parent-death signal, would not do: it is set up in the child
+    /// by unsafe code (or by a program such as `setpriv` in between), comes already when the *thread* ends that started the
+    /// child, and spares what the child itself has started.
     pub fn die_with_parent(mut self) -> Self {
-        self.die_with_parent = true;
+        self.watchdog = Some("/bin/sh");
         self
     }
 
@@ -245,12 +257,13 @@ impl ChildProcess {
         else {
             return Err(self.refused(io::ErrorKind::BrokenPipe.into()));
         };
-        let watchdog = match self.die_with_parent {
-            true => Some(watchdog(id).map_err(|e| {
+        let watchdog = match self.watchdog {
+            Some(shell) => Some(watchdog(shell, id).map_err(|source| {
                 kill_group(id);
-                self.refused(e)
+                let program = self.program.to_string_lossy().into_owned();
+                SpawnError::NoWatchdog { program, source }
             })?),
-            false => None,
+            None => None,
         };
         let lines = LastLines::default();
         let stderr = match (self.stderr, child.stderr.take()) {
@@ -345,8 +358,8 @@ impl fmt::Debug for ChildProcess {
 
 /// A process that kills the group of the child when our end of its stdin closes, which it does however we end.
 #[cfg(unix)]
-fn watchdog(id: u32) -> io::Result<Child> {
-    Command::new("/bin/sh")
+fn watchdog(shell: &str, id: u32) -> io::Result<Child> {
+    Command::new(shell)
         .args(["-c", "read -r _; kill -s KILL -- \"-$1\"", "mcp-watchdog"])
         .arg(id.to_string())
         .env_clear()
@@ -359,7 +372,7 @@ fn watchdog(id: u32) -> io::Result<Child> {
 }
 
 #[cfg(not(unix))]
-fn watchdog(_: u32) -> io::Result<Child> {
+fn watchdog(_: &str, _: u32) -> io::Result<Child> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -591,5 +604,31 @@ impl fmt::Debug for ChildTransport {
             .field("id", &self.id())
             .field("exit_status", &self.exit_status())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_that_nobody_can_watch_over_is_not_left_alone() {
+        let file = std::env::temp_dir().join(format!("mcp-unwatched-{}", std::process::id()));
+        let script = format!(
+            "echo $$ >{0}.new; mv {0}.new {0}; exec sleep 1000",
+            file.display()
+        );
+        let mut child = ChildProcess::new("/bin/sh").args(["-c", &script]);
+        child.watchdog = Some("/no/such/shell");
+        let error = child.spawn().unwrap_err();
+        assert!(matches!(error, SpawnError::NoWatchdog { .. }), "{error}");
+        // It may not have come as far as to say who it is; if it has, it is gone by now, or soon.
+        if let Ok(pid) = std::fs::read_to_string(&file) {
+            let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+            while rustix::process::test_kill_process(pid).is_ok() {
+                tokio::task::yield_now().await;
+            }
+        }
+        let _ = std::fs::remove_file(&file);
     }
 }

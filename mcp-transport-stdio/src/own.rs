@@ -1,12 +1,15 @@
 //! This process's stdin and stdout.
 
+use std::fmt;
 use std::fs::File;
+use std::future::Future;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures::{Sink, Stream};
+use futures_core::Stream;
+use futures_sink::Sink;
 use mcp_codec::{Joined, LineCodec, framed_split_with};
 use mcp_types::{Inbound, Outbound};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,13 +36,20 @@ pub fn stdio() -> io::Result<Stdio> {
 /// other systems that goes for sockets.) Files and all else go through threads; the one that reads does not keep the
 /// process from exiting, a write that has begun is waited for.
 ///
-/// The stream ends with stdin, and a server should exit then (REQ-STDIO-05). If the reader of stdout goes away the sink
+/// The stream ends with stdin, and with a signal that asks the process to stop ([`StdioOptions::signals`]); a server should
+/// exit then (REQ-STDIO-05). If the reader of stdout goes away the sink
 /// reports a broken pipe. Closing the sink writes what is queued; the other side sees the end when the process exits,
 /// and with [`StdioOptions::guard`] at once (REQ-STDIO-06).
 ///
 /// Open it once in a process: two would take each other's bytes.
-#[derive(Debug)]
-pub struct Stdio(Joined<Input, Closing<Output>>);
+pub struct Stdio {
+    io: Joined<Input, Closing<Output>>,
+    /// Resolves when the process is asked to stop.
+    stop: Option<Stop>,
+    ended: bool,
+}
+
+type Stop = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 impl Stdio {
     /// How to open it.
@@ -47,6 +57,7 @@ impl Stdio {
         StdioOptions {
             guard: false,
             max_length: LineCodec::MAX_LENGTH,
+            signals: true,
         }
     }
 }
@@ -57,6 +68,7 @@ impl Stdio {
 pub struct StdioOptions {
     guard: bool,
     max_length: usize,
+    signals: bool,
 }
 
 impl StdioOptions {
@@ -70,6 +82,14 @@ impl StdioOptions {
     /// The longest line that is read, in bytes; 16 MiB unless told otherwise.
     pub fn max_length(mut self, bytes: usize) -> Self {
         self.max_length = bytes;
+        self
+    }
+
+    /// Whether SIGTERM and SIGINT (elsewhere Ctrl-C) end the stream as the end of stdin does: what has come in before is
+    /// answered, as far as there is time, and the process can exit in good order. On unless told otherwise; from the first time
+    /// that the stream is polled the signals no longer end the process by themselves.
+    pub fn signals(mut self, signals: bool) -> Self {
+        self.signals = signals;
         self
     }
 
@@ -87,7 +107,11 @@ impl StdioOptions {
             guard()?;
         }
         let codec = LineCodec::new().with_max_length(self.max_length);
-        Ok(Stdio(framed_split_with(input, Closing::new(output), codec)))
+        Ok(Stdio {
+            io: framed_split_with(input, Closing::new(output), codec),
+            stop: self.signals.then(|| Box::pin(shutdown_signal()) as Stop),
+            ended: false,
+        })
     }
 }
 
@@ -118,14 +142,14 @@ fn guard() -> io::Result<()> {
 pub async fn shutdown_signal() -> io::Result<()> {
     #[cfg(unix)]
     {
-        use std::pin::pin;
-
-        use futures::future::select;
         use tokio::signal::unix::{SignalKind, signal};
 
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        select(pin!(terminate.recv()), pin!(interrupt.recv())).await;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
         Ok(())
     }
     #[cfg(not(unix))]
@@ -136,7 +160,29 @@ impl Stream for Stdio {
     type Item = io::Result<Inbound>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0).poll_next(cx)
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(item) = Pin::new(&mut this.io).poll_next(cx) {
+            return Poll::Ready(item);
+        }
+        let Some(stop) = &mut this.stop else {
+            return Poll::Pending;
+        };
+        let asked = ready!(stop.as_mut().poll(cx));
+        this.stop = None;
+        match asked {
+            Ok(()) => {
+                this.ended = true;
+                Poll::Ready(None)
+            }
+            // Then they end the process as ever.
+            Err(error) => {
+                tracing::warn!(%error, "cannot listen for signals");
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -144,19 +190,28 @@ impl Sink<Outbound> for Stdio {
     type Error = io::Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_ready(cx)
+        Pin::new(&mut self.io).poll_ready(cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
-        Pin::new(&mut self.0).start_send(item)
+        Pin::new(&mut self.io).start_send(item)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}
+
+impl fmt::Debug for Stdio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stdio")
+            .field("io", &self.io)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

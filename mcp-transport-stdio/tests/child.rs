@@ -365,9 +365,52 @@ async fn a_child_can_die_with_its_parent() {
     })
     .await;
     assert!(pids.iter().all(|pid| runs(pid)));
+    // It costs one process, which holds nothing of ours but its end of a pipe: no more than the child does.
+    #[cfg(target_os = "linux")]
+    let watchdog = {
+        let watchdog = watchdog(&pids[0]).unwrap();
+        let held = |pid| {
+            std::fs::read_dir(format!("/proc/{pid}/fd"))
+                .unwrap()
+                .count()
+        };
+        assert_eq!(held(&watchdog), held(&pids[0]));
+        watchdog
+    };
     parent.kill().await.unwrap();
     for pid in pids {
         gone(&pid).await;
+    }
+    #[cfg(target_os = "linux")]
+    gone(&watchdog).await;
+}
+
+/// The process that watches over the group of another.
+#[cfg(target_os = "linux")]
+fn watchdog(group: &str) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let mut processes = processes.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let words = format!("\0mcp-watchdog\0{group}\0");
+    processes.find(|pid| {
+        let words_of = std::fs::read_to_string(format!("/proc/{pid}/cmdline"));
+        words_of.is_ok_and(|words_of| words_of.ends_with(&words))
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_watchdog_goes_with_its_child_however_that_ends() {
+    for script in ["exec cat", "exit 3", "exec sleep 1000"] {
+        let mut child = sh(script)
+            .die_with_parent()
+            .grace(Duration::from_millis(20), Duration::from_millis(20))
+            .spawn()
+            .unwrap();
+        let group = child.id().to_string();
+        within(child.close()).await.unwrap();
+        while watchdog(&group).is_some() {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

@@ -20,6 +20,7 @@ const AT_ONCE: usize = 10;
 const KILLED_CLIENTS: usize = 20;
 
 const SHORT: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_secs(50);
 
 /// A variable of the environment by which the processes of one test are known, whoever their parent is by now.
 const MARK: &str = "MCP_CYCLES";
@@ -91,9 +92,11 @@ async fn cycle(n: usize, mark: &str) {
     if n.is_multiple_of(7) {
         child = child.die_with_parent();
     }
-    if matches!(ending, Ending::Stubborn | Ending::Forked | Ending::Exited) {
-        child = child.grace(SHORT, SHORT);
-    }
+    child = match ending {
+        Ending::Stubborn | Ending::Exited => child.grace(SHORT, SHORT),
+        // Who ends in good order does so when there is a processor for it.
+        _ => child.grace(LONG, LONG),
+    };
     let mut child = child.spawn().unwrap();
     echoed(&mut child, n).await;
     let mut monitor = child.monitor();

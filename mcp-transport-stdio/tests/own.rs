@@ -243,6 +243,40 @@ fn a_read_that_never_ends_does_not_hold_up_the_exit() {
 }
 
 #[test]
+fn a_signal_ends_the_stream_and_what_came_before_is_answered() {
+    for signal in ["TERM", "INT"] {
+        let mut server = server("echo")
+            .stdin(Pipe::piped())
+            .stdout(Pipe::piped())
+            .spawn()
+            .unwrap();
+        // It stays open: only the signal can end this.
+        let mut stdin = server.stdin.take().unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let mut next = || {
+            lines
+                .by_ref()
+                .map(Result::unwrap)
+                .find(|line| line.starts_with('{'))
+        };
+        let line = |n| line(n).trim_end().to_owned();
+        writeln!(stdin, "{}", line(0)).unwrap();
+        assert_eq!(next(), Some(line(0)));
+        for n in 1..100 {
+            writeln!(stdin, "{}", line(n)).unwrap();
+        }
+        let id = server.id().to_string();
+        let kill = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(kill.unwrap().success());
+        for n in 1..100 {
+            assert_eq!(next(), Some(line(n)), "{signal}");
+        }
+        assert_eq!(next(), None);
+        assert_eq!(wait(server).code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_an_error_and_no_panic() {
     for socket in [false, true] {
         let (stdin, mut to) = std::io::pipe().unwrap();

@@ -1,4 +1,4 @@
-//! What connections cost on the heap that have been opened, used once and left: `idle floor|ours|rmcp legacy|modern`.
+//! What connections cost on the heap that have been opened, used once and left: `idle floor|ours|rmcp legacy|modern [HOW MANY]`.
 
 use std::alloc::System;
 
@@ -11,7 +11,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexS
 #[global_allocator]
 static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-const CONNECTIONS: usize = 1000;
 /// What the pipe of a connection holds, in bytes; it is no part of what is measured.
 const PIPE: usize = 4096;
 
@@ -24,26 +23,27 @@ async fn main() -> Result<(), Failure> {
         Some("modern") => Era::Modern,
         _ => return Err("legacy or modern?".into()),
     };
+    let connections = args.next().map_or(Ok(1000), |n| n.parse())?;
     let server = ours::server().start();
-    let mut kept = Vec::with_capacity(CONNECTIONS + 1);
+    let mut kept = Vec::with_capacity(connections + 1);
     // The first one pays for what all share.
     kept.push(connection(&which, era, &server).await?);
     let region = Region::new(GLOBAL);
-    for _ in 0..CONNECTIONS {
+    for _ in 0..connections {
         kept.push(connection(&which, era, &server).await?);
     }
     let with_pipes = in_use(&region);
     let region = Region::new(GLOBAL);
-    let mut pipes = Vec::with_capacity(CONNECTIONS);
+    let mut pipes = Vec::with_capacity(connections);
     let vector = in_use(&region);
-    for _ in 0..CONNECTIONS {
+    for _ in 0..connections {
         let (mut left, mut right) = tokio::io::duplex(PIPE);
         transfer(&mut left, &mut right, era).await?;
         pipes.push((left, right));
     }
     let pipes_alone = in_use(&region) - vector;
     drop(kept);
-    println!("{}", (with_pipes - pipes_alone) / CONNECTIONS as isize);
+    println!("{}", (with_pipes - pipes_alone) / connections as isize);
     Ok(())
 }
 
@@ -60,7 +60,7 @@ async fn connection(
     let (left, right) = tokio::io::duplex(PIPE);
     match which {
         "ours" => {
-            let connection = server.connect(mcp_codec::framed(right));
+            let connection = server.connect(mcp_codec::framed(right))?;
             // With its last handle a connection closes.
             let serve = async move { (connection.driver.await, connection.peer) };
             drop(tokio::spawn(serve));

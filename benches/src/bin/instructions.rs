@@ -3,6 +3,8 @@
 //! `benches/count` runs it with two counts and takes the difference, so that what is done once does not show.
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use benches::served::Served;
@@ -10,17 +12,21 @@ use benches::task::{Task, Tool};
 use benches::wire::{Era, batch};
 use benches::{Failure, ours};
 use bytes::BytesMut;
+use mcp_client::Client;
 use mcp_codec::LineCodec;
 use mcp_peer::session::{
-    CallKey, CallOptions, ClientConfig, EraChoice, Event, ServerConfig, Session,
+    CallKey, CallOptions, ClientConfig, EraChoice, Event, Limits, ServerConfig, Session,
 };
 use mcp_peer::types::{Implementation, Inbound, Message, ObjectBuf, RawJson};
+use mcp_server::types::Extensions;
+use mcp_server::{ServerConnection, tool};
 
 /// Calls that are written once, whatever the count, which is a multiple of it.
 const BATCH: usize = 500;
 
-/// What can be counted; the first four without any connection.
-const NAMES: [&str; 13] = [
+/// What can be counted; the first four without any connection. Those with a number are a client's calls among so many that wait for
+/// their answers, and on so many connections in turn.
+const NAMES: [&str; 17] = [
     "decode",
     "encode",
     "session-legacy",
@@ -34,6 +40,10 @@ const NAMES: [&str; 13] = [
     "progress-legacy",
     "pair-legacy",
     "pair-modern",
+    "waiting-1-modern",
+    "waiting-10000-modern",
+    "connections-1-modern",
+    "connections-1000-modern",
 ];
 
 #[tokio::main(flavor = "current_thread")]
@@ -65,6 +75,8 @@ async fn main() -> Result<(), Failure> {
         Some("decode") => decode(task),
         Some("encode") => encode(count),
         Some("session") => session(task),
+        Some("waiting") => waiting(number(&what)?, count).await?,
+        Some("connections") => connections(number(&what)?, count).await?,
         Some("pair") => {
             let (left, right) = mcp_peer::duplex(64);
             tokio::spawn(ours::server().serve(right));
@@ -165,4 +177,69 @@ fn session(task: Task) {
             black_box(event);
         }
     }
+}
+
+/// The number within a name.
+fn number(what: &str) -> Result<usize, Failure> {
+    let number = what.split('-').nth(1).ok_or("how many?")?;
+    Ok(number.parse()?)
+}
+
+/// A client of a server in memory; both have time, which runs slowly here, and room for all calls.
+async fn connect(server: &ServerConnection) -> Result<Client, Failure> {
+    let (left, right) = mcp_peer::duplex(64);
+    tokio::spawn(server.serve(right, Extensions::new()));
+    let client = Client::builder("bench", "1.0.0").era(EraChoice::Modern);
+    Ok(client.limits(limits()).connect(left).await?)
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.incoming_requests = 20_000;
+    limits.request_timeout = limits.request_total;
+    limits
+}
+
+async fn echo(client: &Client) -> Result<(), Failure> {
+    let text = serde_json::json!({ "text": "0123456789abcdef" });
+    black_box(client.call_tool("echo", text).await?);
+    Ok(())
+}
+
+/// Calls one after the other, while others wait for their answers.
+async fn waiting(others: usize, count: usize) -> Result<(), Failure> {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let wait = {
+        let begun = Arc::clone(&begun);
+        move || {
+            begun.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>()
+        }
+    };
+    let server = ours::server().tool(tool("wait", wait));
+    let client = connect(&server.limits(limits()).start()).await?;
+    for _ in 0..others {
+        let client = client.clone();
+        tokio::spawn(async move { client.call_tool("wait", serde_json::json!({})).await });
+    }
+    while begun.load(Ordering::Relaxed) < others {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..count {
+        echo(&client).await?;
+    }
+    Ok(())
+}
+
+/// Calls one after the other, each on the next connection.
+async fn connections(connections: usize, count: usize) -> Result<(), Failure> {
+    let server = ours::server().start();
+    let mut clients = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        clients.push(connect(&server).await?);
+    }
+    for client in clients.iter().cycle().take(count) {
+        echo(client).await?;
+    }
+    Ok(())
 }

@@ -1,31 +1,26 @@
 //! A room in which everybody hears what is said, with this toolkit.
 
-use mcp_server::{Cx, JsonSchema, Notification, Server, ToolError, schemars, tool};
-use mcp_transport_stdio::stdio;
-use serde::{Deserialize, Serialize};
+use mcp_server::{Cx, Server, ToolError, notification, tool};
 
-#[derive(Serialize, Deserialize, JsonSchema)]
+#[notification("chat.said")]
 struct Said {
     text: String,
 }
 
-impl Notification for Said {
-    const METHOD: &'static str = "chat.said";
-    type Params = Self;
-}
-
+#[tool]
 async fn join(cx: Cx) -> Result<(), ToolError> {
     cx.hub().room("lobby").join(&cx)?;
     Ok(())
 }
 
-async fn say(cx: Cx, said: Said) -> Result<(), ToolError> {
-    Ok(cx.hub().room("lobby").send::<Said>(&said).await?)
+#[tool]
+async fn say(cx: Cx, text: String) -> Result<(), ToolError> {
+    Ok(cx.hub().room("lobby").send::<Said>(&Said { text }).await?)
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = Server::new("chat", "1.0.0").with_notifications();
-    let server = server.tool(tool("join", join)).tool(tool("say", say));
-    Ok(server.serve(stdio()?).await?)
-}
+mcp_transport_stdio::main!(
+    Server::new("chat", "1.0.0")
+        .with_notifications()
+        .tool(join::tool())
+        .tool(say::tool())
+);

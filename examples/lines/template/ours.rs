@@ -1,17 +1,10 @@
 //! A family of resources, with this toolkit.
 
-use mcp_server::{JsonSchema, Server, resource, schemars};
-use mcp_transport_stdio::stdio;
-use serde::Deserialize;
+use mcp_server::{Server, resource};
 
-#[derive(Deserialize, JsonSchema)]
-struct Place {
-    city: String,
+#[resource("weather://{city}")]
+fn weather(city: String) -> String {
+    format!("Rain in {city}.")
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let weather = |place: Place| format!("Rain in {}.", place.city);
-    let server = Server::new("weather", "1.0.0").resource(resource("weather://{city}", weather));
-    Ok(server.serve(stdio()?).await?)
-}
+mcp_transport_stdio::main!(Server::new("weather", "1.0.0").resource(weather::resource()));

@@ -18,7 +18,7 @@ use crate::recording::Recording;
 use crate::relay::{Ended, Side, relay};
 use crate::render::{Event, Human, Screen};
 use crate::share::Shared;
-use crate::target::{Boxed, Listen, Listener, Target};
+use crate::target::{Admission, Client, Listen, Listener, Target};
 
 const HELP: &str = "\
 Examples:
@@ -36,11 +36,13 @@ says otherwise.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP, override_usage = "mcp bridge [OPTIONS] LISTEN TARGET\n       mcp bridge [OPTIONS] LISTEN -- COMMAND [ARG]...")]
 pub(crate) struct Bridge {
-    /// Where clients are waited for (stdio, unix:/path, tcp:// or ws://host:port); the target
+    /// Where clients are waited for (stdio, unix:/path, tcp://, ws:// or http://host:port); the target
     #[arg(value_name = "WORD", num_args = 0.., hide = true)]
     words: Vec<String>,
 
     /// Clients at a time; one more waits until another has left
+    ///
+    /// Over HTTP these are sessions, of which the one that has been left alone longest gives way, and 64 times as many requests.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     max_clients: u32,
 
@@ -62,6 +64,14 @@ pub(crate) struct Bridge {
     /// Who may connect to the Unix socket: the permissions of its file
     #[arg(long, value_name = "OCTAL", default_value = "600", value_parser = octal)]
     mode: u32,
+
+    /// A name under which the bridge is reached, besides those of this machine (ws://, http://)
+    #[arg(long, value_name = "HOST")]
+    host: Vec<String>,
+
+    /// A page whose scripts may connect, besides those of this machine, as in https://app.example (ws://, http://)
+    #[arg(long, value_name = "ORIGIN")]
+    origin: Vec<String>,
 
     /// Write every message to this file, one JSON object a line
     #[arg(long, value_name = "FILE")]
@@ -114,10 +124,11 @@ pub(crate) async fn record(mut args: Record) -> Result<(), Failure> {
         idle: Duration::MAX,
         recording: Some(Recording::create(file.as_ref())?),
         wire: None,
-        shared: None,
+        shared: false,
+        hub: Shared::default(),
     };
-    let listener = Listen::Stdio.bind(0o600, LineCodec::MAX_LENGTH).await?;
-    serve(listener, joint, 1, LineCodec::MAX_LENGTH).await
+    let admission = Admission::one();
+    serve(Listen::Stdio.bind(&admission).await?, joint, &admission).await
 }
 
 /// # Errors
@@ -134,13 +145,22 @@ pub(crate) async fn run(mut args: Bridge) -> Result<(), Failure> {
         idle: args.idle,
         recording,
         wire: args.wire.map(|_| screen),
-        shared: args.shared.then(Shared::default),
+        shared: args.shared,
+        hub: Shared::default(),
     };
-    let listener = listen.bind(args.mode, args.max_message).await?;
+    let admission = Admission {
+        mode: args.mode,
+        max_message: args.max_message,
+        max_clients: args.max_clients as usize,
+        idle: args.idle,
+        hosts: args.host,
+        origins: args.origin,
+    };
+    let listener = listen.bind(&admission).await?;
     if let Some(address) = listener.address() {
         eprintln!("listening at {address}");
     }
-    serve(listener, joint, args.max_clients as usize, args.max_message).await
+    serve(listener, joint, &admission).await
 }
 
 /// What joins each client to a server.
@@ -151,19 +171,20 @@ struct Joint {
     on_stderr: Option<crate::target::OnStderr>,
     recording: Option<Recording>,
     wire: Option<Screen>,
-    /// The one server for all, if it is one for all.
-    shared: Option<Shared>,
+    /// Whether there is one server for all.
+    shared: bool,
+    /// That server; otherwise the one for requests that stand for themselves.
+    hub: Shared,
 }
 
 /// How long clients are not accepted after one could not be, for want of descriptors most likely.
 const BREATH: Duration = Duration::from_millis(200);
 
-async fn serve(
-    mut listener: Listener,
-    joint: Joint,
-    most: usize,
-    max_length: usize,
-) -> Result<(), Failure> {
+async fn serve(mut listener: Listener, joint: Joint, admission: &Admission) -> Result<(), Failure> {
+    let most = match listener.is_bounded() {
+        true => usize::MAX,
+        false => admission.max_clients,
+    };
     let (stop, stopped) = watch::channel(false);
     let mut joined: JoinSet<Result<(), Failure>> = JoinSet::new();
     let single = matches!(listener, Listener::Stdio(_));
@@ -180,7 +201,7 @@ async fn serve(
                 }
                 report(outcome);
             }
-            accepted = listener.accept(max_length), if open && joined.len() < most => match accepted {
+            accepted = listener.accept(admission.max_message), if open && joined.len() < most => match accepted {
                 Ok(Some(client)) => {
                     count += 1;
                     joined.spawn(join(client, joint.clone(), count, stopped.clone()));
@@ -195,14 +216,13 @@ async fn serve(
         }
     }
     // No more clients; those who are there are let go, and their servers get the time that they need to end.
-    drop(listener);
+    let told = listener.close();
     stop.send_replace(true);
     while let Some(ended) = joined.join_next().await {
         report(outcome(ended));
     }
-    if let Some(shared) = joint.shared {
-        shared.end().await;
-    }
+    told.await;
+    joint.hub.end().await;
     Ok(())
 }
 
@@ -218,7 +238,7 @@ fn report(outcome: Result<(), Failure>) {
 }
 
 async fn join(
-    client: Boxed,
+    client: Client,
     joint: Joint,
     number: u64,
     stop: watch::Receiver<bool>,
@@ -242,16 +262,14 @@ async fn join(
         }
     };
     let on_stderr = joint.on_stderr.clone();
-    let ended = match &joint.shared {
-        Some(shared) => {
-            shared
-                .serve(number, client, &joint.target, on_stderr, stop, see)
-                .await?
-        }
-        None => {
-            let server = joint.target.open(on_stderr).await?.transport;
-            relay(client, server, joint.idle, stop, see).await
-        }
+    // What stands for itself belongs to none of the connections that a server of its own could be had for.
+    let ended = if joint.shared || client.single {
+        let hub = &joint.hub;
+        hub.serve(number, client, &joint.target, on_stderr, stop, see)
+            .await?
+    } else {
+        let server = joint.target.open(on_stderr).await?.transport;
+        relay(client.transport, server, joint.idle, stop, see).await
     };
     match ended {
         // A client that goes away has that right.

@@ -18,7 +18,7 @@ use crate::exit::Failure;
 use crate::recording::{self, Recorded};
 use crate::relay::Side;
 use crate::render::shorten;
-use crate::target::{Boxed, Listen};
+use crate::target::{Admission, Boxed, Listen};
 
 const HELP: &str = "\
 Examples:
@@ -97,9 +97,12 @@ pub(crate) async fn run(mut args: Replay) -> Result<(), Failure> {
 }
 
 async fn client(listen: &str) -> Result<Boxed, Failure> {
-    let mut listener = Listen::parse(listen)?
-        .bind(0o600, LineCodec::MAX_LENGTH)
-        .await?;
+    let listen = Listen::parse(listen)?;
+    if matches!(listen, Listen::Http(..)) {
+        let reason = "over HTTP a client is no one connection, which is what is played back";
+        return Err(Failure::Usage(reason.to_owned()));
+    }
+    let mut listener = listen.bind(&Admission::one()).await?;
     if let Some(address) = listener.address() {
         eprintln!("listening at {address}");
     }
@@ -108,6 +111,7 @@ async fn client(listen: &str) -> Result<Boxed, Failure> {
         () = interrupted() => return Err(Failure::Interrupted),
     };
     let client = accepted.map_err(|e| Failure::connecting(&e))?;
+    let client = client.map(|client| client.transport);
     client.ok_or_else(|| Failure::Connect("no client".to_owned()))
 }
 

@@ -4,6 +4,7 @@
 
 mod boxed;
 mod config;
+mod http;
 mod listen;
 
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use mcp_transport_stdio::{ChildMonitor, ChildProcess, Stderr};
 use mcp_transport_ws::http::{HeaderName, HeaderValue};
 
 pub(crate) use boxed::{Boxed, Broken, boxed};
-pub(crate) use listen::{Listen, Listener};
+pub(crate) use listen::{Admission, Client, Listen, Listener};
 
 use crate::exit::Failure;
 

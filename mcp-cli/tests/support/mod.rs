@@ -111,6 +111,37 @@ pub(crate) fn everything() -> &'static str {
     })
 }
 
+/// The server with everything as one of the web; it ends with this.
+pub(crate) struct Web {
+    server: std::process::Child,
+    pub(crate) url: String,
+}
+
+impl Web {
+    /// Over `http` or `ws`.
+    pub(crate) fn everything(scheme: &str) -> Self {
+        let mut server = Command::new(everything());
+        server.args([&format!("--{scheme}"), "127.0.0.1:0"]);
+        let mut server = server.stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut stderr = BufReader::new(server.stderr.take().unwrap());
+        stderr.read_line(&mut line).unwrap();
+        let url = line
+            .trim_end()
+            .strip_prefix("listening on ")
+            .unwrap()
+            .to_owned();
+        Self { server, url }
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+}
+
 /// A directory of the test's own, empty.
 pub(crate) fn directory(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

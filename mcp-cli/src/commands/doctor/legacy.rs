@@ -3,12 +3,12 @@
 use mcp_client::types::{Era, ProtocolVersion};
 use serde_json::{Value, json};
 
-use super::line::{Answer, Line};
 use super::report::{Fault, Report, Verdict};
+use super::visit::{Answer, Visit};
 use super::{Patient, lists};
 use crate::exit::Failure;
 
-const NEWEST: &str = "2025-11-25";
+pub(super) const NEWEST: &str = "2025-11-25";
 
 fn legacy_versions() -> impl Iterator<Item = &'static str> {
     ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST].into_iter()
@@ -18,48 +18,53 @@ fn is_legacy(version: &str) -> bool {
     ProtocolVersion::from_name(version).is_some_and(|version| version.era() == Era::Legacy)
 }
 
-async fn initialize(line: &mut Line, version: &str) -> Result<Answer, Fault> {
-    let params = json!({
+/// What a client says of itself.
+pub(super) fn introduction(version: &str) -> Value {
+    json!({
         "protocolVersion": version, "capabilities": {},
         "clientInfo": { "name": "mcp-doctor", "version": env!("CARGO_PKG_VERSION") },
-    });
-    line.ask("initialize", params).await
+    })
+}
+
+async fn initialize(visit: &mut Visit, version: &str) -> Result<Answer, Fault> {
+    visit.ask("initialize", introduction(version)).await
 }
 
 /// Opens a session; what the server is able to do comes with it.
-async fn session(patient: &Patient<'_>, version: &str) -> Result<(Line, Value), Failure> {
-    let mut line = patient.visit().await?;
+async fn session(patient: &Patient<'_>, version: &str) -> Result<(Visit, Value), Failure> {
+    let mut visit = patient.visit().await?;
     let lost = |fault: Fault| Failure::Connect(fault.reason);
-    let answer = initialize(&mut line, version).await.map_err(lost)?;
+    let answer = initialize(&mut visit, version).await.map_err(lost)?;
     let capabilities = answer.json["result"]["capabilities"].clone();
-    line.notify("notifications/initialized", json!({}))
+    visit
+        .notify("notifications/initialized", json!({}))
         .await
         .map_err(lost)?;
-    Ok((line, capabilities))
+    Ok((visit, capabilities))
 }
 
 /// Whether the server shakes hands.
 pub(super) async fn spoken(patient: &Patient<'_>) -> Result<bool, Failure> {
-    let mut line = patient.visit().await?;
-    let answer = initialize(&mut line, NEWEST).await;
+    let mut visit = patient.visit().await?;
+    let answer = initialize(&mut visit, NEWEST).await;
     Ok(answer.is_ok_and(|answer| answer.json.get("result").is_some()))
 }
 
 pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
     report.era("legacy", NEWEST);
     handshakes(patient, report).await?;
-    let (mut line, capabilities) = session(patient, NEWEST).await?;
-    envelopes(&mut line, report).await;
-    lists::examine(&mut line, &capabilities, false, report).await;
-    rest(&mut line, &capabilities, report).await;
-    line.finish(report, false).await;
+    let (mut visit, capabilities) = session(patient, NEWEST).await?;
+    envelopes(&mut visit, report).await;
+    lists::examine(&mut visit, &capabilities, false, report).await;
+    rest(&mut visit, &capabilities, report).await;
+    visit.finish(report, false).await;
     batches(patient, report).await
 }
 
 async fn handshakes(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
     for version in legacy_versions() {
-        let mut line = patient.visit().await?;
-        let answer = initialize(&mut line, version).await;
+        let mut visit = patient.visit().await?;
+        let answer = initialize(&mut visit, version).await;
         let verdict = answer.and_then(|answer| {
             let result = answer.result()?;
             let chosen = result["protocolVersion"].as_str().unwrap_or_default();
@@ -81,8 +86,8 @@ async fn handshakes(patient: &Patient<'_>, report: &mut Report) -> Result<(), Fa
         );
     }
     for (rule, version) in [("REQ-LIFE-03", "1999-01-01"), ("REQ-LIFE-12", "2026-07-28")] {
-        let mut line = patient.visit().await?;
-        let answer = initialize(&mut line, version).await;
+        let mut visit = patient.visit().await?;
+        let answer = initialize(&mut visit, version).await;
         let verdict =
             answer.and_then(
                 |answer| match answer.json["result"]["protocolVersion"].as_str() {
@@ -99,18 +104,27 @@ async fn handshakes(patient: &Patient<'_>, report: &mut Report) -> Result<(), Fa
             verdict,
         );
     }
-    let mut line = patient.visit().await?;
-    let verdict = line
+    let mut visit = patient.visit().await?;
+    let what = "ping is answered before initialize";
+    if visit.is_of_http() {
+        report.skip(
+            "REQ-LIFE-08",
+            what,
+            "a request without a session is another matter",
+        );
+        return Ok(());
+    }
+    let verdict = visit
         .ask("ping", json!({}))
         .await
         .and_then(|answer| answer.result().map(drop));
-    report.should("REQ-LIFE-08", "ping is answered before initialize", verdict);
+    report.should("REQ-LIFE-08", what, verdict);
     Ok(())
 }
 
 /// Rules about JSON-RPC itself.
-async fn envelopes(line: &mut Line, report: &mut Report) {
-    let pong = line.ask("ping", json!({})).await.and_then(|answer| {
+async fn envelopes(visit: &mut Visit, report: &mut Report) {
+    let pong = visit.ask("ping", json!({})).await.and_then(|answer| {
         let members = answer
             .result()?
             .as_object()
@@ -128,14 +142,14 @@ async fn envelopes(line: &mut Line, report: &mut Report) {
         json!(-7),
         json!(9_007_199_254_740_991_i64),
     ] {
-        let verdict = line.ask_as(&id, "ping", json!({})).await.map(drop);
+        let verdict = visit.ask_as(&id, "ping", json!({})).await.map(drop);
         report.must(
             "REQ-ID-04",
             &format!("an answer bears the id {id}, as it was sent"),
             verdict,
         );
     }
-    let unknown = line
+    let unknown = visit
         .ask("mcp/doctor", json!({}))
         .await
         .and_then(|answer| answer.error(&[-32601]));
@@ -154,21 +168,21 @@ async fn envelopes(line: &mut Line, report: &mut Report) {
             r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{}}}"#,
         ),
     ] {
-        let verdict = line.unanswered(text, "ping").await;
+        let verdict = visit.unanswered(text, "ping").await;
         report.must("REQ-JRPC-05", &format!("{what} is not answered"), verdict);
     }
     let cancelled =
         r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":424242}}"#;
-    let verdict = line.unanswered(cancelled, "ping").await;
+    let verdict = visit.unanswered(cancelled, "ping").await;
     report.should(
         "REQ-CANC-07",
         "the cancellation of a request that is not there is ignored",
         verdict,
     );
     let stray = r#"{"jsonrpc":"2.0","id":424242,"result":{}}"#;
-    let verdict = line.unanswered(stray, "ping").await;
+    let verdict = visit.unanswered(stray, "ping").await;
     report.should("REQ-ID-10", "an answer to nothing is ignored", verdict);
-    let verdict = line
+    let verdict = visit
         .ask(
             "ping",
             json!({ "mcpDoctor": true, "_meta": { "example.org/x": 1 } }),
@@ -180,11 +194,11 @@ async fn envelopes(line: &mut Line, report: &mut Report) {
         "members that are not known are legal",
         verdict,
     );
-    malformed(line, "ping", report).await;
+    malformed(visit, "ping", report).await;
 }
 
 /// What is no message costs an error and not the connection.
-pub(super) async fn malformed(line: &mut Line, method: &str, report: &mut Report) {
+pub(super) async fn malformed(visit: &mut Visit, method: &str, report: &mut Report) {
     let cases = [
         (
             "REQ-ERR-07",
@@ -216,28 +230,31 @@ pub(super) async fn malformed(line: &mut Line, method: &str, report: &mut Report
         ),
     ];
     for (rule, what, text, codes, id) in cases {
-        let verdict = refused(line, text, codes, &id).await;
+        let verdict = refused(visit, text, codes, &id).await;
         report.should(rule, &format!("{what} is refused"), verdict);
-        let alive = line.ask(method, json!({})).await.map(drop);
+        let alive = visit.ask(method, json!({})).await.map(drop);
         report.must(
             "REQ-ERR-07",
             &format!("{what} does not end the connection"),
             alive,
         );
     }
+    if !visit.is_of_lines() {
+        return;
+    }
     // Line ends of another kind, and lines with nothing in them.
-    let verdict = line.say("\r\n   \r").await;
+    let verdict = visit.say("\r\n   \r").await;
     let verdict = match verdict {
-        Ok(()) => line.ask(method, json!({})).await.map(drop),
+        Ok(()) => visit.ask(method, json!({})).await.map(drop),
         fault => fault,
     };
     report.should("REQ-STDIO-11", "blank lines are passed over", verdict);
 }
 
-async fn refused(line: &mut Line, text: &str, codes: &[i64], id: &Value) -> Verdict {
-    line.say(text).await?;
+async fn refused(visit: &mut Visit, text: &str, codes: &[i64], id: &Value) -> Verdict {
+    visit.say(text).await?;
     loop {
-        let answer = line.hear().await?;
+        let answer = visit.hear().await?;
         if answer
             .json
             .get("result")
@@ -255,11 +272,11 @@ async fn refused(line: &mut Line, text: &str, codes: &[i64], id: &Value) -> Verd
     }
 }
 
-async fn rest(line: &mut Line, capabilities: &Value, report: &mut Report) {
+async fn rest(visit: &mut Visit, capabilities: &Value, report: &mut Report) {
     let rule = "REQ-LOG-03";
     let what = "a log level that is none is refused with -32602";
     if capabilities.get("logging").is_some() {
-        let verdict = line
+        let verdict = visit
             .ask("logging/setLevel", json!({ "level": "loud" }))
             .await;
         report.should(
@@ -267,7 +284,7 @@ async fn rest(line: &mut Line, capabilities: &Value, report: &mut Report) {
             what,
             verdict.and_then(|answer| answer.error(&[-32602])),
         );
-        let verdict = line
+        let verdict = visit
             .ask("logging/setLevel", json!({ "level": "error" }))
             .await;
         report.must(
@@ -278,21 +295,21 @@ async fn rest(line: &mut Line, capabilities: &Value, report: &mut Report) {
     } else {
         report.skip(rule, what, "logging is not declared");
     }
-    let again = initialize(line, NEWEST)
+    let again = initialize(visit, NEWEST)
         .await
         .and_then(|answer| answer.error(&[]));
     report.should("REQ-LIFE-13", "a second initialize is refused", again);
-    let alive = line.ask("ping", json!({})).await.map(drop);
+    let alive = visit.ask("ping", json!({})).await.map(drop);
     report.must("REQ-LIFE-13", "and does not end the session", alive);
 }
 
 async fn batches(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
     let batch = r#"[{"jsonrpc":"2.0","id":"b1","method":"ping"},{"jsonrpc":"2.0","id":"b2","method":"ping"}]"#;
-    let (mut line, _) = session(patient, NEWEST).await?;
-    let served = batch_served(&mut line, batch).await;
+    let (mut visit, _) = session(patient, NEWEST).await?;
+    let served = batch_served(&mut visit, batch).await;
     let verdict = match &served {
         Ok(()) => Err(Fault::silent("both of its members were answered")),
-        Err(_) => line.ask("ping", json!({})).await.map(drop),
+        Err(_) => visit.ask("ping", json!({})).await.map(drop),
     };
     report.must(
         "REQ-BATCH-06",
@@ -308,14 +325,14 @@ async fn batches(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failu
     };
     report.should("REQ-BATCH-06", "a batch is refused with -32600", verdict);
 
-    let mut line = patient.visit().await?;
+    let mut visit = patient.visit().await?;
     let (rule, what) = (
         "REQ-BATCH-01",
         "a batch is served in a session of 2025-03-26",
     );
-    match initialize(&mut line, "2025-03-26").await {
+    match initialize(&mut visit, "2025-03-26").await {
         Ok(answer) if answer.json["result"]["protocolVersion"] == "2025-03-26" => {
-            let verdict = batch_served(&mut line, batch).await;
+            let verdict = batch_served(&mut visit, batch).await;
             report.must(rule, what, verdict);
         }
         _ => report.skip(rule, what, "the server does not speak it"),
@@ -323,12 +340,12 @@ async fn batches(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failu
     Ok(())
 }
 
-async fn batch_served(line: &mut Line, batch: &str) -> Verdict {
-    line.notify("notifications/initialized", json!({})).await?;
-    line.say(batch).await?;
+async fn batch_served(visit: &mut Visit, batch: &str) -> Verdict {
+    visit.notify("notifications/initialized", json!({})).await?;
+    visit.say(batch).await?;
     let mut missing = vec![json!("b1"), json!("b2")];
     while !missing.is_empty() {
-        let answer = line.hear().await?;
+        let answer = visit.hear().await?;
         let members = answer
             .json
             .as_array()

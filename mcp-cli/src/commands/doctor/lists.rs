@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::line::Line;
 use super::report::{Fault, Report, Verdict};
+use super::visit::Visit;
 
 /// Pages that a list may have.
 const MOST_PAGES: usize = 1000;
@@ -46,10 +46,10 @@ const OFFERS: [Offer; 4] = [
 ];
 
 /// A name that nothing has.
-const NOTHING: &str = "mcp-doctor-no-such-thing";
+pub(super) const NOTHING: &str = "mcp-doctor-no-such-thing";
 
 pub(super) async fn examine(
-    line: &mut Line,
+    visit: &mut Visit,
     capabilities: &Value,
     modern: bool,
     report: &mut Report,
@@ -61,17 +61,17 @@ pub(super) async fn examine(
                 "{method} is refused, as `{}` is not declared",
                 offer.capability
             );
-            let verdict = line
+            let verdict = visit
                 .ask(method, json!({}))
                 .await
                 .and_then(|answer| answer.error(&[-32601]));
             report.should("REQ-CAP-11", &what, verdict);
             continue;
         }
-        list(line, &offer, modern, report).await;
+        list(visit, &offer, modern, report).await;
     }
     if capabilities.get("tools").is_some() {
-        let answer = line
+        let answer = visit
             .ask("tools/call", json!({ "name": NOTHING, "arguments": {} }))
             .await;
         let verdict = answer.and_then(|answer| answer.error(&[-32602]));
@@ -84,7 +84,7 @@ pub(super) async fn examine(
     if capabilities.get("resources").is_some() {
         let codes: &[i64] = if modern { &[-32602] } else { &[-32002, -32602] };
         let uri = format!("{NOTHING}:/x");
-        let answer = line.ask("resources/read", json!({ "uri": uri })).await;
+        let answer = visit.ask("resources/read", json!({ "uri": uri })).await;
         let verdict = answer.clone().and_then(|answer| answer.error(codes));
         let what = "a resource that is not there is refused with its code";
         if modern {
@@ -99,7 +99,7 @@ pub(super) async fn examine(
         report.should("REQ-RES-01", "and the error says which", verdict);
     }
     if capabilities.get("prompts").is_some() {
-        let answer = line.ask("prompts/get", json!({ "name": NOTHING })).await;
+        let answer = visit.ask("prompts/get", json!({ "name": NOTHING })).await;
         let verdict = answer.and_then(|answer| answer.error(&[]));
         report.must(
             "REQ-JRPC-06",
@@ -109,7 +109,7 @@ pub(super) async fn examine(
     }
     if capabilities.get("completions").is_some() {
         let params = json!({ "ref": { "type": "ref/prompt", "name": NOTHING }, "argument": { "name": "a", "value": "" } });
-        let verdict = line.ask("completion/complete", params).await.map(drop);
+        let verdict = visit.ask("completion/complete", params).await.map(drop);
         report.must(
             "REQ-CAP-11",
             "completion/complete is answered, as it is declared",
@@ -118,7 +118,7 @@ pub(super) async fn examine(
     }
 }
 
-async fn list(line: &mut Line, offer: &Offer, modern: bool, report: &mut Report) {
+async fn list(visit: &mut Visit, offer: &Offer, modern: bool, report: &mut Report) {
     let Offer {
         method,
         member,
@@ -129,7 +129,7 @@ async fn list(line: &mut Line, offer: &Offer, modern: bool, report: &mut Report)
     let mut cached = Ok(());
     let mut params = json!({});
     let ended = loop {
-        let answer = match line.ask(method, params).await {
+        let answer = match visit.ask(method, params).await {
             Ok(answer) => answer,
             Err(fault) => break Err(fault),
         };
@@ -188,7 +188,7 @@ async fn list(line: &mut Line, offer: &Offer, modern: bool, report: &mut Report)
     if *member == "tools" {
         tools(&items, report);
     }
-    let answer = line
+    let answer = visit
         .ask(method, json!({ "cursor": format!("{NOTHING}\u{2020}") }))
         .await;
     let verdict = answer.and_then(|answer| answer.error(&[-32602]));

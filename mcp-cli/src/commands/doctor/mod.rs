@@ -1,15 +1,20 @@
 //! `mcp doctor`: a server, examined from outside against the rules of the specification.
 
+mod http;
 mod legacy;
-mod line;
+mod lines;
 mod lists;
 mod modern;
 mod report;
 mod said;
+mod socket;
+mod visit;
+mod web;
 
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 
 use super::no_more;
 use crate::cli::{Era, seconds};
@@ -17,13 +22,16 @@ use crate::connect::{Reach, interrupted, print};
 use crate::exit::Failure;
 use crate::target::Target;
 
-use line::Line;
 use report::Report;
+use visit::Visit;
 
 const HELP: &str = "\
 Examples:
   mcp doctor -- my-server --root /srv
   mcp doctor unix:/run/server.sock --json | jq 'select(.verdict == \"fail\")'
+  mcp doctor http://127.0.0.1:8000/mcp --strict
+
+Over http(s):// and ws(s):// their own rules are checked, too: headers, statuses, sessions; handshakes, frames, close codes.
 
 The server is started or connected to several times. Nothing is called but tools that do not exist, and nothing is read
 but lists; so whatever it does is left undone. Each line names the requirement by its number; a rule that the
@@ -36,7 +44,7 @@ neither era.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP, override_usage = "mcp doctor [OPTIONS] TARGET\n       mcp doctor [OPTIONS] -- COMMAND [ARG]...")]
 pub(crate) struct Doctor {
-    /// An address (unix:/path, tcp://host:port), or a server of the configuration file
+    /// An address (unix:/path, tcp://host:port, ws(s)://…, http(s)://…), or a server of the configuration file
     #[arg(value_name = "TARGET", num_args = 0..)]
     words: Vec<String>,
 
@@ -89,9 +97,17 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
-    async fn visit(&self) -> Result<Line, Failure> {
-        Line::open(self.target, self.timeout).await
+    async fn visit(&self) -> Result<Visit, Failure> {
+        Visit::open(self.target, self.timeout).await
     }
+}
+
+/// A host that nobody has (RFC 6761).
+const FOREIGN: &str = "mcp-doctor.invalid";
+
+/// Whether a host is this machine.
+fn is_local(host: &str) -> bool {
+    matches!(host, "localhost" | "[::1]") || host.starts_with("127.")
 }
 
 async fn examine(args: &Doctor, target: &Target, report: &mut Report) -> Result<(), Failure> {
@@ -114,9 +130,24 @@ async fn examine(args: &Doctor, target: &Target, report: &mut Report) -> Result<
     }
     if speaks_legacy {
         legacy::examine(&patient, report).await?;
+        if let Target::Http(url) = target {
+            http::examine_legacy(&patient, url, report).await;
+        }
     }
     if speaks_modern {
         modern::examine(&patient, report).await?;
+        if let Target::Http(url) = target {
+            http::examine_modern(&patient, url, !speaks_legacy, report).await;
+        }
+    }
+    if let Target::Ws(url) = target {
+        let (method, params) = match speaks_modern {
+            true => ("server/discover", json!({ "_meta": modern::meta() })),
+            false => ("initialize", legacy::introduction(legacy::NEWEST)),
+        };
+        let request =
+            json!({ "jsonrpc": "2.0", "id": "whole", "method": method, "params": params });
+        socket::examine(&patient, url, &request, report).await;
     }
     Ok(())
 }

@@ -2,37 +2,37 @@
 
 use serde_json::{Value, json};
 
-use super::line::{Answer, Line};
 use super::report::{Fault, Report, Verdict};
+use super::visit::{Answer, Visit};
 use super::{Patient, legacy, lists};
 use crate::exit::Failure;
 
-const VERSION: &str = "2026-07-28";
-const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+pub(super) const VERSION: &str = "2026-07-28";
+pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 
-fn meta() -> Value {
+pub(super) fn meta() -> Value {
     json!({ VERSION_KEY: VERSION, CAPABILITIES_KEY: {} })
 }
 
-async fn visit(patient: &Patient<'_>) -> Result<Line, Failure> {
-    let mut line = patient.visit().await?;
-    line.meta = Some(meta());
-    Ok(line)
+async fn visit(patient: &Patient<'_>) -> Result<Visit, Failure> {
+    let mut visit = patient.visit().await?;
+    visit.meta = Some(meta());
+    Ok(visit)
 }
 
 /// Whether the server says what it is.
 pub(super) async fn spoken(patient: &Patient<'_>) -> Result<bool, Failure> {
-    let mut line = visit(patient).await?;
-    let answer = line.ask("server/discover", json!({})).await;
+    let mut visit = visit(patient).await?;
+    let answer = visit.ask("server/discover", json!({})).await;
     Ok(answer.is_ok_and(|answer| answer.json.get("result").is_some()))
 }
 
 pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
     report.era("modern", VERSION);
-    let mut line = visit(patient).await?;
-    let discovered = line.ask("server/discover", json!({})).await;
+    let mut visit = visit(patient).await?;
+    let discovered = visit.ask("server/discover", json!({})).await;
     let capabilities = match &discovered {
         Ok(answer) => answer.json["result"]["capabilities"].clone(),
         Err(_) => Value::Null,
@@ -46,9 +46,9 @@ pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Resul
         "server/discover tells versions, capabilities, and how long that holds",
         discovered.and_then(|answer| described(&answer)),
     );
-    metas(&mut line, &supported, report).await;
+    metas(&mut visit, &supported, report).await;
     for id in [json!("a text"), json!("1"), json!(0), json!(-7)] {
-        let verdict = line
+        let verdict = visit
             .ask_as(&id, "server/discover", json!({}))
             .await
             .map(drop);
@@ -59,14 +59,14 @@ pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Resul
         );
     }
     let refused = |answer: Answer| answer.error(&[-32601]);
-    let verdict = line.ask("mcp/doctor", json!({})).await.and_then(refused);
+    let verdict = visit.ask("mcp/doctor", json!({})).await.and_then(refused);
     report.must(
         "REQ-JRPC-13",
         "a method that is not known is refused with -32601",
         verdict,
     );
     for method in ["ping", "initialize", "logging/setLevel"] {
-        let verdict = line.ask(method, json!({})).await.and_then(refused);
+        let verdict = visit.ask(method, json!({})).await.and_then(refused);
         report.must(
             "REQ-PING-03",
             &format!("{method} is none of this era, and is refused with -32601"),
@@ -90,22 +90,22 @@ pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Resul
             r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":424242}}"#,
         ),
     ] {
-        let verdict = line.unanswered(text, "server/discover").await;
+        let verdict = visit.unanswered(text, "server/discover").await;
         report.must(rule, what, verdict);
     }
-    legacy::malformed(&mut line, "server/discover", report).await;
+    legacy::malformed(&mut visit, "server/discover", report).await;
     let batch = json!([{ "jsonrpc": "2.0", "id": "b", "method": "server/discover", "params": { "_meta": meta() } }]);
-    let verdict = match line.say(&batch.to_string()).await {
-        Ok(()) => line
+    let verdict = match visit.say(&batch.to_string()).await {
+        Ok(()) => visit
             .answer_to(&Value::Null)
             .await
             .and_then(|answer| answer.error(&[-32600])),
         Err(fault) => Err(fault),
     };
     report.must("REQ-BATCH-06", "a batch is refused with -32600", verdict);
-    lists::examine(&mut line, &capabilities, true, report).await;
-    subscriptions(&mut line, &capabilities, report).await;
-    line.finish(report, true).await;
+    lists::examine(&mut visit, &capabilities, true, report).await;
+    subscriptions(&mut visit, &capabilities, report).await;
+    visit.finish(report, true).await;
     Ok(())
 }
 
@@ -128,7 +128,7 @@ fn described(answer: &Answer) -> Verdict {
 }
 
 /// Rules about what a request must say of itself.
-async fn metas(line: &mut Line, supported: &Value, report: &mut Report) {
+async fn metas(visit: &mut Visit, supported: &Value, report: &mut Report) {
     for (what, meta) in [
         (
             "without its clientCapabilities",
@@ -143,7 +143,7 @@ async fn metas(line: &mut Line, supported: &Value, report: &mut Report) {
             json!({ VERSION_KEY: VERSION, CAPABILITIES_KEY: [] }),
         ),
     ] {
-        let answer = line.ask("server/discover", json!({ "_meta": meta })).await;
+        let answer = visit.ask("server/discover", json!({ "_meta": meta })).await;
         let verdict = answer.and_then(|answer| answer.error(&[-32602]));
         report.must(
             "REQ-META-02",
@@ -152,7 +152,7 @@ async fn metas(line: &mut Line, supported: &Value, report: &mut Report) {
         );
     }
     let unknown = json!({ VERSION_KEY: "2999-01-01", CAPABILITIES_KEY: {} });
-    let answer = line
+    let answer = visit
         .ask("server/discover", json!({ "_meta": unknown }))
         .await;
     let verdict = answer.clone().and_then(|answer| answer.error(&[-32022]));
@@ -180,7 +180,7 @@ async fn metas(line: &mut Line, supported: &Value, report: &mut Report) {
         verdict,
     );
     let meta = json!({ VERSION_KEY: VERSION, CAPABILITIES_KEY: {}, "io.modelcontextprotocol/logLevel": "loud" });
-    let answer = line.ask("server/discover", json!({ "_meta": meta })).await;
+    let answer = visit.ask("server/discover", json!({ "_meta": meta })).await;
     let verdict = answer.and_then(|answer| answer.error(&[-32602]));
     report.should(
         "REQ-LOG-06",
@@ -188,7 +188,7 @@ async fn metas(line: &mut Line, supported: &Value, report: &mut Report) {
         verdict,
     );
     let meta = json!({ VERSION_KEY: VERSION, CAPABILITIES_KEY: {}, "example.org/x": [1] });
-    let answer = line
+    let answer = visit
         .ask(
             "server/discover",
             json!({ "_meta": meta, "mcpDoctor": true }),
@@ -202,7 +202,7 @@ async fn metas(line: &mut Line, supported: &Value, report: &mut Report) {
     );
 }
 
-async fn subscriptions(line: &mut Line, capabilities: &Value, report: &mut Report) {
+async fn subscriptions(visit: &mut Visit, capabilities: &Value, report: &mut Report) {
     let (rule, what) = (
         "REQ-SUB-02",
         "a subscription is acknowledged before anything else comes on it, under its id",
@@ -228,8 +228,8 @@ async fn subscriptions(line: &mut Line, capabilities: &Value, report: &mut Repor
     let request =
         json!({ "jsonrpc": "2.0", "id": id, "method": "subscriptions/listen", "params": params });
     let acknowledged = async {
-        line.say(&request.to_string()).await?;
-        let first = line.hear().await?;
+        visit.say(&request.to_string()).await?;
+        let first = visit.hear().await?;
         if first.json["method"] != "notifications/subscriptions/acknowledged" {
             return Err(first.fault("this came first"));
         }
@@ -260,8 +260,8 @@ async fn subscriptions(line: &mut Line, capabilities: &Value, report: &mut Repor
     });
     report.must("REQ-SUB-03", "what is granted is what it declares", verdict);
     let cancel = json!({ "requestId": id });
-    let ended: Result<(), Fault> = match line.notify("notifications/cancelled", cancel).await {
-        Ok(()) => line.ask("server/discover", json!({})).await.map(drop),
+    let ended: Result<(), Fault> = match visit.notify("notifications/cancelled", cancel).await {
+        Ok(()) => visit.ask("server/discover", json!({})).await.map(drop),
         fault => fault,
     };
     report.must(

@@ -1,0 +1,310 @@
+//! Everything that was measured, in Markdown and as a plot.
+
+use std::fmt::Write;
+use std::process::Command;
+
+use benches::plot::Plot;
+use benches::process::{self, Ticks};
+use benches::report::{Row, goals, grow, table};
+use benches::wire::Era;
+
+use crate::suite::{Clients, Served, Suite, printed};
+
+/// What all parts of the suite have measured.
+pub(crate) struct Results {
+    calls: Vec<Served>,
+    floods: Vec<Served>,
+    payloads: Vec<Served>,
+    connections: Vec<Served>,
+    web_sockets: Vec<Served>,
+    cold_starts: Vec<Row>,
+    clients: Clients,
+    pairs: Clients,
+    idle: Vec<Row>,
+    /// Load averages: at the start, in between and at the end.
+    loads: Vec<f64>,
+    /// The share of the processors' time that other processes had.
+    others: f64,
+}
+
+/// With more for others, figures are not to be trusted.
+const DISTURBED: f64 = 0.1;
+
+impl Results {
+    /// Measures; what does not work is noted in the suite.
+    pub(crate) fn measure(suite: &mut Suite) -> Self {
+        let before = Ticks::now();
+        let mut loads = vec![process::load()];
+        let calls = suite.calls();
+        let floods = suite.floods();
+        loads.push(process::load());
+        let payloads = suite.payloads();
+        let connections = suite.connections();
+        let web_sockets = suite.web_sockets();
+        loads.push(process::load());
+        let cold_starts = suite.cold_starts();
+        let clients = suite.clients();
+        let pairs = suite.pairs();
+        let idle = suite.idle();
+        loads.push(process::load());
+        Self {
+            calls,
+            floods,
+            payloads,
+            connections,
+            web_sockets,
+            cold_starts,
+            clients,
+            pairs,
+            idle,
+            loads,
+            others: before.others(),
+        }
+    }
+
+    /// As it stands in `RESULTS.md`.
+    pub(crate) fn markdown(&self, suite: &Suite) -> String {
+        let mut out = String::new();
+        let rows = |all: &[&[Served]], figure: fn(&Served) -> Row| -> Vec<Row> {
+            all.iter().copied().flatten().map(figure).collect()
+        };
+        let stdio: [&[Served]; 3] = [&self.calls, &self.floods, &self.payloads];
+        let everywhere: Vec<&[Served]> = stdio
+            .into_iter()
+            .chain([&*self.connections, &*self.web_sockets])
+            .collect();
+        let sequential: Vec<&Served> = everywhere
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|served| served.is_sequential())
+            .collect();
+        let p50: Vec<Row> = sequential.iter().map(|served| served.p50()).collect();
+        let p99: Vec<Row> = sequential.iter().map(|served| served.p99()).collect();
+        let cpu = rows(&stdio, Served::cpu);
+        let rss = rows(&everywhere, Served::rss);
+        let mut in_flight = Vec::new();
+        let mut connections = Vec::new();
+        for era in [Era::Legacy, Era::Modern] {
+            in_flight.extend(self.in_flight(era));
+            connections.extend(self.connections(era));
+        }
+        let client_in_flight = self.clients.in_flight.concat();
+
+        self.head(&mut out, suite);
+        let parts: [&[Row]; 11] = [
+            &cpu,
+            &p50,
+            &self.cold_starts,
+            &rss,
+            &self.idle,
+            &in_flight,
+            &connections,
+            &self.clients.cpu,
+            &self.clients.wall,
+            &self.clients.rss,
+            &client_in_flight,
+        ];
+        line(&mut out, "## Goals\n");
+        line(&mut out, GOALS);
+        goals(&mut out, &parts.concat());
+        line(
+            &mut out,
+            "What the profile shows where a goal is missed is in [PROFILE.md](PROFILE.md).\n",
+        );
+        line(
+            &mut out,
+            "## Server: CPU of the process for each message, µs\n",
+        );
+        table(&mut out, "over stdio", &cpu);
+        line(
+            &mut out,
+            "Growth is against the least of the rows with fewer, of the same era.\n",
+        );
+        table(&mut out, "calls in flight, over stdio", &in_flight);
+        line(&mut out, BURSTS);
+        table(&mut out, "connections, over Unix sockets", &connections);
+        line(
+            &mut out,
+            "rmcp has no WebSocket; the floor's is tokio-tungstenite.\n",
+        );
+        let web_sockets = rows(&[&self.web_sockets], Served::cpu);
+        table(&mut out, "over WebSocket", &web_sockets);
+        line(&mut out, "## Server: time\n");
+        table(&mut out, "one after the other, p50, µs", &p50);
+        table(&mut out, "one after the other, p99, µs", &p99);
+        let what = "from the start of the process to the first answer, ms";
+        table(&mut out, what, &self.cold_starts);
+        folded(&mut out, "Wall time for each message, µs", |out| {
+            table(out, "", &rows(&everywhere, Served::wall));
+        });
+        line(&mut out, "## Server: memory\n");
+        table(&mut out, "heap of an idle connection, KiB", &self.idle);
+        folded(&mut out, "Peak RSS, MiB", |out| table(out, "", &rss));
+        line(
+            &mut out,
+            "## Client: CPU of the process for each message, µs\n",
+        );
+        let what = "against the floor's server, over stdio";
+        table(&mut out, what, &self.clients.cpu);
+        table(&mut out, "calls in flight", &client_in_flight);
+        folded(&mut out, "Wall time for each message, µs", |out| {
+            table(out, "", &self.clients.wall);
+        });
+        folded(&mut out, "Peak RSS, MiB", |out| {
+            table(out, "", &self.clients.rss);
+        });
+        line(
+            &mut out,
+            "## Client and server in one process: CPU for each message, µs\n",
+        );
+        table(
+            &mut out,
+            "no floor: nothing is serialised but bodies",
+            &self.pairs.cpu,
+        );
+        line(&mut out, "## Loss and order\n");
+        if suite.faults.is_empty() {
+            line(&mut out, "Nothing was lost, nothing came out of order.");
+        }
+        for (what, fault) in &suite.faults {
+            line(&mut out, &format!("* {what}: {fault}"));
+        }
+        out
+    }
+
+    /// What it was measured on, and how quiet it was.
+    fn head(&self, out: &mut String, suite: &Suite) {
+        line(out, "# What a message costs\n");
+        line(
+            out,
+            &format!(
+                "Written by `cargo run --release -p benches`. {}; rustc {}; rmcp {}, tokio {}, serde_json {}, tokio-tungstenite {}.\n",
+                process::machine(),
+                rustc(),
+                version("rmcp"),
+                version("tokio"),
+                version("serde_json"),
+                version("tokio-tungstenite"),
+            ),
+        );
+        let loads: Vec<String> = self.loads.iter().map(|load| format!("{load:.1}")).collect();
+        let verdict = if self.others > DISTURBED {
+            "**It was not quiet**: times are too long, and only ratios within a row mean something"
+        } else {
+            "It was quiet"
+        };
+        line(
+            out,
+            &format!(
+                "Load average at the start, in between and at the end: {}; the benchmarks themselves make up to two. Other processes had {:.0} % of the \
+                 processors' time. {verdict}.\n",
+                loads.join(", "),
+                100.0 * self.others,
+            ),
+        );
+        line(
+            out,
+            &format!(
+                "Every figure is the median of {} repetitions, in each of which the makes take turns. *floor* is tokio and serde_json \
+                 without an SDK, *rmcp* is the official SDK over `stdio_pipes()`, *plain stdio* the same over `stdio()`. All run on one thread.\n",
+                suite.repetitions()
+            ),
+        );
+        line(out, PICTURE);
+    }
+
+    /// The plot.
+    pub(crate) fn plot(&self) -> Plot {
+        let modern = |all: &[Served]| -> Vec<Row> {
+            let all = all.iter().filter(|served| served.era() == Era::Modern);
+            all.map(Served::cpu).collect()
+        };
+        let suffix = format!(", {}", Era::Modern);
+        let mut rows = [
+            modern(&self.calls),
+            modern(&self.floods),
+            modern(&self.payloads),
+        ]
+        .concat();
+        for row in &mut rows {
+            row.name = row.name.replace(&suffix, "").replace('`', "");
+        }
+        let of_modern = |all: &[Served], by: fn(&Served) -> Option<usize>| {
+            let all = all.iter().filter(|served| served.era() == Era::Modern);
+            all.filter_map(|served| Some((by(served)? as f64, served.flat())))
+                .collect()
+        };
+        Plot {
+            title: [
+                &*process::machine(),
+                "revision 2026-07-28",
+                if self.others > DISTURBED {
+                    "not quiet"
+                } else {
+                    "quiet"
+                },
+            ]
+            .join(" · "),
+            rows,
+            in_flight: of_modern(&self.calls, Served::in_flight),
+            connections: of_modern(&self.connections, |served| Some(served.connections())),
+        }
+    }
+
+    fn in_flight(&self, era: Era) -> Vec<Row> {
+        let all = self.calls.iter().filter(|served| served.era() == era);
+        let mut rows: Vec<Row> = all
+            .filter(|served| served.in_flight().is_some())
+            .map(Served::flat)
+            .collect();
+        grow(&mut rows);
+        rows
+    }
+
+    fn connections(&self, era: Era) -> Vec<Row> {
+        let all = self.connections.iter().filter(|served| served.era() == era);
+        let mut rows: Vec<Row> = all.map(Served::flat).collect();
+        grow(&mut rows);
+        rows
+    }
+}
+
+const GOALS: &str = "Goals against rmcp are judged twice. They were set on its plain `stdio()`, the transport that its documentation shows first: \
+                     21.5 µs for a pipelined call and 12 µs for a log line, before a line was written here. `stdio_pipes()` is the faster one.\n";
+
+const BURSTS: &str = "On each connection eight calls are written at once, and the next eight when all are answered: so a server reads as many at a \
+                      time however many connections there are.\n";
+
+const PICTURE: &str = "\
+<picture>
+  <source media=\"(prefers-color-scheme: dark)\" srcset=\"results-dark.svg\">
+  <img alt=\"CPU time of a server for each message, by what it does, by calls in flight and by connections\" src=\"results.svg\">
+</picture>
+";
+
+fn line(out: &mut String, text: &str) {
+    let _ = writeln!(out, "{text}");
+}
+
+/// A part that is there to be opened.
+fn folded(out: &mut String, what: &str, part: impl FnOnce(&mut String)) {
+    let _ = writeln!(out, "<details>\n<summary>{what}</summary>\n");
+    part(out);
+    let _ = writeln!(out, "</details>\n");
+}
+
+/// The version of a dependency, as it is locked.
+fn version(name: &str) -> String {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let version = lock
+        .split_once(&entry)
+        .and_then(|(_, rest)| rest.split('"').next());
+    version.unwrap_or("?").to_owned()
+}
+
+fn rustc() -> String {
+    let version = printed(Command::new("rustc").arg("--version")).unwrap_or_default();
+    version.split(' ').nth(1).unwrap_or("?").to_owned()
+}

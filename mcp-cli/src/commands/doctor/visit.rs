@@ -1,0 +1,219 @@
+//! A connection by hand: texts go out as they are, and every one that comes in is looked at.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::lines::Lines;
+use super::report::{Fault, Report, Verdict};
+use super::said;
+use super::socket::Socket;
+use super::web::Web;
+use crate::exit::Failure;
+use crate::target::Target;
+
+/// A connection by hand.
+pub(super) struct Visit {
+    wire: Wire,
+    timeout: Duration,
+    next_id: i64,
+    /// What every request carries in `_meta`: in the modern era.
+    pub(super) meta: Option<Value>,
+    /// Every text that came in.
+    seen: Vec<String>,
+}
+
+/// What carries texts.
+enum Wire {
+    Lines(Lines),
+    Socket(Box<Socket>),
+    Web(Box<Web>),
+}
+
+/// An answer: as it was sent, and as JSON.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) json: Value,
+}
+
+impl Answer {
+    pub(super) fn fault(&self, reason: impl Into<String>) -> Fault {
+        Fault::new(reason, &self.text)
+    }
+
+    /// The result, if it is one.
+    pub(super) fn result(&self) -> Result<&Value, Fault> {
+        self.json
+            .get("result")
+            .ok_or_else(|| self.fault("answered with an error"))
+    }
+
+    /// That it is an error with one of these codes; none stand for any.
+    pub(super) fn error(&self, codes: &[i64]) -> Verdict {
+        let Some(error) = self.json.get("error") else {
+            return Err(self.fault("answered with a result"));
+        };
+        match error["code"].as_i64() {
+            Some(code) if codes.is_empty() || codes.contains(&code) => Ok(()),
+            code => {
+                let wanted: Vec<_> = codes.iter().map(i64::to_string).collect();
+                let code = code.map_or("none".to_owned(), |code| code.to_string());
+                Err(self.fault(format!(
+                    "the code is {code} and not {}",
+                    wanted.join(" or ")
+                )))
+            }
+        }
+    }
+}
+
+/// How many texts are kept.
+const MOST: usize = 10_000;
+
+impl Visit {
+    pub(super) async fn open(target: &Target, timeout: Duration) -> Result<Self, Failure> {
+        let wire = match target {
+            Target::Ws(url) => Wire::Socket(Box::new(Socket::open(url).await?)),
+            Target::Http(url) => Wire::Web(Box::new(Web::open(url)?)),
+            Target::Command(_) | Target::Tcp(_) | Target::Unix(_) => {
+                Wire::Lines(Lines::open(target).await?)
+            }
+        };
+        Ok(Self {
+            wire,
+            timeout,
+            next_id: 0,
+            meta: None,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Whether messages are lines.
+    pub(super) fn is_of_lines(&self) -> bool {
+        matches!(self.wire, Wire::Lines(_))
+    }
+
+    /// Whether each message is a request of HTTP, which has answers of its own.
+    pub(super) fn is_of_http(&self) -> bool {
+        matches!(self.wire, Wire::Web(_))
+    }
+
+    /// Sends a text as it is.
+    pub(super) async fn say(&mut self, text: &str) -> Verdict {
+        let saying = async {
+            match &mut self.wire {
+                Wire::Lines(lines) => lines.say(text).await,
+                Wire::Socket(socket) => socket.say(text).await,
+                Wire::Web(web) => web.say(text).await,
+            }
+        };
+        let said = timeout(self.timeout, saying).await;
+        said.unwrap_or_else(|_| Err(Fault::silent("it does not read")))
+    }
+
+    /// Reads the next text that says anything.
+    pub(super) async fn hear(&mut self) -> Result<Answer, Fault> {
+        loop {
+            let hearing = async {
+                match &mut self.wire {
+                    Wire::Lines(lines) => lines.hear().await,
+                    Wire::Socket(socket) => socket.hear().await,
+                    Wire::Web(web) => web.hear().await,
+                }
+            };
+            let heard = timeout(self.timeout, hearing).await;
+            let silent = |_| Fault::silent(format!("no answer within {:?}", self.timeout));
+            let text = heard.map_err(silent)??;
+            if text.trim().is_empty() {
+                continue;
+            }
+            if self.seen.len() < MOST {
+                self.seen.push(text.clone());
+            }
+            let json = serde_json::from_str(&text).unwrap_or_default();
+            return Ok(Answer { text, json });
+        }
+    }
+
+    /// Reads until there is an answer to an id; `null` stands for none as well.
+    pub(super) async fn answer_to(&mut self, id: &Value) -> Result<Answer, Fault> {
+        loop {
+            let answer = self.hear().await?;
+            let is_answer = answer
+                .json
+                .get("result")
+                .or(answer.json.get("error"))
+                .is_some();
+            if is_answer && answer.json.get("id").unwrap_or(&Value::Null) == id {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Makes a request, and waits for its answer.
+    pub(super) async fn ask(&mut self, method: &str, params: Value) -> Result<Answer, Fault> {
+        self.next_id += 1;
+        let id = json!(self.next_id);
+        self.ask_as(&id, method, params).await
+    }
+
+    /// The same, under an id of one's choice.
+    pub(super) async fn ask_as(
+        &mut self,
+        id: &Value,
+        method: &str,
+        params: Value,
+    ) -> Result<Answer, Fault> {
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": self.with_meta(params) });
+        self.say(&request.to_string()).await?;
+        self.answer_to(id).await
+    }
+
+    pub(super) async fn notify(&mut self, method: &str, params: Value) -> Verdict {
+        let notification = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        self.say(&notification.to_string()).await
+    }
+
+    fn with_meta(&self, mut params: Value) -> Value {
+        if let (Some(meta), Some(object)) = (&self.meta, params.as_object_mut()) {
+            object.entry("_meta").or_insert_with(|| meta.clone());
+        }
+        params
+    }
+
+    /// That it says nothing to this but what it says to the request that follows.
+    pub(super) async fn unanswered(&mut self, text: &str, method: &str) -> Verdict {
+        self.say(text).await?;
+        self.next_id += 1;
+        let id = json!(self.next_id);
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": self.with_meta(json!({})) });
+        self.say(&request.to_string()).await?;
+        loop {
+            let answer = self.hear().await?;
+            if answer.json["id"] == id {
+                return Ok(());
+            }
+            if answer
+                .json
+                .get("error")
+                .or(answer.json.get("result"))
+                .is_some()
+            {
+                return Err(answer.fault("it was answered"));
+            }
+        }
+    }
+
+    /// Ends the connection in good order; then looks at all that was said on it.
+    pub(super) async fn finish(mut self, report: &mut Report, modern: bool) {
+        let rest = match self.wire {
+            Wire::Lines(lines) => lines.finish(self.timeout, report).await,
+            Wire::Socket(socket) => socket.finish(self.timeout, report).await,
+            Wire::Web(web) => web.finish(self.timeout, report).await,
+        };
+        self.seen.extend(rest);
+        said::examine(&self.seen, modern, report);
+    }
+}
