@@ -45,7 +45,23 @@ fn main() -> Result<(), Failure> {
     fs::write(directory.join("results-dark.svg"), plot.draw(DARK)?)?;
     print!("{report}");
     eprintln!("written to {}", directory.display());
+    if suite.only.is_none() {
+        http(&suite)?;
+    }
     Ok(())
+}
+
+/// HTTP has a load of its own, and results beside these.
+fn http(suite: &Suite) -> Result<(), Failure> {
+    let program = suite.programs.join("http");
+    if !program.exists() {
+        return Ok(());
+    }
+    let quick = suite.quick.then_some("--quick");
+    match Command::new(program).args(quick).status()? {
+        status if status.success() => Ok(()),
+        status => Err(format!("the load over HTTP: {status}").into()),
+    }
 }
 
 /// Builds the programs that are measured, each a process of its own; says where they are.

@@ -148,7 +148,7 @@ impl Pen {
         for (make, (name, _)) in MAKES.iter().enumerate() {
             self.dot(area, (at, 58), make)?;
             self.text(area, name, (at + 12, 58), 14, text, HPos::Left)?;
-            at += 44 + 8 * name.len() as i32;
+            at += 40 + 7 * name.len() as i32;
         }
         Ok(())
     }

@@ -265,6 +265,15 @@ test('the terminal is in the same room, in the other era', async () => {
     terminal.stdin.write('hello alice\n/summarise\n');
     await shows(alice, 2);
     await says('err', 'All is well.');
+    // It comes back as a page does, and tells what it is told meanwhile.
+    await stop(server, 'SIGKILL');
+    terminal.stdin.write('still here\n');
+    server = await start(server.address);
+    await alice.waitForSelector('[data-state=open]');
+    await shows(alice, 3);
+    await says('err', 'open again');
+    await say(alice, 'so am I');
+    await says('out', 'alice: so am I');
     terminal.stdin.write('/quit\n');
     await once(terminal, 'exit');
     await until(alice, () => document.querySelectorAll('#members li').length === 1);

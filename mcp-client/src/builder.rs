@@ -58,8 +58,22 @@ impl ClientBuilder {
     }
 
     /// Chooses how the connection is opened; by default the client finds out which era the server speaks.
-    pub fn era(mut self, era: EraChoice) -> Self {
-        self.config.era = era;
+    ///
+    /// A [`ProtocolVersion`](mcp_peer::types::ProtocolVersion) pins it to that one. What [`Client::era`] has found out need not
+    /// be asked for again, when there is another connection to the same server.
+    ///
+    /// ```no_run
+    /// # async fn run(first: impl mcp_client::Transport, second: impl mcp_client::Transport) -> Result<(), Box<dyn std::error::Error>> {
+    /// use mcp_client::types::ProtocolVersion;
+    /// use mcp_client::Client;
+    ///
+    /// let client = Client::builder("me", "1.0.0").connect(first).await?;
+    /// let again = Client::builder("me", "1.0.0").era(client.era());
+    /// let pinned = Client::builder("me", "1.0.0").era(ProtocolVersion::V2025_06_18).connect(second).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn era(mut self, era: impl Into<EraChoice>) -> Self {
+        self.config.era = era.into();
         self
     }
 

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::time::Duration;
 
-use futures::future::{Either, select};
 use mcp_peer::session::{CallOptions, RequestError};
 use mcp_peer::types::{LogLevel, Meta, ObjectBuf, RawJson, Request};
 use mcp_peer::{ProgressPolicy, ProgressUpdate};
@@ -24,14 +23,20 @@ use crate::progress::Progressing;
 /// Awaiting it fails with a [`RequestError`], by whose fault it is.
 #[must_use = "a request is sent when it is awaited"]
 pub struct Call<'a, M> {
+    pub(crate) request: Unsent<'a>,
+    of: PhantomData<fn() -> M>,
+}
+
+/// A request of whatever type: what sends it is compiled once, and not for each type in each program.
+pub(crate) struct Unsent<'a> {
     pub(crate) client: &'a Client,
+    method: &'static str,
     pub(crate) params: Result<ObjectBuf, RequestError>,
     pub(crate) options: CallOptions,
     progress: ProgressPolicy,
     on_progress: Option<Box<dyn FnMut(ProgressUpdate) + Send + 'a>>,
     idempotent: bool,
     cancel: Option<Cancel>,
-    method: PhantomData<fn() -> M>,
 }
 
 /// How often an idempotent request is sent in all.
@@ -40,15 +45,19 @@ const SENDINGS: u32 = 3;
 impl<'a, M: Request> Call<'a, M> {
     /// `params` serialises as the method's parameters.
     pub(crate) fn new<P: Serialize + ?Sized>(client: &'a Client, params: &P) -> Self {
-        Self {
+        let request = Unsent {
             client,
+            method: M::METHOD,
             params: mcp_peer::encode_params(M::METHOD, params),
             options: CallOptions::default(),
             progress: ProgressPolicy::default(),
             on_progress: None,
             idempotent: false,
             cancel: None,
-            method: PhantomData,
+        };
+        Self {
+            request,
+            of: PhantomData,
         }
     }
 
@@ -56,8 +65,8 @@ impl<'a, M: Request> Call<'a, M> {
     ///
     /// Updates that nobody polls for are coalesced once there are thousands of them; the last one is never lost.
     pub fn on_progress(mut self, callback: impl FnMut(ProgressUpdate) + Send + 'a) -> Self {
-        self.options.progress = true;
-        self.on_progress = Some(Box::new(callback));
+        self.request.options.progress = true;
+        self.request.on_progress = Some(Box::new(callback));
         self
     }
 
@@ -78,70 +87,73 @@ impl<'a, M: Request> Call<'a, M> {
 
     /// Leaves no update out however late they are taken: while thousands wait, nothing more is read from the connection.
     pub fn lossless_progress(mut self) -> Self {
-        self.progress = ProgressPolicy::Lossless;
+        self.request.progress = ProgressPolicy::Lossless;
         self
     }
 
     /// Sets how long to wait for the answer, 60 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.options.timeout = Some(timeout);
+        self.request.options.timeout = Some(timeout);
         self
     }
 
     /// Sets how long to wait in all, whatever prolongs the wait; 1 h by default.
     pub fn max_total(mut self, total: Duration) -> Self {
-        self.options.total = Some(total);
+        self.request.options.total = Some(total);
         self
     }
 
     /// Starts the wait again with each progress update.
     pub fn reset_on_progress(mut self) -> Self {
-        self.options.reset_on_progress = true;
+        self.request.options.reset_on_progress = true;
         self
     }
 
     /// Sets the log level for this call alone, which only modern servers can do.
     pub fn log_level(mut self, level: LogLevel) -> Self {
-        self.options.log_level = Some(level);
+        self.request.options.log_level = Some(level);
         self
     }
 
     /// Adds keys to the request's `_meta`.
     pub fn meta(mut self, meta: Meta) -> Self {
-        self.options.meta = Some(meta);
+        self.request.options.meta = Some(meta);
         self
     }
 
     /// Says that it does no harm to do this twice: it is sent again, twice at most, if the connection is lost and
     /// [opened again](crate::ClientBuilder::reconnect) before it is answered. Its progress starts again then.
     pub fn idempotent(mut self) -> Self {
-        self.idempotent = true;
+        self.request.idempotent = true;
         self
     }
 
     /// Lets somebody else cancel it, on the wire too; it fails with [`RequestError::Cancelled`] then.
     pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
-        self.cancel = Some(cancel.clone());
+        self.request.cancel = Some(cancel.clone());
         self
     }
+}
 
+impl Unsent<'_> {
     /// The result as it came.
     pub(crate) async fn finished(mut self) -> Result<RawJson, RequestError> {
         match self.cancel.take() {
             None => self.sent().await,
-            Some(cancel) => match select(pin!(cancel.cancelled()), pin!(self.sent())).await {
-                Either::Left(_) => Err(RequestError::Cancelled),
-                Either::Right((result, _)) => result,
+            Some(cancel) => tokio::select! {
+                biased;
+                () = cancel.cancelled() => Err(RequestError::Cancelled),
+                result = self.sent() => result,
             },
         }
     }
 
     async fn sent(mut self) -> Result<RawJson, RequestError> {
         let mut params = self.params?;
-        let mut see = |update| {
-            if let Some(callback) = &mut self.on_progress {
-                callback(update);
-            }
+        let mut ignore = |_| ();
+        let on_progress: &mut (dyn FnMut(ProgressUpdate) + Send) = match &mut self.on_progress {
+            Some(callback) => callback,
+            None => &mut ignore,
         };
         let mut sendings = if self.idempotent { SENDINGS } else { 1 };
         loop {
@@ -151,18 +163,22 @@ impl<'a, M: Request> Call<'a, M> {
                 0 => std::mem::take(&mut params),
                 _ => params.clone(),
             };
-            let options = self.options.clone();
-            let outcome = match self.progress {
+            let lossless;
+            let peer = match self.progress {
                 ProgressPolicy::Lossless => {
-                    let peer = peer.with_progress(ProgressPolicy::Lossless);
-                    peer.request_raw(M::METHOD.into(), body, options, &mut see)
-                        .await
+                    lossless = peer.with_progress(ProgressPolicy::Lossless);
+                    &lossless
                 }
-                _ => {
-                    peer.request_raw(M::METHOD.into(), body, options, &mut see)
-                        .await
-                }
+                _ => peer,
             };
+            let outcome = peer
+                .request_raw(
+                    self.method.into(),
+                    body,
+                    self.options.clone(),
+                    &mut *on_progress,
+                )
+                .await;
             match outcome {
                 Err(RequestError::ConnectionLost(_)) if sendings > 0 && self.client.reopens() => {}
                 outcome => return outcome,
@@ -177,7 +193,7 @@ impl<'a, M: Request> IntoFuture for Call<'a, M> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let result = self.finished().await?;
+            let result = self.request.finished().await?;
             mcp_peer::decode_result(M::METHOD, &result)
         })
     }
@@ -187,8 +203,8 @@ impl<M: Request> fmt::Debug for Call<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("method", &M::METHOD)
-            .field("params", &self.params)
-            .field("options", &self.options)
+            .field("params", &self.request.params)
+            .field("options", &self.request.options)
             .finish_non_exhaustive()
     }
 }

@@ -1,8 +1,9 @@
 //! Many servers as one.
 
-use std::future::IntoFuture;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
 
-use futures::future::join_all;
 use mcp_peer::session::RequestError;
 use mcp_peer::types::{CallTool, GetPrompt, ListPrompts, ListResources, ListTools};
 use mcp_peer::types::{Prompt, Resource, Tool};
@@ -200,7 +201,7 @@ impl ClientGroup {
             items: Vec::new(),
             failed: Vec::new(),
         };
-        for ((server, _), outcome) in self.members.iter().zip(join_all(lists).await) {
+        for ((server, _), outcome) in self.members.iter().zip(join_all(lists.collect()).await) {
             let server = server.clone();
             match outcome {
                 Ok(items) => merged.items.extend(items.into_iter().map(|mut item| {
@@ -213,6 +214,26 @@ impl ClientGroup {
         }
         merged
     }
+}
+
+/// Waits for all of them at once.
+async fn join_all<T>(mut futures: Vec<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> Vec<T> {
+    let mut outcomes: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    poll_fn(|cx| {
+        for (future, outcome) in futures.iter_mut().zip(&mut outcomes) {
+            if outcome.is_none()
+                && let Poll::Ready(ready) = future.as_mut().poll(cx)
+            {
+                *outcome = Some(ready);
+            }
+        }
+        match outcomes.iter().all(Option::is_some) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    outcomes.into_iter().flatten().collect()
 }
 
 fn prefix(server: &str, name: &mut String) {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures::Stream;
+use futures_core::Stream;
 use mcp_peer::types::{ErrorObject, Request};
 use tokio::sync::{mpsc, oneshot};
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::Stream;
+use futures_core::Stream;
 use mcp_peer::session::{PeerMisbehaved, RequestError};
 use mcp_peer::types::{
     Cursor, ListPrompts, ListPromptsResult, ListResourceTemplates, ListResourceTemplatesResult,
@@ -141,7 +141,10 @@ impl<'a, M: Paged> List<'a, M> {
         let Some(params) = &self.next else {
             return Ok(None);
         };
-        let result = Call::<M>::new(self.client, params).finished().await?;
+        let result = Call::<M>::new(self.client, params)
+            .request
+            .finished()
+            .await?;
         self.bytes = self.bytes.saturating_add(result.len());
         let Page {
             items,

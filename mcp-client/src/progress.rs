@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use futures::Stream;
+use futures_core::Stream;
 use mcp_peer::ProgressUpdate;
 use mcp_peer::session::RequestError;
 use mcp_peer::types::Request;

@@ -2,10 +2,8 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Either, select};
 use mcp_peer::session::EraChoice;
 use mcp_peer::types::Era;
 use mcp_peer::{Closed, Driver};
@@ -108,10 +106,14 @@ pub(crate) async fn drive<C: Connector>(
                 sleep(delay).await;
                 connector.connect().await
             };
-            match select(pin!(driver.unwanted()), pin!(connecting)).await {
-                Either::Left(_) => return,
-                Either::Right((Ok(transport), _)) => break transport,
-                Either::Right((Err(error), _)) => tracing::warn!(%error, "no transport"),
+            let connected = tokio::select! {
+                biased;
+                () = driver.unwanted() => return,
+                connected = connecting => connected,
+            };
+            match connected {
+                Ok(transport) => break transport,
+                Err(error) => tracing::warn!(%error, "no transport"),
             }
         };
         driver.reopen(transport, era);

@@ -17,7 +17,7 @@ pub enum Round<T> {
 impl<M: Request> Call<'_, M> {
     /// Answers what the server asked in the round before: the same request again, with the answers and its state.
     pub fn answering(mut self, state: Option<&str>, answers: &InputResponses) -> Self {
-        if let Ok(params) = &mut self.params {
+        if let Ok(params) = &mut self.request.params {
             let added = params.insert("inputResponses", answers);
             let added = added.and_then(|()| match state {
                 Some(state) => params.insert("requestState", state),
@@ -36,8 +36,8 @@ impl<M: Request> Call<'_, M> {
     /// # Cancel safety
     /// Dropping the future cancels the request on the wire.
     pub async fn single_round(mut self) -> Result<Round<M::Result>, RequestError> {
-        self.options.single_round = true;
-        let result = self.finished().await?;
+        self.request.options.single_round = true;
+        let result = self.request.finished().await?;
         let kind = result.member("resultType");
         if kind.is_some_and(|kind| kind.as_bytes() == br#""input_required""#) {
             return mcp_peer::decode_result(M::METHOD, &result).map(Round::InputRequired);

@@ -72,7 +72,10 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Structured<'a, T> {
         let call = self.call;
         Box::pin(async move {
             #[cfg(feature = "schema")]
-            let schema = call.client.schemas().of_call(&call.params);
+            let schema = {
+                let request = &call.request;
+                request.client.schemas().of_call(&request.params)
+            };
             let result = call.await?;
             if result.is_error {
                 return Err(StructuredError::Failed(result));

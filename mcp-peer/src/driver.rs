@@ -28,6 +28,7 @@ use crate::dispatch::{Answer, Handler, Request, Serving};
 use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
 use crate::link::Link;
+use crate::mailbox::Mailbox;
 use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
@@ -334,14 +335,7 @@ impl<T: Transport> Driver<T> {
                     let _ = reply.send(sent);
                 }
             }
-            Command::Mail(mailbox) => {
-                let (notice, message) = mailbox.take();
-                for message in notice.into_iter().chain(message) {
-                    self.ahead = self.ahead.saturating_add(weight(&message));
-                    let sent = self.session.notify(None, message.method, message.params);
-                    mailbox.sent(sent);
-                }
-            }
+            Command::Mail { mailbox, count } => self.mail(mailbox, count),
             Command::Log {
                 related,
                 level,
@@ -363,6 +357,31 @@ impl<T: Transport> Driver<T> {
             Command::Deliver(notification) => deliver(&self.shared, &notification),
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
             Command::Close => self.close(),
+        }
+    }
+
+    /// Sends the next ones of a mailbox, as many as the transport may be ahead of; the rest waits where it was.
+    fn mail(&mut self, mailbox: Mailbox, count: usize) {
+        let messages = SEND_AHEAD.saturating_sub(self.session.transmit_len());
+        let bytes = self.options.outbox_bytes.saturating_sub(self.ahead);
+        let taken = mailbox.take(count.min(messages), bytes as usize);
+        let left = count.saturating_sub(taken.len().max(1));
+        let mut unwanted = 0;
+        for message in taken
+            .notice
+            .into_iter()
+            .chain(taken.first)
+            .chain(taken.more)
+        {
+            self.ahead = self.ahead.saturating_add(weight(&message));
+            let sent = self.session.notify(None, message.method, message.params);
+            unwanted += u64::from(sent.is_err());
+        }
+        mailbox.unwanted(unwanted);
+        if left > 0 {
+            let count = left;
+            self.commands
+                .push_front((Command::Mail { mailbox, count }, 0));
         }
     }
 
@@ -452,6 +471,7 @@ impl<T: Transport> Driver<T> {
                     deliver(&self.shared, &notification);
                 }
             }
+            Event::FollowsTasks => self.shared.end.follow_tasks(),
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(&call) {
                     pending.acknowledge(filter);
@@ -787,7 +807,7 @@ impl<T> Driver<T> {
                 Command::Call { pending, .. } => {
                     pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
                 }
-                Command::Mail(mailbox) => mailbox.close(),
+                Command::Mail { mailbox, .. } => mailbox.close(),
                 _ => {}
             }
         }

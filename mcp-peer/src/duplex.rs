@@ -3,7 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures::{Sink, Stream};
+use futures_core::Stream;
+use futures_sink::Sink;
 use mcp_types::{Inbound, Outbound};
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;

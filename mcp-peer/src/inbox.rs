@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use futures::Stream;
+use futures_core::Stream;
 use mcp_types::{MethodName, Notification, NotificationMessage, Progress, ProgressParams, RawJson};
 
 use crate::counters::add;

@@ -10,6 +10,7 @@ use mcp_types::NotificationMessage;
 
 use crate::context::RequestContext;
 use crate::mailbox::{Mailbox, MailboxLimits};
+use crate::outbox::Command;
 use crate::peer::{Peer, Shared};
 
 /// Which connection of this process; never used twice.
@@ -39,6 +40,8 @@ pub struct Link {
 pub(crate) struct End {
     /// It is to end now, whatever waits to be sent.
     cut: AtomicBool,
+    /// The peer follows tasks on some stream, or did.
+    follows_tasks: AtomicBool,
     /// `None` once it has ended.
     hooks: Mutex<Option<Vec<Hook>>>,
 }
@@ -49,12 +52,17 @@ impl End {
     pub(crate) fn new() -> Self {
         Self {
             cut: AtomicBool::new(false),
+            follows_tasks: AtomicBool::new(false),
             hooks: Mutex::new(Some(Vec::new())),
         }
     }
 
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn follow_tasks(&self) {
+        self.follows_tasks.store(true, Ordering::Relaxed);
     }
 
     /// Runs what was to run at the end; what comes later runs at once.
@@ -91,6 +99,11 @@ impl Link {
         self.shared.outbox.is_closed()
     }
 
+    /// Whether a modern client has opened a stream on which it follows tasks, at whatever time.
+    pub fn follows_tasks(&self) -> bool {
+        self.shared.end.follows_tasks.load(Ordering::Relaxed)
+    }
+
     /// Runs something once, when the connection has ended; at once if it has. It should return quickly.
     pub fn on_close(&self, hook: impl FnOnce() + Send + 'static) {
         let mut hooks = (self.shared.end.hooks.lock()).unwrap_or_else(PoisonError::into_inner);
@@ -99,6 +112,13 @@ impl Link {
         }
         drop(hooks);
         hook();
+    }
+
+    /// Closes the connection gracefully: what is queued is sent, and handlers that are at work have
+    /// [`Options::drain`](crate::Options::drain) to finish.
+    pub fn close(&self) {
+        // If it has ended already, that is as it should be.
+        let _ = self.shared.outbox.push(Command::Close);
     }
 
     /// Ends the connection now, whatever waits to be sent: for a peer that does not read, and would not read a farewell.

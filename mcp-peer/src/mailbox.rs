@@ -4,11 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mcp_session::NotSent;
 use mcp_types::{NotificationMessage, RawJson};
 use tokio::sync::Notify;
 
-use crate::outbox::Command;
 use crate::peer::Shared;
 
 /// Bounds of a [`Mailbox`].
@@ -91,12 +89,9 @@ impl Mailbox {
             return Err(NotPosted::Full);
         }
         state.push(message);
-        // One command a message: so it has its place among whatever else is sent, and none is sent twice.
-        self.0
-            .shared
-            .outbox
-            .push(Command::Mail(self.clone()))
-            .map_err(|_| NotPosted::Closed)
+        // Each is counted in a command: so it has its place among whatever else is sent, and none is sent twice.
+        let pushed = self.0.shared.outbox.push_mail(self);
+        pushed.map_err(|_| NotPosted::Closed)
     }
 
     /// Puts a notification in, unless the same is in it already.
@@ -132,11 +127,8 @@ impl Mailbox {
                 false => Ok(()),
             };
         }
-        self.0
-            .shared
-            .outbox
-            .push(Command::Mail(self.clone()))
-            .map_err(|_| NotPosted::Closed)
+        let pushed = self.0.shared.outbox.push_mail(self);
+        pushed.map_err(|_| NotPosted::Closed)
     }
 
     /// Whether a notification with so many bytes of parameters would go in.
@@ -180,21 +172,42 @@ impl Mailbox {
         self.lock().counts
     }
 
-    /// For the driver: what is to be sent next, and before it that something is missing.
-    pub(crate) fn take(&self) -> (Option<NotificationMessage>, Option<NotificationMessage>) {
+    /// Whether it is the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// For the driver: what is to be sent next. One at least, if there is one; no more than `count`, and none once there are
+    /// so many bytes of parameters.
+    pub(crate) fn take(&self, count: usize, bytes: usize) -> Taken {
         let mut state = self.lock();
-        let message = state.pop();
+        let left = state.bytes.saturating_sub(bytes);
+        let first = state.pop();
+        let mut more = Vec::new();
+        while 1 + more.len() < count
+            && state.bytes > left
+            && let Some(message) = state.pop()
+        {
+            if more.is_empty() {
+                more.reserve_exact(count.min(2 + state.queue.len()) - 1);
+            }
+            more.push(message);
+        }
         let lagged = std::mem::take(&mut state.lagged);
         drop(state);
         self.0.taken.notify_waiters();
         let notice = self.0.notice.as_ref().filter(|_| lagged > 0);
-        (notice.map(|notice| notice(lagged)), message)
+        Taken {
+            notice: notice.map(|notice| notice(lagged)),
+            first,
+            more,
+        }
     }
 
-    /// For the driver: what became of one that was taken.
-    pub(crate) fn sent(&self, outcome: Result<(), NotSent>) {
-        if outcome.is_err() {
-            self.lock().counts.unwanted += 1;
+    /// For the driver: so many of those that were taken were not wanted.
+    pub(crate) fn unwanted(&self, count: u64) {
+        if count > 0 {
+            self.lock().counts.unwanted += count;
         }
     }
 
@@ -206,6 +219,22 @@ impl Mailbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock can panic.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was taken out of a mailbox.
+pub(crate) struct Taken {
+    /// That something is missing before the first.
+    pub(crate) notice: Option<NotificationMessage>,
+    /// Most often there is no other, which then costs no allocation.
+    pub(crate) first: Option<NotificationMessage>,
+    pub(crate) more: Vec<NotificationMessage>,
+}
+
+impl Taken {
+    /// How many, without the notice.
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
     }
 }
 

@@ -36,8 +36,11 @@ pub(crate) enum Command {
         /// Who wants to know whether it could be sent.
         reply: Option<oneshot::Sender<Result<(), NotSent>>>,
     },
-    /// The next one of a mailbox.
-    Mail(Mailbox),
+    /// The next ones of a mailbox.
+    Mail {
+        mailbox: Mailbox,
+        count: usize,
+    },
     Log {
         related: Option<IncomingKey>,
         level: LogLevel,
@@ -125,6 +128,28 @@ impl Outbox {
     /// Puts a command into the queue without waiting.
     pub(crate) fn push(&self, command: Command) -> Result<(), Gone> {
         self.push_with_cost(command, 0)
+    }
+
+    /// Puts the next one of a mailbox into the queue: many in a row are one command, which keeps their place as well.
+    pub(crate) fn push_mail(&self, mailbox: &Mailbox) -> Result<(), Gone> {
+        let mut queue = self.lock();
+        if !queue.closed
+            && let Some((
+                Command::Mail {
+                    mailbox: last,
+                    count,
+                },
+                _,
+            )) = queue.commands.back_mut()
+            && last.is(mailbox)
+        {
+            // The driver knows of it.
+            *count += 1;
+            return Ok(());
+        }
+        drop(queue);
+        let (mailbox, count) = (mailbox.clone(), 1);
+        self.push(Command::Mail { mailbox, count })
     }
 
     /// Puts an answer into the queue; what it weighs is [given back](Self::answers_sent) when it is sent.

@@ -1,11 +1,9 @@
 //! The program's handle of a connection.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::future::{Either, select};
 use mcp_session::{
     CallKey, CallOptions, ConnectError, Established, NotSent, PeerMisbehaved, RequestError,
 };
@@ -264,17 +262,15 @@ impl Peer {
             Some(Err(_)) => true,
             None => false,
         });
-        let closed = self.closed();
-        match select(pin!(again), pin!(closed)).await {
-            Either::Left((Ok(outcome), _)) => match &*outcome {
-                Some(outcome) => outcome.clone(),
-                None => Err(ConnectError::ConnectionLost(String::new())),
+        let why = tokio::select! {
+            biased;
+            opened = again => match opened.as_deref() {
+                Ok(Some(outcome)) => return outcome.clone(),
+                _ => Closed::DriverDropped,
             },
-            Either::Left((Err(_), _)) => Err(ConnectError::ConnectionLost(
-                Closed::DriverDropped.to_string(),
-            )),
-            Either::Right((why, _)) => Err(ConnectError::ConnectionLost(why.to_string())),
-        }
+            why = self.closed() => why,
+        };
+        Err(ConnectError::ConnectionLost(why.to_string()))
     }
 
     /// Hands a notification to this side's own receivers and callbacks, as if it had come from the peer.

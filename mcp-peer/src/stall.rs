@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use futures::task::AtomicWaker;
+use atomic_waker::AtomicWaker;
 
 /// Notices when writing does not get on.
 ///

@@ -1,6 +1,7 @@
 //! What a connection is made of.
 
-use futures::{Sink, Stream};
+use futures_core::Stream;
+use futures_sink::Sink;
 use mcp_types::{Inbound, Outbound};
 
 /// Anything that yields [`Inbound`] and accepts [`Outbound`] is a transport; there is nothing to implement.

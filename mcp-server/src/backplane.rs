@@ -1,4 +1,4 @@
-//! Rooms that reach over many nodes.
+//! What reaches over many nodes.
 
 use std::error::Error;
 use std::future::Future;
@@ -8,11 +8,13 @@ use std::sync::{Arc, Weak};
 use mcp_peer::types::NotificationMessage;
 
 use crate::hub::{Hub, Inner};
+use crate::tasks::TaskOwner;
 
-/// Carries what is sent to rooms to every node of a server; without one, a server is its only node.
+/// Carries what goes to many clients to every node of a server: what is sent to rooms, and what subscribers are told. Without
+/// one, a server is its only node.
 ///
 /// Set by [`Server::backplane`](crate::Server::backplane). Who is in a room is each node's own matter, and so is its
-/// presence callback; what is told of lists stays on its node, for each has its own catalogue.
+/// presence callback. So is the catalogue: that a list has changed on one node, subscribers hear on all.
 pub trait Backplane: Send + Sync + 'static {
     /// Takes the node's own end, before anything is published.
     fn attach(&self, node: Node);
@@ -21,7 +23,9 @@ pub trait Backplane: Send + Sync + 'static {
     /// in one order everywhere, if their members are to see one.
     ///
     /// It is polled at least once. If the future is dropped before it has completed, the message must reach either every
-    /// node or none; after that it waits for backpressure.
+    /// node or none; after that it waits for backpressure. What the protocol itself tells is published one after the
+    /// other, by a task if it waits; up to 4,099 wait, each once, and further ones are told on this node alone, as are
+    /// those that could not be carried.
     fn publish(&self, post: Post) -> Publishing<'_>;
 }
 
@@ -31,13 +35,26 @@ pub type Publishing<'a> = Pin<Box<dyn Future<Output = Result<(), BackplaneError>
 /// Why a message did not reach every node.
 pub type BackplaneError = Box<dyn Error + Send + Sync>;
 
-/// What is sent to a room.
+/// What goes to every node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Post {
-    /// Which one; none for everybody who is connected.
-    pub room: Option<Arc<str>>,
+    /// For whom.
+    pub to: Audience,
     /// What.
     pub message: NotificationMessage,
+}
+
+/// Whom, on each node, a [`Post`] is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Everybody who is connected.
+    Everyone,
+    /// The members of the room of that name.
+    Room(Arc<str>),
+    /// Those who have asked for what it tells of: that a list has changed, or a resource.
+    Subscribers,
+    /// Those who follow the task that it tells of, and may know of it.
+    Followers(TaskOwner),
 }
 
 /// The end of a [`Backplane`] on one node; it does not keep the node's server alive.

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use mcp_peer::types::{
-    MethodName, Notification, NotificationMessage, PromptListChanged, ResourceListChanged,
-    ResourceUpdated, ResourceUpdatedParams, ToolListChanged,
-};
-use mcp_peer::{ConnectionId, Link, Mailbox, MailboxLimits, NotPosted};
+use mcp_peer::types::{Notification, NotificationMessage};
+use mcp_peer::{ConnectionId, Link, Mailbox, NotPosted};
+use tokio::sync::Notify;
 
-use crate::backplane::{Backplane, Node, Post};
-use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions, encoded};
+use crate::backplane::{Audience, Backplane, Node, Post};
+use crate::news::{NEWS, News};
+use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions};
+use crate::server::NotConnected;
 
 /// Everyone who is connected to a server, over whatever transport, and what goes to more than one of them; clones are
 /// handles to the same. From [`Server::hub`](crate::Server::hub) or [`Cx::hub`](crate::Cx::hub).
@@ -48,8 +49,14 @@ pub(crate) struct Inner {
     /// Of rooms that are made without any of their own.
     room_options: Mutex<RoomOptions>,
     everyone: Arc<Place>,
-    backplane: OnceLock<Box<dyn Backplane>>,
-    changed: Mutex<Changed>,
+    backplane: OnceLock<Arc<dyn Backplane>>,
+    pub(crate) news: Mutex<News>,
+    /// Connections, with those that are about to be taken in.
+    taken: AtomicUsize,
+    /// Whether no further ones are taken.
+    closing: AtomicBool,
+    /// Tells that the last one has gone.
+    emptied: Notify,
 }
 
 /// Somebody who is connected.
@@ -60,29 +67,12 @@ struct Connected {
     rooms: Vec<Arc<Place>>,
 }
 
-/// Lists that have changed and are not told of yet.
-#[derive(Default)]
-struct Changed {
-    lists: Vec<MethodName>,
-    /// Whether a task is about to tell.
-    telling: bool,
-}
-
-/// How long a change of a list waits for others, which are told together.
-const DEBOUNCE: Duration = Duration::from_millis(20);
-
 /// Rooms that one connection may be in.
 const ROOMS: usize = 1024;
 
-/// News that wait for one connection: as many as it may have subscribed to, each once.
-const NEWS: MailboxLimits = MailboxLimits {
-    messages: 4096 + 3,
-    bytes: 4 * 1024 * 1024,
-};
-
 fn for_everyone() -> RoomOptions {
     let mut options = RoomOptions::default();
-    // Who may connect is decided elsewhere.
+    // How many may connect is decided by the server.
     options.members = usize::MAX;
     options
 }
@@ -95,7 +85,10 @@ impl Hub {
             room_options: Mutex::default(),
             everyone: Arc::new(Place::new(None, for_everyone(), Weak::clone(hub))),
             backplane: OnceLock::new(),
-            changed: Mutex::default(),
+            news: Mutex::default(),
+            taken: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            emptied: Notify::new(),
         }))
     }
 
@@ -148,97 +141,56 @@ impl Hub {
         lock(&self.0.connections).len()
     }
 
-    /// Tells those who have subscribed to a resource, or to what it is below of, that it has changed (REQ-RES-06).
-    ///
-    /// The server declares that it does so by [`Server::with_subscriptions`](crate::Server::with_subscriptions). Told once
-    /// to a client that has not read of an earlier change yet; one that leaves thousands unread is cut off.
-    pub fn resource_updated(&self, uri: impl Into<String>) {
-        let params = ResourceUpdatedParams::new(uri);
-        if let Ok(message) = encoded::<ResourceUpdated>(&params) {
-            self.tell(&message);
-        }
-    }
+    // ---- for the other files of this crate ----
 
-    /// Tells those who asked that the list of tools has changed, together with whatever else changes within 20 ms; what is
-    /// added to or removed from the [`Catalog`](crate::Catalog) is told by itself.
-    pub fn tools_changed(&self) {
-        self.list_changed(ToolListChanged::METHOD);
-    }
-
-    /// Tells those who asked that the list of resources has changed; see [`tools_changed`](Self::tools_changed).
-    pub fn resources_changed(&self) {
-        self.list_changed(ResourceListChanged::METHOD);
-    }
-
-    /// Tells those who asked that the list of prompts has changed; see [`tools_changed`](Self::tools_changed).
-    pub fn prompts_changed(&self) {
-        self.list_changed(PromptListChanged::METHOD);
-    }
-
-    fn list_changed(&self, method: &'static str) {
-        // Whoever comes later sees the list as it is then.
-        if lock(&self.0.connections).is_empty() {
-            return;
-        }
-        let method = MethodName::from_static(method);
-        let mut changed = lock(&self.0.changed);
-        if !changed.lists.contains(&method) {
-            changed.lists.push(method);
-        }
-        if changed.telling {
-            return;
-        }
-        // Outside of a runtime nobody can wait for more.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            changed.telling = true;
-            runtime.spawn(tell_of_lists(Arc::downgrade(&self.0)));
-        } else {
-            drop(changed);
-            self.tell_of_lists();
-        }
-    }
-
-    /// Tells of the lists that have changed; whether there were any.
-    fn tell_of_lists(&self) -> bool {
-        let lists = std::mem::take(&mut lock(&self.0.changed).lists);
-        let any = !lists.is_empty();
-        for method in lists {
-            let params = None;
-            self.tell(&NotificationMessage { method, params });
-        }
-        any
-    }
-
-    fn tell(&self, message: &NotificationMessage) {
-        for connected in lock(&self.0.connections).values() {
-            if connected.news.post_once(message) == Err(NotPosted::Full) {
-                connected.link.disconnect();
+    /// Tells those of this node who have asked; whether they have, each connection knows for itself.
+    pub(crate) fn tell(&self, post: &Post) {
+        let Post { to, message } = post;
+        for Connected { link, news, .. } in lock(&self.0.connections).values() {
+            match to {
+                Audience::Followers(owner) => {
+                    if link.follows_tasks() && owner.lets_know(link.extension().as_deref()) {
+                        // One that has no room for it can still ask.
+                        let _ = news.post_once(message);
+                    }
+                }
+                _ => {
+                    if news.post_once(message) == Err(NotPosted::Full) {
+                        link.disconnect();
+                    }
+                }
             }
         }
     }
 
-    // ---- for the other files of this crate ----
+    /// Tells one of this node, if it is still there and has room for it.
+    pub(crate) fn tell_one(&self, id: ConnectionId, message: &NotificationMessage) {
+        if let Some(connected) = lock(&self.0.connections).get(&id) {
+            let _ = connected.news.post_once(message);
+        }
+    }
 
     pub(crate) fn set_room_options(&self, options: RoomOptions) {
         *lock(&self.0.room_options) = options;
     }
 
-    /// The first one stays.
-    pub(crate) fn set_backplane(&self, backplane: impl Backplane) {
+    pub(crate) fn set_backplane(&self, backplane: Arc<dyn Backplane>) {
         let hub = Arc::downgrade(&self.0);
         backplane.attach(Node { hub });
-        let _ = self.0.backplane.set(Box::new(backplane));
+        // A server is started once.
+        let _ = self.0.backplane.set(backplane);
     }
 
-    pub(crate) fn backplane(&self) -> Option<&dyn Backplane> {
-        self.0.backplane.get().map(|backplane| &**backplane)
+    pub(crate) fn backplane(&self) -> Option<&Arc<dyn Backplane>> {
+        self.0.backplane.get()
     }
 
     /// What has come over the backplane.
     pub(crate) async fn deliver(&self, post: &Post) {
-        let room = match &post.room {
-            None => self.everyone(),
-            Some(name) => {
+        let room = match &post.to {
+            Audience::Subscribers | Audience::Followers(_) => return self.tell(post),
+            Audience::Everyone => self.everyone(),
+            Audience::Room(name) => {
                 // A room without members here is none that would have to be made.
                 let place = lock(&self.0.rooms).get(name).and_then(Weak::upgrade);
                 let Some(place) = place else { return };
@@ -249,7 +201,45 @@ impl Hub {
         room.deliver(&post.message).await;
     }
 
-    /// Takes somebody in who has connected, until the connection ends.
+    /// Keeps a place for one more connection, if there are fewer than so many; [`connected`](Self::connected) takes it.
+    pub(crate) fn keep_place(&self, limit: usize) -> Result<(), NotConnected> {
+        if self.0.closing.load(Ordering::Relaxed) {
+            return Err(NotConnected::ShuttingDown);
+        }
+        let more = |taken| (taken < limit).then_some(taken + 1);
+        let taken = &self.0.taken;
+        let kept = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        kept.map(drop).map_err(|_| NotConnected::TooMany { limit })
+    }
+
+    /// Takes no further connections, closes those that there are, and cuts off what is left at the deadline; how many that were.
+    pub(crate) async fn shut_down(&self, deadline: Duration) -> usize {
+        let links = |hub: &Self| -> Vec<Link> {
+            let connections = lock(&hub.0.connections);
+            connections.values().map(|c| c.link.clone()).collect()
+        };
+        self.0.closing.store(true, Ordering::SeqCst);
+        for link in links(self) {
+            link.close();
+        }
+        let empty = async {
+            loop {
+                let emptied = self.0.emptied.notified();
+                if self.connections() == 0 {
+                    return;
+                }
+                emptied.await;
+            }
+        };
+        if tokio::time::timeout(deadline, empty).await.is_ok() {
+            return 0;
+        }
+        let left = links(self);
+        left.iter().for_each(Link::disconnect);
+        left.len()
+    }
+
+    /// Takes somebody in who has connected, until the connection ends; a place is kept for it.
     pub(crate) fn connected(&self, link: Link) {
         let id = link.id();
         let connected = Connected {
@@ -259,6 +249,10 @@ impl Hub {
         };
         lock(&self.0.connections).insert(id, connected);
         let _ = self.0.everyone.seat(&link, &Member::nobody(id));
+        if self.0.closing.load(Ordering::SeqCst) {
+            // It came while the others were closed.
+            link.close();
+        }
         let hub = Arc::downgrade(&self.0);
         link.on_close(move || {
             if let Some(hub) = hub.upgrade() {
@@ -269,7 +263,15 @@ impl Hub {
 
     fn disconnected(&self, id: ConnectionId) {
         self.0.everyone.unseat(id);
-        let gone = lock(&self.0.connections).remove(&id);
+        let gone = {
+            let mut connections = lock(&self.0.connections);
+            let gone = connections.remove(&id);
+            if connections.is_empty() {
+                self.0.emptied.notify_waiters();
+            }
+            gone
+        };
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
         for place in gone.into_iter().flat_map(|gone| gone.rooms) {
             let hub = self.clone();
             Room { hub, place }.depart(id, Departure::Disconnected);
@@ -309,25 +311,7 @@ impl Inner {
     }
 }
 
-/// Tells of lists that have changed, as long as there are any; the server is not kept alive by it.
-async fn tell_of_lists(hub: Weak<Inner>) {
-    loop {
-        tokio::time::sleep(DEBOUNCE).await;
-        let Some(hub) = hub.upgrade().map(Hub) else {
-            return;
-        };
-        if hub.tell_of_lists() {
-            continue;
-        }
-        let mut changed = lock(&hub.0.changed);
-        if changed.lists.is_empty() {
-            changed.telling = false;
-            return;
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No code of the program's runs under any of these, and nothing is left half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

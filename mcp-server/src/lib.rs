@@ -15,6 +15,7 @@ mod hub;
 mod layer;
 mod logs;
 mod middleware;
+mod news;
 mod pages;
 mod park;
 mod prompt;
@@ -33,7 +34,7 @@ mod template;
 mod tool;
 mod validate;
 
-pub use backplane::{Backplane, BackplaneError, Node, Post, Publishing};
+pub use backplane::{Audience, Backplane, BackplaneError, Node, Post, Publishing};
 pub use catalog::{Catalog, Changes, Offer, Refused};
 pub use complete::{IntoCompletion, Typed};
 pub use context::{Cx, Log, ProgressReporter, Total};
@@ -64,6 +65,6 @@ pub use room::{
 pub use schemars::{self, JsonSchema};
 pub use seal::ReplayKeys;
 pub use serde;
-pub use server::{ServeError, Server, ServerConnection};
+pub use server::{NotConnected, RefusedConnection, ServeError, Server, ServerConnection};
 pub use tasks::{MemoryTasks, StoreError, Storing, TaskOptions, TaskOwner, TaskRecord, TaskStore};
 pub use tool::{ToolDef, tool};

@@ -9,7 +9,7 @@ use mcp_peer::types::{MethodName, Notification, NotificationMessage, ObjectBuf, 
 use mcp_peer::{ConnectionId, Link, Mailbox, MailboxLimits, NotPosted};
 use serde::{Deserialize, Serialize};
 
-use crate::backplane::{BackplaneError, Post};
+use crate::backplane::{Audience, BackplaneError, Post};
 use crate::context::Cx;
 use crate::hub::{Hub, Inner};
 
@@ -312,8 +312,9 @@ impl Room {
         match self.hub.backplane() {
             None => self.deliver(&message).await,
             Some(backplane) => {
-                let room = self.place.name.clone();
-                backplane.publish(Post { room, message }).await?;
+                let name = self.place.name.clone();
+                let to = name.map_or(Audience::Everyone, Audience::Room);
+                backplane.publish(Post { to, message }).await?;
             }
         }
         Ok(())
@@ -368,7 +369,7 @@ pub(crate) fn encoded<N: Notification>(
     })
 }
 
-fn size(message: &NotificationMessage) -> usize {
+pub(crate) fn size(message: &NotificationMessage) -> usize {
     message.params.as_ref().map_or(0, RawJson::len)
 }
 

@@ -55,6 +55,8 @@ pub struct Server {
     around: Vec<Wrap>,
     listeners: Vec<Listen>,
     logs: Option<LogRate>,
+    backplane: Option<Arc<dyn Backplane>>,
+    max_connections: usize,
 }
 
 /// Puts something around a handler.
@@ -81,6 +83,8 @@ impl Server {
             around: Vec::new(),
             listeners: Vec::new(),
             logs: None,
+            backplane: None,
+            max_connections: MAX_CONNECTIONS,
         }
     }
 
@@ -183,9 +187,17 @@ impl Server {
 
     /// Declares the extension by which a program's own notifications reach modern clients that declare it too.
     #[must_use]
-    pub fn with_notifications(mut self) -> Self {
+    pub fn with_notifications(self) -> Self {
+        self.extension(NOTIFICATIONS_EXTENSION, RawJson::EMPTY_OBJECT)
+    }
+
+    /// Declares an extension that the program speaks, by its identifier (`com.example/feature`) and settings, an object.
+    ///
+    /// Every client is told, though one from before 2026-07-28 may not look; what a client declares is in [`Cx::client_capabilities`](crate::Cx::client_capabilities).
+    #[must_use]
+    pub fn extension(mut self, id: impl Into<String>, settings: impl Into<RawJson>) -> Self {
         let extensions = &mut self.config.capabilities.extensions;
-        extensions.insert(NOTIFICATIONS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
+        extensions.insert(id.into(), settings.into());
         self
     }
 
@@ -203,10 +215,10 @@ impl Server {
         self
     }
 
-    /// Lets rooms reach over many nodes; the first one set stays.
+    /// Lets rooms, and what subscribers are told, reach over many nodes from [`start`](Self::start) on.
     #[must_use]
-    pub fn backplane(self, backplane: impl Backplane) -> Self {
-        self.hub().set_backplane(backplane);
+    pub fn backplane(mut self, backplane: impl Backplane) -> Self {
+        self.backplane = Some(Arc::new(backplane));
         self
     }
 
@@ -287,6 +299,16 @@ impl Server {
         self
     }
 
+    /// Sets how many connections there may be at a time, over all transports; 16,384 by default, and at least one.
+    ///
+    /// Over HTTP each request of a modern client is a connection. The one that is too many is refused with
+    /// [`NotConnected::TooMany`] before anything is read from it.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections.max(1);
+        self
+    }
+
     /// Sets the bounds on handlers that wait for input from modern clients.
     #[must_use]
     pub fn park_limits(mut self, limits: ParkLimits) -> Self {
@@ -328,25 +350,32 @@ impl Server {
     /// When the peer closes its end, handlers have [`Options::drain`] to finish, and what is queued is sent.
     ///
     /// # Errors
-    /// The transport failed.
+    /// [`ServeError::Connection`]: the transport failed.
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection and drops every handler.
-    pub async fn serve<T: Transport>(self, transport: T) -> Result<(), ServeError<T>> {
-        let connection = self.start().connect(transport);
-        connection.driver.await
+    pub async fn serve<T: Transport>(
+        self,
+        transport: T,
+    ) -> Result<(), ServeError<T::TransportError>> {
+        let connected = self.start().connect(transport);
+        let connection = connected.map_err(|refused| refused.why)?;
+        Ok(connection.driver.await?)
     }
 
     /// Makes it ready for many connections.
     pub fn start(self) -> ServerConnection {
         let catalog = self.catalog;
+        if let Some(backplane) = self.backplane {
+            catalog.hub().set_backplane(backplane);
+        }
         let router: Arc<dyn Handler> = Arc::new(Router {
             catalog: catalog.clone(),
             between: match self.replay {
                 None => Between::Park(Lot::new(self.park)),
                 Some(replay) => Between::Replay(Replayer::new(replay)),
             },
-            tasks: Tasks::new(self.tasks, self.task_store),
+            tasks: Tasks::new(self.tasks, self.task_store, catalog.hub().clone()),
             settings: self.settings,
         });
         let around = self.around.into_iter().rev();
@@ -358,6 +387,7 @@ impl Server {
             config: self.config,
             options: self.options,
             subscriptions: self.subscriptions,
+            max_connections: self.max_connections,
         }
     }
 }
@@ -369,8 +399,53 @@ fn accept<T>(offered: Result<T, Refused>) {
     }
 }
 
+/// Connections of one server at a time, unless it says otherwise.
+const MAX_CONNECTIONS: usize = 16 * 1024;
+
 /// Why serving a connection ended early.
-pub type ServeError<T> = ConnectionError<<T as Transport>::TransportError>;
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError<E: std::error::Error + 'static> {
+    /// The connection broke.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError<E>),
+    /// It was not taken.
+    #[error(transparent)]
+    NotConnected(#[from] NotConnected),
+}
+
+/// Why a server does not take a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotConnected {
+    /// There are as many as there may be.
+    #[error("the server has {limit} connections already, as many as it takes")]
+    TooMany {
+        /// How many there may be ([`Server::max_connections`]).
+        limit: usize,
+    },
+    /// The server takes none any more ([`ServerConnection::shutdown`]).
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+/// A connection that was not taken, with its transport as it was: for a farewell, say.
+#[derive(thiserror::Error)]
+#[error("{why}")]
+pub struct RefusedConnection<T> {
+    /// Why.
+    pub why: NotConnected,
+    /// What would have been the connection's transport.
+    pub transport: T,
+}
+
+impl<T> fmt::Debug for RefusedConnection<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefusedConnection")
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
+}
 
 /// A server that takes connections; clones share what it offers.
 #[derive(Clone)]
@@ -382,20 +457,33 @@ pub struct ServerConnection {
     config: ServerConfig,
     options: Options,
     subscriptions: bool,
+    max_connections: usize,
 }
 
 impl ServerConnection {
     /// One more connection: nothing happens on it until its driver is polled.
-    pub fn connect<T: Transport>(&self, transport: T) -> Connection<T> {
+    ///
+    /// # Errors
+    /// [`RefusedConnection`], with the transport as it was.
+    pub fn connect<T: Transport>(
+        &self,
+        transport: T,
+    ) -> Result<Connection<T>, RefusedConnection<T>> {
         self.connect_with(transport, self.options.extensions.clone())
     }
 
     /// One more connection, with what is known about it, for handlers to ask by [`Cx::extension`](crate::Cx::extension).
+    ///
+    /// # Errors
+    /// [`RefusedConnection`], with the transport as it was.
     pub fn connect_with<T: Transport>(
         &self,
         transport: T,
         extensions: Extensions,
-    ) -> Connection<T> {
+    ) -> Result<Connection<T>, RefusedConnection<T>> {
+        if let Err(why) = self.hub().keep_place(self.max_connections) {
+            return Err(RefusedConnection { why, transport });
+        }
         let mut config = self.config.clone();
         self.catalog
             .declare(&mut config.capabilities, self.subscriptions);
@@ -410,13 +498,22 @@ impl ServerConnection {
             listen(&connection.peer);
         }
         self.hub().connected(connection.peer.link());
-        connection
+        Ok(connection)
+    }
+
+    /// Takes no further connections, and ends those that there are in good order: streams of changes are ended, handlers have
+    /// [`Options::drain`] to finish, what is queued is sent. What is left at the deadline is cut off; how many that were.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, nothing is cut off; the rest goes on.
+    pub async fn shutdown(&self, deadline: Duration) -> usize {
+        self.hub().shut_down(deadline).await
     }
 
     /// Serves one more connection until it ends, with what is known about it; nothing happens on it until it is polled.
     ///
     /// # Errors
-    /// The transport failed.
+    /// [`ServeError`]: the transport failed, or the connection was not taken.
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection and drops every handler.
@@ -424,10 +521,12 @@ impl ServerConnection {
         &self,
         transport: T,
         extensions: Extensions,
-    ) -> impl Future<Output = Result<(), ServeError<T>>> + Send + use<T> {
-        let Connection { peer, driver } = self.connect_with(transport, extensions);
+    ) -> impl Future<Output = Result<(), ServeError<T::TransportError>>> + Send + use<T> {
+        let connected = self.connect_with(transport, extensions);
+        let connected = connected.map_err(|refused| refused.why);
         async move {
-            let ended = driver.await;
+            let Connection { peer, driver } = connected?;
+            let ended = driver.await.map_err(ServeError::Connection);
             // Without a handle, the driver would take the connection for one that nobody wants any more.
             drop(peer);
             ended

@@ -212,7 +212,7 @@ struct Reader {
 
 async fn reader(server: &ServerConnection, era: EraChoice) -> Reader {
     let (left, right) = duplex(16);
-    let connection = server.connect(right);
+    let connection = server.connect(right).unwrap();
     // The server's handle: it closes the connection when it is dropped.
     let handle = connection.peer;
     tokio::spawn(async move {

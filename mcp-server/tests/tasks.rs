@@ -502,3 +502,108 @@ async fn tasks_are_kept_for_their_time_and_no_more_of_them_than_may_be() {
     let task = start(&mut hand, "slow").await;
     assert_eq!(settled(&mut hand, &task).await["status"], "failed");
 }
+
+const STATUS: &str = "notifications/tasks/status";
+const UPDATED: &str = "notifications/tasks";
+
+/// What a client has been told of tasks by now.
+async fn told(hand: &mut Hand, method: &str) -> Vec<Value> {
+    hand.call("tools/list", json!({})).await.unwrap();
+    let seen = std::mem::take(&mut hand.seen);
+    let about_tasks = |m: &&Value| m["method"] == method;
+    let told = seen.iter().filter(about_tasks);
+    told.map(|m| m["params"].clone()).collect()
+}
+
+/// Follows a task on a stream, and gives back what is granted.
+async fn follow(hand: &mut Hand, task: &Value) -> Value {
+    let filter = json!({ "notifications": { "taskIds": [task["taskId"], "another"] } });
+    hand.request("subscriptions/listen", filter).await;
+    hand.next().await["params"]["notifications"].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_2025_11_25_is_told_how_its_tasks_stand() {
+    let server = Made::default().start();
+    let mut hand = connect(&server, CORE).await;
+    let mut other = connect(&server, CORE).await;
+    let slow = start(&mut hand, "slow").await;
+    let failing = start(&mut hand, "failing").await;
+    let cancelled = start(&mut hand, "slow").await;
+    assert_eq!(
+        told(&mut hand, STATUS).await,
+        [Value::Null; 0],
+        "nothing has changed"
+    );
+    about(&mut hand, "tasks/cancel", &cancelled).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let told_of = told(&mut hand, STATUS).await;
+    let stand = |told: &Value| (told["taskId"].clone(), told["status"].clone());
+    let expected = [
+        (cancelled["taskId"].clone(), json!("cancelled")),
+        (failing["taskId"].clone(), json!("failed")),
+        (slow["taskId"].clone(), json!("completed")),
+    ];
+    assert_eq!(told_of.iter().map(stand).collect::<Vec<_>>(), expected);
+    let known = get(&mut hand, &slow).await;
+    assert_eq!(told_of[2], known, "what is told is what can be asked for");
+    assert_eq!(told(&mut other, STATUS).await, [Value::Null; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modern_client_is_told_of_the_tasks_that_it_follows() {
+    let server = Made::default().start();
+    let mut hand = connect(&server, MODERN).await;
+    let mut other = connect(&server, MODERN).await;
+    let (slow, asks) = (
+        start(&mut hand, "slow").await,
+        start(&mut hand, "two_names").await,
+    );
+    let granted = follow(&mut hand, &slow).await;
+    assert_eq!(granted, json!({ "taskIds": [slow["taskId"], "another"] }));
+    // Whoever knows its id may follow it, for it is nobody's.
+    follow(&mut other, &asks).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let told_of = told(&mut hand, UPDATED).await;
+    let [ended] = told_of.as_slice() else {
+        panic!("{told_of:?}");
+    };
+    assert_eq!(
+        (&ended["taskId"], &ended["status"]),
+        (&slow["taskId"], &json!("completed"))
+    );
+    assert_eq!(text(&ended["result"]), "slept");
+    assert!(ended["_meta"]["io.modelcontextprotocol/subscriptionId"].is_u64());
+
+    let answer = json!({ "action": "accept", "content": { "name": "Ada" } });
+    let params =
+        json!({ "taskId": asks["taskId"], "inputResponses": { "one": answer, "two": answer } });
+    other.call("tasks/update", params).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let told_of = told(&mut other, UPDATED).await;
+    let last = told_of.last().unwrap();
+    assert_eq!(last["status"], "input_required", "{told_of:?}");
+    assert_eq!(last["inputRequests"].as_object().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_followed_by_its_owner_alone_and_by_who_declares_it() {
+    // REQ-TSKX-01, REQ-TSKX-05
+    let server = Made::default().start();
+    let mut alice = connect_as(&server, MODERN, "alice").await;
+    let mut bob = connect_as(&server, MODERN, "bob").await;
+    let task = start(&mut alice, "slow").await;
+    for hand in [&mut alice, &mut bob] {
+        follow(hand, &task).await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(told(&mut alice, UPDATED).await.len(), 1);
+    assert_eq!(told(&mut bob, UPDATED).await.len(), 0);
+
+    let mut unaware = Hand::connect(&server, MODERN).await;
+    let filter = json!({ "notifications": { "taskIds": [task["taskId"]] } });
+    assert_eq!(
+        code(unaware.call("subscriptions/listen", filter).await),
+        -32021
+    );
+}

@@ -7,7 +7,7 @@ use mcp_types::meta::key;
 use mcp_types::{
     CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, ForRevision, Implementation,
     InitializeParams, InitializeResult, ListenParams, LogLevel, Meta, ObjectBuf, ProgressToken,
-    ProtocolVersion, RawJson, RequestMessage, SetLevelParams,
+    ProtocolVersion, RawJson, RequestMessage, SetLevelParams, TASKS_EXTENSION,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -211,7 +211,18 @@ impl ServerSide {
             if !offers_streams(&self.config.capabilities) {
                 return Err(ErrorObject::method_not_found(&request.method));
             }
-            return Ok(Admission::Listening(terms, decode_params(request)?));
+            let params: ListenParams = decode_params(request)?;
+            let follows = params.notifications.task_ids.is_some();
+            let offered = self.config.capabilities.extension(TASKS_EXTENSION);
+            let declared = terms.caller.capabilities.extension(TASKS_EXTENSION);
+            if follows && offered.is_some() && declared.is_none() {
+                let message = format!("the client did not declare {TASKS_EXTENSION}");
+                let required =
+                    json!({ "requiredCapabilities": { "extensions": { TASKS_EXTENSION: {} } } });
+                let error = ErrorObject::new(ErrorCode::MISSING_CLIENT_CAPABILITY, message);
+                return Err(error.with_data(&required));
+            }
+            return Ok(Admission::Listening(terms, params));
         }
         Ok(Admission::Accepted(terms))
     }

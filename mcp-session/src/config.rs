@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mcp_types::{ClientCapabilities, Implementation, LogLevel, ServerCapabilities};
+use mcp_types::{
+    ClientCapabilities, Era, Implementation, LogLevel, ProtocolVersion, ServerCapabilities,
+};
 
 /// Which era a client opens a connection in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,6 +17,41 @@ pub enum EraChoice {
     Legacy,
     /// `server/discover` only.
     Modern,
+    /// This version and no other, with what opens it.
+    Pinned(ProtocolVersion),
+}
+
+impl EraChoice {
+    /// Whether a connection may be of that version.
+    pub(crate) fn allows(self, version: ProtocolVersion) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Legacy => version.era() == Era::Legacy,
+            Self::Modern => version.era() == Era::Modern,
+            Self::Pinned(pinned) => version == pinned,
+        }
+    }
+
+    /// Whether there is a way from one era to the other.
+    pub(crate) fn falls_back(self) -> bool {
+        self == Self::Auto
+    }
+}
+
+/// The era that another connection to the same server was found to be in: it is not asked for again.
+impl From<Era> for EraChoice {
+    fn from(era: Era) -> Self {
+        match era {
+            Era::Legacy => Self::Legacy,
+            Era::Modern => Self::Modern,
+        }
+    }
+}
+
+impl From<ProtocolVersion> for EraChoice {
+    fn from(version: ProtocolVersion) -> Self {
+        Self::Pinned(version)
+    }
 }
 
 /// Bounds of a session; every one of them is on, and none can be forgotten.

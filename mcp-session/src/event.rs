@@ -55,6 +55,8 @@ pub enum Event {
         /// What will be told (REQ-SUB-03).
         filter: SubscriptionFilter,
     },
+    /// A modern client has opened a stream on which it follows tasks.
+    FollowsTasks,
     /// A notification that is not the engine's own business.
     Notification(NotificationMessage),
     /// A legacy client has chosen its log level.

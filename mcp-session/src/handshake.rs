@@ -11,7 +11,7 @@ use mcp_types::{
 };
 use serde::Deserialize;
 
-use crate::config::{ClientConfig, EraChoice};
+use crate::config::ClientConfig;
 use crate::error::{ConnectError, PeerMisbehaved};
 use crate::event::{Caller, Established, Event};
 use crate::session::{Session, Side};
@@ -90,12 +90,12 @@ impl ClientSide {
     }
 
     /// Legacy versions this client speaks, newest first.
-    fn legacy_versions(&self) -> impl Iterator<Item = ProtocolVersion> {
-        let any = self.config.era != EraChoice::Modern;
+    fn legacy_versions(&self) -> impl Iterator<Item = ProtocolVersion> + use<> {
+        let choice = self.config.era;
         ProtocolVersion::ALL
             .into_iter()
             .rev()
-            .filter(move |v| any && v.era() == Era::Legacy)
+            .filter(move |v| v.era() == Era::Legacy && choice.allows(*v))
     }
 }
 
@@ -133,9 +133,11 @@ impl Session {
         let Some(client) = self.as_client() else {
             return;
         };
-        match client.config.era {
-            EraChoice::Legacy => self.initialize(now, ProtocolVersion::LATEST_LEGACY, false),
-            EraChoice::Auto | EraChoice::Modern => self.probe(now, false),
+        match client.legacy_versions().next() {
+            Some(version) if !client.config.era.allows(ProtocolVersion::LATEST_MODERN) => {
+                self.initialize(now, version, false);
+            }
+            _ => self.probe(now, false),
         }
     }
 
@@ -284,11 +286,11 @@ impl Session {
         let Some(client) = self.as_client() else {
             return;
         };
-        match client.config.era {
-            EraChoice::Modern => self.fail(ConnectError::NotModern {
+        match client.legacy_versions().next() {
+            None => self.fail(ConnectError::NotModern {
                 answer: answer.to_owned(),
             }),
-            _ => self.initialize(now, ProtocolVersion::LATEST_LEGACY, false),
+            Some(version) => self.initialize(now, version, false),
         }
     }
 
@@ -411,7 +413,9 @@ impl Session {
         };
         match (&client.phase, client.config.era) {
             // Silence is legacy; the probe is not cancelled, for a legacy server may choke on that (inventory 3.2, step 8).
-            (Phase::Probing { .. }, EraChoice::Auto) => self.fall_back(now, "nothing"),
+            (Phase::Probing { .. }, choice) if choice.falls_back() => {
+                self.fall_back(now, "nothing");
+            }
             (Phase::Probing { .. }, _) => {
                 self.fail(ConnectError::TimedOut(self.limits.probe_timeout))
             }

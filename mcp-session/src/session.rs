@@ -52,6 +52,7 @@ pub enum Role {
 ///                                 Failed
 ///
 ///           `EraChoice::Legacy` starts at Initializing; with `EraChoice::Modern` every way out of Probing but the first fails.
+///           A version that is pinned takes the way of its era, and no other version is spoken of.
 ///
 ///  server   each request by itself: marked in `_meta` → modern;
 ///           else `initialize` opens the one legacy session, in which all other unmarked requests are served.

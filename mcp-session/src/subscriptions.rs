@@ -6,7 +6,7 @@ use mcp_types::meta::key;
 use mcp_types::{
     CancelledParams, ErrorObject, ListenParams, Message, MethodName, ObjectBuf, Outbound, RawJson,
     RequestId, ServerCapabilities, SubscribeParams, SubscriptionAcknowledgedParams,
-    SubscriptionFilter,
+    SubscriptionFilter, TASKS_EXTENSION,
 };
 
 use crate::NOTIFICATIONS_EXTENSION;
@@ -69,19 +69,15 @@ fn covers(subscribed: &str, uri: &str) -> bool {
 /// Whether a server has anything that could be listened to (REQ-SUB-12).
 pub(crate) fn offers_streams(offered: &ServerCapabilities) -> bool {
     let mut everything = SubscriptionFilter::new().resource("").notification("");
+    everything.task_ids = Some(vec![String::new()]);
     everything.tools_list_changed = true;
     everything.prompts_list_changed = true;
     everything.resources_list_changed = true;
-    let own = offered.extension(NOTIFICATIONS_EXTENSION).is_some();
-    !honoured(&everything, offered, own).is_empty()
+    !honoured(&everything, offered).is_empty()
 }
 
 /// The part of a filter that the server's capabilities let it honour (REQ-SUB-03); a type nobody asked for stays out (REQ-SUB-01).
-fn honoured(
-    wanted: &SubscriptionFilter,
-    offered: &ServerCapabilities,
-    own: bool,
-) -> SubscriptionFilter {
+fn honoured(wanted: &SubscriptionFilter, offered: &ServerCapabilities) -> SubscriptionFilter {
     let (tools, prompts) = (offered.tools.as_ref(), offered.prompts.as_ref());
     let resources = offered.resources.as_ref();
     let mut filter = SubscriptionFilter::new();
@@ -93,8 +89,11 @@ fn honoured(
     if resources.is_some_and(|r| r.subscribe) {
         filter.resource_subscriptions = wanted.resource_subscriptions.clone();
     }
-    if own {
+    if offered.extension(NOTIFICATIONS_EXTENSION).is_some() {
         filter.notifications = wanted.notifications.clone();
+    }
+    if offered.extension(TASKS_EXTENSION).is_some() {
+        filter.task_ids = wanted.task_ids.clone();
     }
     filter
 }
@@ -105,13 +104,17 @@ impl Session {
         &mut self,
         key: IncomingKey,
         id: RequestId,
-        params: ListenParams,
+        mut params: ListenParams,
         own: bool,
     ) {
+        if !own {
+            params.notifications.notifications = None;
+        }
         let Side::Server(server) = &mut self.side else {
             return;
         };
-        let filter = honoured(&params.notifications, &server.config.capabilities, own);
+        let filter = honoured(&params.notifications, &server.config.capabilities);
+        let tasks = filter.task_ids.is_some();
         let acknowledged = SubscriptionAcknowledgedParams::new(&id, filter.clone());
         let message = Message::notification(
             "notifications/subscriptions/acknowledged",
@@ -126,6 +129,9 @@ impl Session {
             message,
             related_to,
         });
+        if tasks {
+            self.emit(Event::FollowsTasks);
+        }
     }
 
     /// How many streams a client has open.
@@ -267,6 +273,10 @@ fn wants(filter: &SubscriptionFilter, method: &str, params: Option<&RawJson>) ->
         "notifications/resources/updated" => {
             let subscribed = filter.resource_subscriptions.iter().flatten();
             uri_of(params).is_some_and(|uri| subscribed.into_iter().any(|s| covers(s, &uri)))
+        }
+        "notifications/tasks" => {
+            let task = params.and_then(|params| params.member("taskId")?.decode::<String>().ok());
+            task.is_some_and(|task| filter.task_ids.iter().flatten().any(|id| *id == task))
         }
         own => filter
             .notifications

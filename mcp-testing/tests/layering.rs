@@ -20,15 +20,15 @@ struct Rule {
 #[rustfmt::skip]
 const RULES: &[Rule] = &[
     Rule { name: "mcp-types", ours: &[], theirs: &["base64", "bytes", "memchr", "serde", "serde_json", "thiserror"], for_tests: &["proptest"] },
-    Rule { name: "mcp-codec", ours: &["mcp-types"], theirs: &["bytes", "futures-util", "memchr", "tokio", "tokio-util"], for_tests: &["serde_json"] },
+    Rule { name: "mcp-codec", ours: &["mcp-types"], theirs: &["bytes", "futures-core", "futures-sink", "memchr", "tokio", "tokio-util"], for_tests: &["serde_json"] },
     Rule { name: "mcp-session", ours: &["mcp-types"], theirs: &["serde", "serde_json", "thiserror"], for_tests: &[] },
-    Rule { name: "mcp-peer", ours: &["mcp-session", "mcp-types"], theirs: &["futures-util", "pin-project-lite", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-peer", ours: &["mcp-session", "mcp-types"], theirs: &["atomic-waker", "futures-core", "futures-sink", "pin-project-lite", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
     Rule { name: "mcp-macros", ours: &[], theirs: &["proc-macro2", "quote", "syn"], for_tests: &[] },
     Rule { name: "mcp-server", ours: &["mcp-macros", "mcp-peer", "mcp-session", "mcp-types"], theirs: &["base64", "chacha20poly1305", "futures-util", "getrandom", "humantime", "jsonschema", "regex", "schemars", "serde", "serde_json", "serde_path_to_error", "sha2", "thiserror", "tokio", "tower-layer", "tower-service", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures-util", "jsonschema", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures-core", "jsonschema", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
     Rule { name: "mcp-transport-http", ours: &["mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "http-body", "http-body-util", "hyper", "hyper-rustls", "hyper-util", "memchr", "rustls", "rustls-native-certs", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tower-service", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures-util", "rustix", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-transport-ws", ours: &["mcp-codec", "mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "httparse", "hyper", "hyper-util", "memchr", "rustls-native-certs", "sha1", "thiserror", "tokio", "tokio-rustls", "tokio-util", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures-core", "futures-sink", "rustix", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-ws", ours: &["mcp-codec", "mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "httparse", "hyper", "hyper-util", "memchr", "rustls-native-certs", "sha1", "thiserror", "tokio", "tokio-rustls", "tokio-util", "tracing", "tungstenite"], for_tests: &[] },
 ];
 
 /// Where everything meets, and nobody depends on: these may use what they like.

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::{Sink, Stream};
+use futures_core::Stream;
+use futures_sink::Sink;
 use mcp_codec::{Joined, LineCodec, framed_split_with};
 use mcp_types::{Inbound, Outbound};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};

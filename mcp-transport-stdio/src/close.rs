@@ -16,6 +16,7 @@ impl<W> Closing<W> {
     }
 
     /// Closes without waiting for anything.
+    #[cfg(feature = "child")]
     pub(crate) fn close(&mut self) {
         self.0 = None;
     }

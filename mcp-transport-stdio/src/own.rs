@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures::{Sink, Stream};
+use futures_core::Stream;
+use futures_sink::Sink;
 use mcp_codec::{Joined, LineCodec, framed_split_with};
 use mcp_types::{Inbound, Outbound};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -141,14 +142,14 @@ fn guard() -> io::Result<()> {
 pub async fn shutdown_signal() -> io::Result<()> {
     #[cfg(unix)]
     {
-        use std::pin::pin;
-
-        use futures::future::select;
         use tokio::signal::unix::{SignalKind, signal};
 
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        select(pin!(terminate.recv()), pin!(interrupt.recv())).await;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
         Ok(())
     }
     #[cfg(not(unix))]

@@ -2,11 +2,10 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use futures::future::{Either, select};
 use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -193,22 +192,19 @@ impl Supervised {
 
     /// Waits for the child, and makes it end when that is ordered (REQ-STDIO-04).
     async fn end(&mut self, orders: &mut watch::Receiver<Orders>) -> io::Result<ExitStatus> {
-        let ordered = {
-            let order = pin!(orders.wait_for(|orders| orders.closing));
-            match select(pin!(self.child.wait()), order).await {
-                Either::Left((status, _)) => return status,
-                Either::Right((ordered, _)) => ordered.is_ok(),
-            }
+        let ordered = tokio::select! {
+            biased;
+            status = self.child.wait() => return status,
+            ordered = orders.wait_for(|orders| orders.closing) => ordered.is_ok(),
         };
         if ordered {
             for (time, terminate) in [(self.grace.exit, true), (self.grace.terminate, false)] {
-                let over = pin!(sleep(time));
-                // Only when the sender is dropped.
-                let dropped = pin!(orders.wait_for(|_| false));
-                match select(pin!(self.child.wait()), select(over, dropped)).await {
-                    Either::Left((status, _)) => return status,
-                    Either::Right((Either::Left(_), _)) => {}
-                    Either::Right((Either::Right(_), _)) => break,
+                tokio::select! {
+                    biased;
+                    status = self.child.wait() => return status,
+                    () = sleep(time) => {}
+                    // Only when the sender is dropped.
+                    _ = orders.wait_for(|_| false) => break,
                 }
                 if terminate {
                     tracing::debug!(program = self.program, "does not end by itself");

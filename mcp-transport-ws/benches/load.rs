@@ -377,8 +377,7 @@ fn serve(
     server: &ServerConnection,
     accepted: mcp_transport_ws::Accepted<mcp_transport_ws::Tracked>,
 ) {
-    let connection = server.connect_with(accepted.socket, accepted.extensions);
-    tokio::spawn(async move { (connection.driver.await, connection.peer) });
+    tokio::spawn(server.serve(accepted.socket, accepted.extensions));
 }
 
 /// The same on the wire, with tokio-tungstenite as it comes: no session, no router, and messages that are known beforehand.

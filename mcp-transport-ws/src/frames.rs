@@ -39,6 +39,8 @@ pub(crate) struct Frames {
     unsent: usize,
     /// An answer is queued that is no frame yet.
     reply: bool,
+    /// Where messages become text: the same place each time, for it is a frame's no longer once that is written.
+    text: BytesMut,
     /// The part of a message that is no frame yet, and whether it has begun.
     rest: Bytes,
     begun: bool,
@@ -64,6 +66,8 @@ const ROOM: usize = 64 << 10;
 const FRAGMENT: usize = 64 << 10;
 /// The write buffer's bound: a frame is put on top of `ROOM` at most, and pongs that the peer does not take on top of that.
 const MAX_UNSENT: usize = ROOM + FRAGMENT + (64 << 10);
+/// A place for so long a text is kept, in bytes.
+const SMALL_TEXT: usize = 1 << 10;
 /// The longest reason of a close frame, in bytes.
 const MAX_REASON: usize = 123;
 
@@ -84,6 +88,7 @@ impl Frames {
             config,
             unsent: 0,
             reply: false,
+            text: BytesMut::new(),
             rest: Bytes::new(),
             begun: false,
             goodbye: None,
@@ -166,11 +171,14 @@ impl Frames {
     /// Takes a message to be sent; there must be [room](Self::has_room).
     pub(crate) fn send(&mut self, message: &Message) {
         debug_assert!(self.rest.is_empty());
-        let mut text = BytesMut::with_capacity(message.weight() + 64);
-        message.write(&mut text);
-        self.rest = text.freeze();
+        self.text.reserve(message.weight() + 64);
+        message.write(&mut self.text);
+        self.rest = self.text.split().freeze();
         self.begun = false;
         self.frame();
+        if self.text.capacity() > SMALL_TEXT {
+            self.text = BytesMut::new();
+        }
     }
 
     /// Asks the peer for a pong.
@@ -259,7 +267,7 @@ impl Frames {
 
     /// Gives large buffers back, if nothing is in them: tungstenite would keep them until the end.
     pub(crate) fn release(&mut self) {
-        if self.buffers.unread == 0 && self.is_written() && self.buffers.large {
+        if self.buffers.large && self.buffers.unread == 0 && self.is_written() {
             self.context = WebSocketContext::new(self.role, Some(self.config));
             self.buffers = Buffers::default();
         }
@@ -267,7 +275,7 @@ impl Frames {
 
     /// Likewise, if they are no longer needed: a few small messages have come since the last large one.
     pub(crate) fn release_unused(&mut self) {
-        if self.buffers.small > SMALL_MESSAGES {
+        if self.buffers.small >= SMALL_MESSAGES {
             self.release();
         }
     }
@@ -501,7 +509,7 @@ mod tests {
         client.io.write_all(&single_frame(&long)).await.unwrap();
         assert_eq!(server.read().await, Received::Text(long.into()));
         assert!(server.frames.buffers.large);
-        for _ in 0..SMALL_MESSAGES {
+        for _ in 1..SMALL_MESSAGES {
             client.frames.send(&message(1));
             client.write().await;
             server.read().await;

@@ -31,7 +31,9 @@ async fn serve(options: AcceptOptions) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let accepted = listener.accept().await;
-            let connection = server.connect_with(accepted.socket, accepted.extensions);
+            let connection = server
+                .connect_with(accepted.socket, accepted.extensions)
+                .unwrap();
             tokio::spawn(async move {
                 let _handle = connection.peer;
                 connection.driver.await

@@ -60,7 +60,9 @@ async fn serve() -> SocketAddr {
         loop {
             let accepted = listener.accept().await;
             assert!(accepted.socket.stream().tcp().nodelay().unwrap());
-            let connection = server.connect_with(accepted.socket, accepted.extensions);
+            let connection = server
+                .connect_with(accepted.socket, accepted.extensions)
+                .unwrap();
             tokio::spawn(async move {
                 let _handle = connection.peer;
                 connection.driver.await
@@ -143,7 +145,9 @@ async fn a_lost_connection_is_made_again() {
     tokio::spawn(async move {
         loop {
             let accepted = listener.accept().await;
-            let connection = server.connect_with(accepted.socket, accepted.extensions);
+            let connection = server
+                .connect_with(accepted.socket, accepted.extensions)
+                .unwrap();
             send.send(connection.peer).unwrap();
             tokio::spawn(connection.driver);
         }

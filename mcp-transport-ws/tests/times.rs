@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
+use mcp_server::{Notification, Server};
 use mcp_testing::soon;
 use mcp_transport_ws::{
     AcceptError, AcceptOptions, Accepted, CloseCode, Error, WebSocket, accept, connect,
 };
-use mcp_types::{Inbound, Message, Outbound, RawJson};
+use mcp_types::{Extensions, Inbound, Message, Outbound, RawJson};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -308,4 +309,50 @@ async fn a_stream_that_ends_in_the_middle_is_cut() {
     drop(peer);
     assert!(matches!(soon(socket.next()).await, Some(Err(Error::Cut))));
     assert!(socket.next().await.is_none());
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct News {
+    text: String,
+}
+impl Notification for News {
+    const METHOD: &'static str = "chat.news";
+    type Params = Self;
+}
+
+/// A client's text frame; its mask changes nothing.
+fn text(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+    [&[0x81, 0xfe][..], &length, &[0; 4], text.as_bytes()].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_server_is_rid_of_a_dead_peer_in_time_quiet_or_busy() {
+    let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"dead","version":"1"}}}"#;
+    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized","params":{        "_meta":{"length":"over 125, as the helper writes it so"}}}"#;
+    for (busy, expected) in [(false, 40.0..40.2), (true, 30.0..33.0)] {
+        let (socket, mut peer) = server(1024).await;
+        let server = Server::new("server", "1").with_notifications().start();
+        let connection = server.connect_with(socket, Extensions::new());
+        tokio::spawn(async move { (connection.driver.await, connection.peer) });
+        peer.write_all(&text(initialize)).await.unwrap();
+        let mut answer = [0; 1024];
+        while peer.read(&mut answer).await.unwrap() == answer.len() {}
+        peer.write_all(&text(initialized)).await.unwrap();
+        // From here on it neither reads nor writes, as behind a network that has gone.
+        let start = Instant::now();
+        while server.hub().connections() > 0 {
+            if busy {
+                let text = "x".repeat(100);
+                server
+                    .hub()
+                    .broadcast::<News>(&News { text })
+                    .await
+                    .unwrap();
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let took = start.elapsed().as_secs_f64();
+        assert!(expected.contains(&took), "busy: {busy}, after {took} s");
+    }
 }

@@ -60,7 +60,7 @@ async fn connection(
     let (left, right) = tokio::io::duplex(PIPE);
     match which {
         "ours" => {
-            let connection = server.connect(mcp_codec::framed(right));
+            let connection = server.connect(mcp_codec::framed(right))?;
             // With its last handle a connection closes.
             let serve = async move { (connection.driver.await, connection.peer) };
             drop(tokio::spawn(serve));

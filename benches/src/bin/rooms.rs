@@ -118,7 +118,7 @@ async fn ours(members: u64, messages: u64) -> Result<Duration, Failure> {
     let (mut readers, mut kept) = (JoinSet::new(), Vec::new());
     for _ in 0..members {
         let (ours, mut client) = UnixStream::pair()?;
-        let connection = server.connect(mcp_codec::framed(ours));
+        let connection = server.connect(mcp_codec::framed(ours))?;
         tokio::spawn(connection.driver);
         kept.push(connection.peer);
         for line in OPENING {

@@ -159,11 +159,7 @@ fn tasks() -> Vec<(&'static str, Task, Goal)> {
                 flood(era, Tool::Progress, 100_000),
                 FLOOD,
             ),
-            (
-                "calls, log lines and progress at the same time",
-                mixed(era),
-                none,
-            ),
+            ("calls, log lines and progress at once", mixed(era), none),
             ("`echo` of 1 MiB", calls(era, 60, 1, 1 << 20), LARGE),
         ]);
     }

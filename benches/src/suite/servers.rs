@@ -168,7 +168,7 @@ impl Suite {
                 let task = flood(era, tool, 100_000);
                 all.extend(self.serve(Scenario::new(format!("{what}, {era}"), task, FLOOD)));
             }
-            let name = format!("calls, log lines and progress at the same time, {era}");
+            let name = format!("calls, log lines and progress at once, {era}");
             all.extend(self.serve(Scenario::new(name, mixed(era), Goal::default())));
         }
         all

@@ -73,33 +73,39 @@ impl Terminal {
             .reconnect(Reconnect::default().attempts(u32::MAX))
             .connect_with(move || server.clone().into_future())
             .await?;
-        let filter = SubscriptionFilter::new()
-            .notification(MessageReceived::METHOD)
-            .notification(MemberChanged::METHOD);
-        // Made again with the connection; who is where is not, for that is the connection's.
-        let _subscription = client.subscribe(filter).await?;
         loop {
             let connection = client.server();
-            let talked = match self.join(&client, &last).await? {
-                true => {
-                    let is_lost = || !is_open(&client, &connection);
-                    let lost = client.peer().opened_after(&connection);
-                    self.talk(&client, is_lost, lost, &mut lines, &mut unsent)
-                        .await?
-                }
-                false => Talked::Lost,
-            };
-            match talked {
-                Talked::Enough => {
+            let attended = self.attend(&client, &connection, &last, &mut lines, &mut unsent);
+            match attended.await {
+                Ok(()) => {
                     client.close().await;
                     return Ok(());
                 }
-                Talked::Lost => {
-                    eprintln!("* connection lost, trying again");
+                Err(TerminalError::Request(RequestError::ConnectionLost(_))) => {
                     client.peer().opened_after(&connection).await?;
+                    eprintln!("* the connection was lost, and is open again");
                 }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Is in the room until stdin ends, or the connection does: where one is, is the connection's.
+    async fn attend(
+        &self,
+        client: &Client,
+        connection: &Arc<Established>,
+        last: &AtomicU64,
+        lines: &mut Lines<BufReader<Stdin>>,
+        unsent: &mut Option<Value>,
+    ) -> Result<(), TerminalError> {
+        let filter = SubscriptionFilter::new()
+            .notification(MessageReceived::METHOD)
+            .notification(MemberChanged::METHOD);
+        // Before joining, so that nothing falls between what was said before and what is told from now on.
+        let _subscription = client.subscribe(filter).await?;
+        self.join(client, last).await?;
+        self.talk(client, connection, lines, unsent).await
     }
 
     fn client(&self, last: Arc<AtomicU64>) -> mcp_client::ClientBuilder {
@@ -123,18 +129,22 @@ impl Terminal {
     async fn talk(
         &self,
         client: &Client,
-        is_lost: impl Fn() -> bool,
-        lost: impl Future,
+        connection: &Arc<Established>,
         lines: &mut Lines<BufReader<Stdin>>,
         unsent: &mut Option<Value>,
-    ) -> Result<Talked, TerminalError> {
-        let mut lost = pin!(lost);
+    ) -> Result<(), TerminalError> {
+        let lost = || RequestError::ConnectionLost("another one is open".to_owned());
+        let is_lost = || {
+            let now = client.peer().established();
+            !now.is_some_and(|now| Arc::ptr_eq(&now, connection))
+        };
+        let mut reopened = pin!(client.peer().opened_after(connection));
         loop {
             if let Some(message) = unsent {
                 match client.call_tool("say", &*message).await {
-                    Err(RequestError::ConnectionLost(_)) => return Ok(Talked::Lost),
+                    Err(error @ RequestError::ConnectionLost(_)) => return Err(error.into()),
                     // Nobody has joined on the next connection yet.
-                    Ok(result) if result.is_error && is_lost() => return Ok(Talked::Lost),
+                    Ok(result) if result.is_error && is_lost() => return Err(lost().into()),
                     Err(error) => eprintln!("* {error}"),
                     Ok(result) if result.is_error => eprintln!("* {}", result.to_text()),
                     Ok(_) => {}
@@ -143,11 +153,11 @@ impl Terminal {
             }
             let line = tokio::select! {
                 line = lines.next_line() => line?,
-                _ = &mut lost => return Ok(Talked::Lost),
+                _ = &mut reopened => return Err(lost().into()),
             };
             let here = json!({ "room": self.room });
             match line.as_deref().map(str::trim) {
-                None | Some("/quit") => return Ok(Talked::Enough),
+                None | Some("/quit") => return Ok(()),
                 Some("") => {}
                 Some(tool @ ("/who" | "/summarise")) => {
                     match client.call_tool(&tool[1..], here).await {
@@ -166,47 +176,29 @@ impl Terminal {
         }
     }
 
-    /// Joins the room, and shows what was missed; false if the connection was lost meanwhile.
-    async fn join(&self, client: &Client, last: &AtomicU64) -> Result<bool, TerminalError> {
+    /// Joins the room, and shows what was missed.
+    async fn join(&self, client: &Client, last: &AtomicU64) -> Result<(), TerminalError> {
         loop {
             let mut join = json!({ "room": self.room, "name": self.name });
             match last.load(Ordering::Relaxed) {
                 0 => {}
                 last => join["since"] = last.into(),
             }
-            let result = match client.call_tool("join", join).await {
-                Err(RequestError::ConnectionLost(_)) => return Ok(false),
-                result => result?,
-            };
+            let result = client.call_tool("join", join).await?;
             let text = result.to_text();
             let content = result.structured_content.filter(|_| !result.is_error);
             let joined = content.and_then(|content| content.decode::<Joined>().ok());
             let joined = joined.ok_or(TerminalError::Refused(text))?;
-            joined
-                .messages
-                .iter()
-                .for_each(|message| show(last, message));
+            for message in &joined.messages {
+                show(last, message);
+            }
             if !joined.more {
-                eprintln!(
-                    "* in {} with {}; {HELP}",
-                    joined.room,
-                    joined.members.join(", ")
-                );
-                return Ok(true);
+                let members = joined.members.join(", ");
+                eprintln!("* in {} with {members}; {HELP}", joined.room);
+                return Ok(());
             }
         }
     }
-}
-
-/// Whether a client is still on that connection.
-fn is_open(client: &Client, connection: &Arc<Established>) -> bool {
-    let now = client.peer().established();
-    now.is_some_and(|now| Arc::ptr_eq(&now, connection))
-}
-
-enum Talked {
-    Enough,
-    Lost,
 }
 
 /// Shows a message once, however often it comes.

@@ -50,9 +50,8 @@ async fn mcp(
                 Ok(accepted) => accepted,
                 Err(error) => return tracing::debug!(%error, "no connection"),
             };
-            let connection = server.connect_with(accepted.socket, accepted.extensions);
-            let _handle = connection.peer;
-            if let Err(error) = connection.driver.await {
+            let serving = server.serve(accepted.socket, accepted.extensions);
+            if let Err(error) = serving.await {
                 tracing::debug!(%error, "a connection broke");
             }
         });

@@ -11,11 +11,11 @@ use mcp_peer::session;
 use mcp_peer::types::meta::key;
 use mcp_peer::types::{
     CallToolResult, CancelTaskParams, CancelTaskResult, Cursor, Era, ErrorCode, ErrorObject,
-    GetTaskParams, InputRequests, ListTasksParams, ListTasksResult, ObjectBuf, Principal,
-    ProtocolVersion, RawJson, RelatedTask, TASKS_EXTENSION, Task, TaskMetadata, TaskState,
-    TaskSupport, UpdateTaskParams,
+    ForRevision, GetTaskParams, InputRequests, ListTasksParams, ListTasksResult, ObjectBuf,
+    Principal, ProtocolVersion, RawJson, RelatedTask, TASKS_EXTENSION, Task, TaskMetadata,
+    TaskState, TaskStatus, TaskSupport, TaskUpdated, UpdateTaskParams,
 };
-use mcp_peer::{Answer, HandlerFuture, Question, Request, RequestContext};
+use mcp_peer::{Answer, ConnectionId, HandlerFuture, Question, Request, RequestContext};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -24,6 +24,9 @@ use tokio::time::Instant;
 use self::run::lock;
 pub(crate) use self::run::{When, Wish, becoming};
 pub use self::store::{MemoryTasks, StoreError, Storing, TaskOwner, TaskRecord, TaskStore};
+use crate::backplane::{Audience, Post};
+use crate::hub::Hub;
+use crate::room::encoded as encoded_news;
 use crate::rounds::{Answers, key_of, unguessable};
 use crate::router::encoded;
 
@@ -51,6 +54,8 @@ impl Default for TaskOptions {
 pub(crate) struct Tasks {
     options: TaskOptions,
     store: Box<dyn TaskStore>,
+    /// Through which it is told how they stand.
+    hub: Hub,
     /// Names this process, so that its connections are not mistaken for those of another.
     process: String,
     /// Those at work here, by id.
@@ -69,6 +74,10 @@ struct Expiring {
 /// A task at work.
 struct Live {
     record: TaskRecord,
+    /// The 2025-11-25 session that it was created in, which is told how it stands without asking.
+    session: Option<ConnectionId>,
+    /// What was told last.
+    told: (TaskState, InputRequests),
     work: Option<AbortHandle>,
     open: BTreeMap<String, Question>,
     /// Keys of questions; none is used twice (REQ-TSKX-03).
@@ -88,10 +97,11 @@ pub(crate) enum Run {
 type Outcome<T> = Result<T, ErrorObject>;
 
 impl Tasks {
-    pub(crate) fn new(options: TaskOptions, store: Box<dyn TaskStore>) -> Arc<Self> {
+    pub(crate) fn new(options: TaskOptions, store: Box<dyn TaskStore>, hub: Hub) -> Arc<Self> {
         Arc::new(Self {
             options,
             store,
+            hub,
             // Without randomness no task is created either.
             process: unguessable().unwrap_or_default(),
             live: Mutex::default(),
@@ -214,9 +224,10 @@ impl Tasks {
                 .ok_or_else(unknown)?,
         };
         // REQ-TSKL-04, REQ-TSKX-05
-        match &record.owner {
-            TaskOwner::Principal(_) if record.owner != self.owner(context) => Err(unknown()),
-            _ => Ok(record),
+        let who = context.extension::<Principal>();
+        match record.owner.lets_know(who.as_deref()) {
+            true => Ok(record),
+            false => Err(unknown()),
         }
     }
 
@@ -342,6 +353,8 @@ impl Tasks {
         self.store.create(record.clone()).await.map_err(failed)?;
         let live = Live {
             record: record.clone(),
+            session: (context.era() == Era::Legacy).then(|| context.link().id()),
+            told: (TaskState::Working, InputRequests::new()),
             work: None,
             open: BTreeMap::new(),
             used: HashSet::new(),
@@ -431,9 +444,18 @@ impl Tasks {
             return;
         };
         let _turn = writing.lock().await;
-        let Some(record) = lock(&self.live).get(id).map(|live| live.record.clone()) else {
-            return;
+        let (record, session, news) = {
+            let mut live = lock(&self.live);
+            let Some(live) = live.get_mut(id) else {
+                return;
+            };
+            let record = live.record.clone();
+            let stands = (record.status.clone(), record.questions.clone());
+            let news = stands != live.told;
+            live.told = stands;
+            (record, live.session, news)
         };
+        let mut known = record.clone();
         let ended = record.status.is_terminal();
         if let Err(error) = self.store.update(record.clone()).await {
             tracing::error!(%error, "what became of a task cannot be kept");
@@ -445,11 +467,30 @@ impl Tasks {
                     outcome,
                     ..record
                 };
+                known = lost.clone();
                 let _ = self.store.update(lost).await;
             }
         }
+        if news {
+            self.tell(&known, session);
+        }
         if ended && let Some(live) = lock(&self.live).remove(id) {
             live.ended.send_replace(true);
+        }
+    }
+
+    /// Tells how a task stands: the 2025-11-25 session it is of, or the streams of modern clients that follow it. Who has no
+    /// room for it is not told.
+    fn tell(&self, record: &TaskRecord, session: Option<ConnectionId>) {
+        let told = |version| shown(record, version, self.options.poll).for_revision(version);
+        if let Some(session) = session {
+            if let Ok(message) = encoded_news::<TaskStatus>(&told(ProtocolVersion::V2025_11_25)) {
+                self.hub.tell_one(session, &message);
+            }
+        } else if let Ok(message) = encoded_news::<TaskUpdated>(&told(ProtocolVersion::V2026_07_28))
+        {
+            let to = Audience::Followers(record.owner.clone());
+            self.hub.spread(Post { to, message });
         }
     }
 

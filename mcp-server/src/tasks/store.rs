@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use mcp_peer::types::{ErrorObject, InputRequests, RawJson, TaskState};
+use mcp_peer::types::{ErrorObject, InputRequests, Principal, RawJson, TaskState};
 use serde::{Deserialize, Serialize};
 
 /// Keeps tasks, so that clients can ask for them later; [`MemoryTasks`] does by default.
@@ -83,6 +83,16 @@ pub enum TaskOwner {
     Connection(String),
     /// Whoever knows its id can ask for it.
     Bearer,
+}
+
+impl TaskOwner {
+    /// Whether somebody who knows its id may know how it stands.
+    pub(crate) fn lets_know(&self, who: Option<&Principal>) -> bool {
+        match self {
+            Self::Principal(owner) => who.is_some_and(|who| who.to_string() == *owner),
+            Self::Connection(_) | Self::Bearer => true,
+        }
+    }
 }
 
 /// Keeps tasks in memory.

@@ -74,7 +74,7 @@ impl Hand {
         extensions: Extensions,
     ) -> Self {
         let (left, right) = duplex(16);
-        let connection = server.connect_with(right, extensions);
+        let connection = server.connect_with(right, extensions).unwrap();
         tokio::spawn(connection.driver);
         let mut hand = Self {
             _server: connection.peer,

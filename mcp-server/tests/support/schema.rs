@@ -114,6 +114,8 @@ impl Schemas {
             "notifications/prompts/list_changed" => "PromptListChangedNotification",
             "notifications/resources/list_changed" => "ResourceListChangedNotification",
             "notifications/resources/updated" => "ResourceUpdatedNotification",
+            "notifications/tasks/status" => "TaskStatusNotification",
+            "notifications/tasks" => "JSONRPCNotification",
             "resources/subscribe" => "SubscribeRequest",
             "resources/unsubscribe" => "UnsubscribeRequest",
             "subscriptions/listen" => "SubscriptionsListenRequest",

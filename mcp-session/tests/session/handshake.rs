@@ -1,6 +1,7 @@
 //! How a client opens its connection (inventory 3.2).
 
 use mcp_session::EraChoice;
+use mcp_types::ProtocolVersion;
 
 use crate::support::{LEGACY, Side, decode};
 
@@ -99,6 +100,35 @@ fn whatever_is_no_modern_answer_is_a_legacy_one() {
 fn a_modern_client_does_not_fall_back() {
     for answer in NOT_MODERN {
         let mut client = of_era(EraChoice::Modern);
+        client.says(&[PROBE]).hear_raw(answer).says(&[]);
+        assert!(client.take_events()[0].starts_with("failed: "), "{answer}");
+        client.is_idle();
+    }
+}
+
+/// What is pinned is asked for by what opens it, and nothing else will do.
+#[test]
+fn a_pinned_version_is_the_only_one() {
+    let mut client = of_era(ProtocolVersion::V2024_11_05.into());
+    client
+        .says(&[&initialize(1, "2024-11-05")])
+        .hear(&initialized(1, "2024-11-05"))
+        .says(&[r#"{"method":"notifications/initialized"}"#])
+        .tells(&["opened 2024-11-05"])
+        .is_idle();
+    let refused =
+        r#"{"id":1,"error":{"code":-32602,"message":"m","data":{"supported":["2025-11-25"]}}}"#;
+    for answer in [&initialized(1, "2025-11-25"), refused] {
+        let mut client = of_era(ProtocolVersion::V2025_06_18.into());
+        client
+            .says(&[&initialize(1, "2025-06-18")])
+            .hear(answer)
+            .says(&[]);
+        assert!(client.take_events()[0].starts_with("failed: "), "{answer}");
+        client.is_idle();
+    }
+    for answer in NOT_MODERN {
+        let mut client = of_era(ProtocolVersion::V2026_07_28.into());
         client.says(&[PROBE]).hear_raw(answer).says(&[]);
         assert!(client.take_events()[0].starts_with("failed: "), "{answer}");
         client.is_idle();

@@ -291,3 +291,23 @@ fn a_server_cannot_cancel_another_request() {
         .hear(r#"{"id":2,"result":{}}"#)
         .tells(&["answer 1: {}"]);
 }
+
+#[test]
+fn tasks_are_followed_by_whoever_declares_them() {
+    let mut server = server(r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#);
+    let filter = r#"{"taskIds":["a","b"]}"#;
+    let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#;
+    server.hear(&listen("1", filter, meta)).says(&[
+        r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{"taskIds":["a","b"]},"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#,
+    ]);
+    publish(&mut server, "notifications/tasks", r#"{"taskId":"b"}"#).unwrap();
+    server.says(&[
+        r#"{"method":"notifications/tasks","params":{"taskId":"b","_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#,
+    ]);
+    let other = publish(&mut server, "notifications/tasks", r#"{"taskId":"c"}"#);
+    assert_eq!(other, Err(NotSent::Unwanted));
+    // REQ-TSKX-01
+    server.hear(&listen("2", filter, r#""_meta":{$M}"#)).says(&[
+        r#"{"id":2,"error":{"code":-32021,"message":"the client did not declare io.modelcontextprotocol/tasks","data":{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}}"#,
+    ]);
+}

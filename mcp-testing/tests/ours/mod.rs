@@ -13,10 +13,8 @@ use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;
 
-/// A transport of bytes in memory.
-pub(crate) type Bytes = tokio_util::codec::Framed<DuplexStream, mcp_codec::LineCodec>;
-/// A server at work on one.
-pub(crate) type ServerTask = JoinHandle<Result<(), ServeError<Bytes>>>;
+/// A server at work on bytes in memory.
+pub(crate) type ServerTask = JoinHandle<Result<(), ServeError<io::Error>>>;
 
 #[derive(Deserialize, JsonSchema)]
 pub(crate) struct Files {
