@@ -26,7 +26,8 @@ pub use group::{ClientGroup, Failed, Merged, NameRefused, Of, UnknownServer};
 pub use incoming::{Asked, Incoming};
 pub use list::{Items, List, Page, Paged};
 pub use mcp_peer::session::{
-    CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, RequestError,
+    ApiMisuse, CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, PeerMisbehaved,
+    RequestError,
 };
 pub use mcp_peer::types;
 pub use mcp_peer::types::{CreateMessageResult, Notification};

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use mcp_client::types::{
-    CacheScope, CallTool, CreateMessageResult, ElicitParams, ElicitResult, ErrorObject,
-    InputRequiredResult, InputResponses, LogMessage, Progress, Root, ToolListChanged,
+    CacheScope, CallTool, CreateMessageResult, ElicitParams, ElicitResult, ErrorCode, ErrorObject,
+    Inbound, InputRequiredResult, InputResponses, LogLevel, LogMessage, Message, Meta, Progress,
+    Request, Root, ToolListChanged,
 };
 use mcp_client::{
     Call, Cancel, Client, ClientBuilder, EraChoice, RequestError, Round, StructuredError,
@@ -450,6 +451,54 @@ async fn what_nobody_asked_for_reaches_the_fallback() {
     let client = connect(builder.with_notifications(), server).await;
     soon(client.call_tool("say", json!({}))).await.unwrap();
     assert_eq!(seen.entries(), ["chat.said"]);
+}
+
+struct WhereIs;
+
+impl Request for WhereIs {
+    const METHOD: &'static str = "chess/where_is";
+    type Params = Value;
+    type Result = Value;
+}
+
+/// A request of the program's own goes out under its name, and what the call was given with it, in the form of the era.
+#[tokio::test]
+async fn a_request_of_ones_own_takes_keys_and_a_level() {
+    for era in ERAS {
+        let sent = Journal::new();
+        let seen = sent.clone();
+        let transport = mcp_client::tap(serve(Server::new("s", "1")), move |_, message| {
+            if let Inbound::Message(Message::Request(request)) = message
+                && request.method == WhereIs::METHOD
+            {
+                let params = request.params.as_ref().unwrap();
+                seen.push(params.decode::<Value>().unwrap());
+            }
+        });
+        let client = soon(of_era(era).connect(transport)).await.unwrap();
+        let mut meta = Meta::new();
+        meta.set("com.example/trace", "abc");
+        let asked = client
+            .request::<WhereIs>(&json!({ "piece": "king" }))
+            .meta(meta)
+            .log_level(LogLevel::Debug);
+        match soon(asked).await {
+            Err(RequestError::Refused(error)) => {
+                assert_eq!(error.code, ErrorCode::METHOD_NOT_FOUND);
+            }
+            other => panic!("{other:?}"),
+        }
+        let [params] = &sent.entries()[..] else {
+            panic!("sent once")
+        };
+        assert_eq!(params["piece"], "king");
+        assert_eq!(params["_meta"]["com.example/trace"], "abc");
+        let level = match era {
+            EraChoice::Modern => json!("debug"),
+            _ => Value::Null,
+        };
+        assert_eq!(params["_meta"]["io.modelcontextprotocol/logLevel"], level);
+    }
 }
 
 #[derive(Debug)]

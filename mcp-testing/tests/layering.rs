@@ -28,7 +28,7 @@ const RULES: &[Rule] = &[
     Rule { name: "mcp-client", ours: &["mcp-peer", "mcp-session", "mcp-types"], theirs: &["futures-core", "jsonschema", "serde", "serde_json", "thiserror", "tokio", "tracing"], for_tests: &[] },
     Rule { name: "mcp-transport-http", ours: &["mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "http-body", "http-body-util", "hyper", "hyper-rustls", "hyper-util", "memchr", "rustls", "rustls-native-certs", "serde", "serde_json", "thiserror", "tokio", "tokio-util", "tower-service", "tracing"], for_tests: &[] },
     Rule { name: "mcp-transport-stdio", ours: &["mcp-codec", "mcp-types"], theirs: &["bytes", "futures-core", "futures-sink", "rustix", "thiserror", "tokio", "tokio-util", "tracing"], for_tests: &[] },
-    Rule { name: "mcp-transport-ws", ours: &["mcp-codec", "mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "httparse", "hyper", "hyper-util", "memchr", "rustls-native-certs", "sha1", "thiserror", "tokio", "tokio-rustls", "tokio-util", "tracing"], for_tests: &[] },
+    Rule { name: "mcp-transport-ws", ours: &["mcp-codec", "mcp-types"], theirs: &["base64", "bytes", "futures-util", "getrandom", "http", "httparse", "hyper", "hyper-util", "memchr", "rustls-native-certs", "sha1", "thiserror", "tokio", "tokio-rustls", "tokio-util", "tracing", "tungstenite"], for_tests: &[] },
 ];
 
 /// Where everything meets, and nobody depends on: these may use what they like.

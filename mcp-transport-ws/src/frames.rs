@@ -267,7 +267,7 @@ impl Frames {
 
     /// Gives large buffers back, if nothing is in them: tungstenite would keep them until the end.
     pub(crate) fn release(&mut self) {
-        if self.buffers.unread == 0 && self.is_written() && self.buffers.large {
+        if self.buffers.large && self.buffers.unread == 0 && self.is_written() {
             self.context = WebSocketContext::new(self.role, Some(self.config));
             self.buffers = Buffers::default();
         }
@@ -275,7 +275,7 @@ impl Frames {
 
     /// Likewise, if they are no longer needed: a few small messages have come since the last large one.
     pub(crate) fn release_unused(&mut self) {
-        if self.buffers.small > SMALL_MESSAGES {
+        if self.buffers.small >= SMALL_MESSAGES {
             self.release();
         }
     }
@@ -509,7 +509,7 @@ mod tests {
         client.io.write_all(&single_frame(&long)).await.unwrap();
         assert_eq!(server.read().await, Received::Text(long.into()));
         assert!(server.frames.buffers.large);
-        for _ in 0..SMALL_MESSAGES {
+        for _ in 1..SMALL_MESSAGES {
             client.frames.send(&message(1));
             client.write().await;
             server.read().await;

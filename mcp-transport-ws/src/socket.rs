@@ -201,7 +201,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
     /// Sends what the stream's side has to say, without waiting for it.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
         if self.frames.is_written() && !self.unflushed {
-            self.frames.release_unused();
             return Poll::Pending;
         }
         // Whoever waits in the sink must still be woken, and sends this, too.
@@ -220,6 +219,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
         }
+        self.frames.release_unused();
         Poll::Ready(Ok(()))
     }
 
