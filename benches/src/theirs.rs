@@ -25,6 +25,7 @@ use rmcp::{
     ServerHandler, ServiceError, ServiceExt,
 };
 use serde_json::{Value, json};
+use tokio::task::unconstrained;
 
 use crate::Failure;
 use crate::floor::line_number;
@@ -250,12 +251,12 @@ where
         client.set_level(level).await?;
     }
     match task.tool {
-        task::Tool::Echo | task::Tool::Sum => calls(task.count).await?,
+        task::Tool::Echo | task::Tool::Sum => unconstrained(calls(task.count)).await?,
         task::Tool::Flood | task::Tool::Progress => flood(task.tool.name(), task.count).await?,
         task::Tool::Mixed => {
             let third = task.count / 3;
             let floods = futures::future::try_join(flood("flood", third), flood("progress", third));
-            futures::future::try_join(floods, calls(third)).await?;
+            futures::future::try_join(floods, unconstrained(calls(third))).await?;
         }
     }
     // Notifications are handled in tasks of their own, which may be behind the answer.

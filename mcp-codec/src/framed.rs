@@ -2,18 +2,19 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use futures_core::Stream;
 use futures_sink::Sink;
 use mcp_types::{Inbound, Outbound};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::{Framed, FramedRead, FramedWrite};
+use tokio_util::codec::FramedRead;
 
 use crate::line::LineCodec;
+use crate::output::Output;
 
-/// Messages wait in the write buffer until it holds this many bytes or is flushed.
+/// Messages wait to be written until they are this many bytes or are flushed.
 const BACKPRESSURE: usize = 64 << 10;
 
 /// Makes a byte stream a transport: a stream of [`Inbound`] and a sink of [`Outbound`], one message a line.
@@ -28,17 +29,16 @@ const BACKPRESSURE: usize = 64 << 10;
 /// # Ok(())
 /// # }
 /// ```
-pub fn framed<Io: AsyncRead + AsyncWrite>(io: Io) -> Framed<Io, LineCodec> {
+pub fn framed<Io: AsyncRead + AsyncWrite>(io: Io) -> Framed<Io> {
     framed_with(io, LineCodec::new())
 }
 
 /// Like [`framed`], with other limits.
-pub fn framed_with<Io: AsyncRead + AsyncWrite>(io: Io, codec: LineCodec) -> Framed<Io, LineCodec> {
-    // The codec makes room for reads as the traffic needs it, so a connection that waits holds next to nothing.
-    let mut framed = Framed::with_capacity(io, codec, 0);
-    framed.set_backpressure_boundary(BACKPRESSURE);
-    make_first_room(framed.read_buffer_mut());
-    framed
+pub fn framed_with<Io: AsyncRead + AsyncWrite>(io: Io, codec: LineCodec) -> Framed<Io> {
+    Framed {
+        io: reading(io, codec),
+        output: Output::default(),
+    }
 }
 
 /// Makes a reader and a writer one transport, as [`framed`] does for a stream that is both.
@@ -52,26 +52,96 @@ pub fn framed_split_with<R: AsyncRead, W: AsyncWrite>(
     write: W,
     codec: LineCodec,
 ) -> Joined<R, W> {
-    let mut read = FramedRead::with_capacity(read, codec, 0);
-    make_first_room(read.read_buffer_mut());
-    let mut write = FramedWrite::new(write, LineCodec::new());
-    *write.write_buffer_mut() = BytesMut::new();
-    write.set_backpressure_boundary(BACKPRESSURE);
-    Joined { read, write }
+    Joined {
+        read: reading(read, codec),
+        write,
+        output: Output::default(),
+    }
 }
 
-/// `Framed` reads before it asks the codec for the first time.
+fn reading<R: AsyncRead>(read: R, codec: LineCodec) -> FramedRead<R, LineCodec> {
+    // The codec makes room for reads as the traffic needs it, so a connection that waits holds next to nothing.
+    let mut read = FramedRead::with_capacity(read, codec, 0);
+    make_first_room(read.read_buffer_mut());
+    read
+}
+
+/// It reads before it asks the codec for the first time.
 fn make_first_room(buffer: &mut BytesMut) {
     LineCodec::new().read(buffer);
 }
 
-/// A reader and a writer as one transport: a stream of [`Inbound`] and a sink of [`Outbound`].
+/// A byte stream as a transport: a stream of [`Inbound`] and a sink of [`Outbound`]; made by [`framed`].
+///
+/// Closing the sink shuts the writing half down; the stream can still be read to its end.
+///
+/// It does what a `tokio_util::codec::Framed` with a [`LineCodec`] would, but that it writes long bodies from where they are.
+#[derive(Debug)]
+pub struct Framed<Io> {
+    io: FramedRead<Io, LineCodec>,
+    output: Output,
+}
+
+impl<Io> Framed<Io> {
+    /// The byte stream.
+    pub fn get_ref(&self) -> &Io {
+        self.io.get_ref()
+    }
+
+    /// The byte stream; taking bytes from it disturbs the framing, and bytes written to it come before those of messages
+    /// that are not flushed.
+    pub fn get_mut(&mut self) -> &mut Io {
+        self.io.get_mut()
+    }
+
+    /// What the lines are read with.
+    pub fn codec_mut(&mut self) -> &mut LineCodec {
+        self.io.decoder_mut()
+    }
+}
+
+impl<Io: AsyncRead + Unpin> Stream for Framed<Io> {
+    type Item = io::Result<Inbound>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.io).poll_next(cx)
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> Sink<Outbound> for Framed<Io> {
+    type Error = io::Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.output.len() < BACKPRESSURE {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_flush(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
+        self.output.push(&item.message);
+        Ok(())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.output.poll_flush(Pin::new(this.io.get_mut()), cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        Pin::new(self.io.get_mut()).poll_shutdown(cx)
+    }
+}
+
+/// A reader and a writer as one transport: a stream of [`Inbound`] and a sink of [`Outbound`]; made by [`framed_split`].
 ///
 /// Closing the sink shuts the writer down; the stream can still be read to its end.
 #[derive(Debug)]
 pub struct Joined<R, W> {
     read: FramedRead<R, LineCodec>,
-    write: FramedWrite<W, LineCodec>,
+    write: W,
+    output: Output,
 }
 
 impl<R, W> Joined<R, W> {
@@ -87,12 +157,12 @@ impl<R, W> Joined<R, W> {
 
     /// The writer.
     pub fn writer(&self) -> &W {
-        self.write.get_ref()
+        &self.write
     }
 
     /// The writer; bytes written to it come before those of messages that are not flushed.
     pub fn writer_mut(&mut self) -> &mut W {
-        self.write.get_mut()
+        &mut self.write
     }
 }
 
@@ -107,19 +177,25 @@ impl<R: AsyncRead + Unpin, W: Unpin> Stream for Joined<R, W> {
 impl<R: Unpin, W: AsyncWrite + Unpin> Sink<Outbound> for Joined<R, W> {
     type Error = io::Error;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_ready(cx)
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.output.len() < BACKPRESSURE {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_flush(cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
-        Pin::new(&mut self.write).start_send(item)
+        self.output.push(&item.message);
+        Ok(())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_flush(cx)
+        let this = &mut *self;
+        this.output.poll_flush(Pin::new(&mut this.write), cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.write).poll_close(cx)
+        ready!(self.as_mut().poll_flush(cx))?;
+        Pin::new(&mut self.write).poll_shutdown(cx)
     }
 }

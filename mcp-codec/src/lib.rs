@@ -7,10 +7,12 @@ mod framed;
 pub mod fuzzing;
 mod line;
 mod lines;
+#[cfg(feature = "tokio")]
+mod output;
 mod room;
 
 #[cfg(feature = "tokio")]
-pub use framed::{Joined, framed, framed_split, framed_split_with, framed_with};
+pub use framed::{Framed, Joined, framed, framed_split, framed_split_with, framed_with};
 pub use line::LineCodec;
 pub use lines::Lines;
 pub use room::{ReadRoom, WriteRoom};

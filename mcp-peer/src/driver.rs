@@ -73,17 +73,15 @@ fn connection<T: Transport>(
     options: Options,
 ) -> Connection<T> {
     let now = now();
-    let shared = Shared::new(options.clone());
+    let shared = Shared::new(options);
     let peer = Peer::new(&shared);
-    let ping_at = options
-        .keep_alive
-        .and_then(|keep_alive| now.checked_add(keep_alive.interval));
+    let ping_at =
+        (shared.options.keep_alive).and_then(|keep_alive| now.checked_add(keep_alive.interval));
     let driver = Driver {
         transport: Some(Box::pin(transport)),
-        session,
+        session: Box::new(session),
         handler,
         shared,
-        options,
         commands: VecDeque::new(),
         done: 0,
         ahead: 0,
@@ -124,10 +122,10 @@ fn connection<T: Transport>(
 pub struct Driver<T> {
     /// `None` between two of them.
     transport: Option<Pin<Box<T>>>,
-    session: Session,
+    /// Apart, because a future that awaits a driver often has room for it twice.
+    session: Box<Session>,
     handler: Arc<dyn Handler>,
     shared: Arc<Shared>,
-    options: Options,
     /// Taken from the outbox, not done yet.
     commands: VecDeque<(Command, u32)>,
     /// What the commands did cost that are done and not given back for yet.
@@ -253,7 +251,7 @@ impl<T: Transport> Driver<T> {
     /// Whether the transport keeps up with what the program wants, so that more of it can be done.
     fn keeps_up(&self) -> bool {
         let waiting = self.session.transmit_len();
-        waiting == 0 || (waiting < SEND_AHEAD && self.ahead < self.options.outbox_bytes)
+        waiting == 0 || (waiting < SEND_AHEAD && self.ahead < self.shared.options.outbox_bytes)
     }
 
     fn start_send(&mut self, outbound: Outbound) -> Result<(), T::TransportError> {
@@ -277,7 +275,7 @@ impl<T: Transport> Driver<T> {
             turn = Turn::Progressed;
         }
         // Room is given back in larger pieces: a handler that waits for it is woken for many messages and not for each.
-        if self.commands.is_empty() || self.done >= self.options.outbox_bytes / 4 {
+        if self.commands.is_empty() || self.done >= self.shared.options.outbox_bytes / 4 {
             self.shared.outbox.release(std::mem::take(&mut self.done));
         }
         turn
@@ -299,7 +297,7 @@ impl<T: Transport> Driver<T> {
             } => {
                 match self
                     .session
-                    .call(now(), pending.key, method, params, *options)
+                    .call(self.now, pending.key, method, params, *options)
                 {
                     Ok(()) => {
                         if let Some(id) = self.watched_id(&pending) {
@@ -363,7 +361,7 @@ impl<T: Transport> Driver<T> {
     /// Sends the next ones of a mailbox, as many as the transport may be ahead of; the rest waits where it was.
     fn mail(&mut self, mailbox: Mailbox, count: usize) {
         let messages = SEND_AHEAD.saturating_sub(self.session.transmit_len());
-        let bytes = self.options.outbox_bytes.saturating_sub(self.ahead);
+        let bytes = self.shared.options.outbox_bytes.saturating_sub(self.ahead);
         let taken = mailbox.take(count.min(messages), bytes as usize);
         let left = count.saturating_sub(taken.len().max(1));
         let mut unwanted = 0;
@@ -389,7 +387,8 @@ impl<T: Transport> Driver<T> {
     fn close(&mut self) {
         if !std::mem::replace(&mut self.closing, true) {
             self.session.end_subscriptions();
-            self.drain_by.get_or_insert(self.now + self.options.drain);
+            self.drain_by
+                .get_or_insert(self.now + self.shared.options.drain);
         }
     }
 
@@ -480,11 +479,11 @@ impl<T: Transport> Driver<T> {
             Event::LogLevel(level) => self.shared.set_legacy_log_level(level),
             Event::Opened(established) => {
                 self.reopens.opened();
-                drop(self.shared.opened.send_replace(Some(Ok(established))))
+                self.shared.set_opened(Some(Ok(established)));
             }
             Event::Failed(error) => {
                 if !self.reopens.after(&error) {
-                    self.shared.opened.send_replace(Some(Err(error.clone())));
+                    self.shared.set_opened(Some(Err(error.clone())));
                 }
                 self.not_opened = Some(error);
                 self.close();
@@ -524,7 +523,7 @@ impl<T: Transport> Driver<T> {
             retry: incoming.retry,
             context,
         };
-        let task = match self.options.dispatch {
+        let task = match self.shared.options.dispatch {
             Dispatch::InPlace => {
                 let handler = &*self.handler;
                 let mut serving = Serving::start(handler, request, Arc::clone(&binding), trace);
@@ -553,7 +552,7 @@ impl<T: Transport> Driver<T> {
         self.reading == Reading::Open
             && !(self.closing && self.running.is_empty())
             && self.session.transmit_len() < REPLY_AHEAD
-            && self.shared.outbox.unsent_answers() < self.options.answer_bytes
+            && self.shared.outbox.unsent_answers() < self.shared.options.answer_bytes
             && !self.shared.is_reading_paused()
     }
 
@@ -594,7 +593,8 @@ impl<T: Transport> Driver<T> {
             }
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
-                self.drain_by.get_or_insert(self.now + self.options.drain);
+                self.drain_by
+                    .get_or_insert(self.now + self.shared.options.drain);
                 // Nobody can end them by a request any more, and whoever still reads is to know that they have.
                 self.session.end_subscriptions();
                 self.session
@@ -610,7 +610,7 @@ impl<T: Transport> Driver<T> {
     /// # Errors
     /// A time that the peer had is over.
     fn time(&mut self, cx: &mut Context<'_>) -> Result<Turn, ConnectionError<T::TransportError>> {
-        let write_timeout = self.options.write_timeout;
+        let write_timeout = self.shared.options.write_timeout;
         let due = [
             self.session.poll_timeout(),
             self.drain_by,
@@ -651,7 +651,7 @@ impl<T: Transport> Driver<T> {
         {
             return Err(ConnectionError::Stalled(write_timeout));
         }
-        if let Some(keep_alive) = self.options.keep_alive {
+        if let Some(keep_alive) = self.shared.options.keep_alive {
             if self.unresponsive {
                 return Err(ConnectionError::Unresponsive(keep_alive.timeout));
             }
@@ -770,9 +770,9 @@ impl<T> Driver<T> {
         if let Closed::NotOpened(error) = &why {
             self.not_opened = Some(error.clone());
         }
-        self.shared.closed.send_if_modified(|closed| {
-            let first = closed.is_none();
-            closed.get_or_insert(why);
+        self.shared.status.send_if_modified(|status| {
+            let first = status.closed.is_none();
+            status.closed.get_or_insert(why);
             first
         });
         for (_, running) in self.running.drain() {
@@ -792,12 +792,12 @@ impl<T> Driver<T> {
             }
         }
         // Whoever waits for it to be open waits in vain.
-        self.shared.opened.send_if_modified(|opened| {
-            let waited_for = opened.is_none();
+        self.shared.status.send_if_modified(|status| {
+            let waited_for = status.opened.is_none();
             if waited_for {
                 let error = self.not_opened.take();
                 let lost = || ConnectError::ConnectionLost(reason.clone());
-                *opened = Some(Err(error.unwrap_or_else(lost)));
+                status.opened = Some(Err(error.unwrap_or_else(lost)));
             }
             waited_for
         });

@@ -1,6 +1,6 @@
 //! From the driver to the program: bounded queues of notifications, each with a policy for the day nobody reads.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -227,7 +227,8 @@ impl<N: Notification> fmt::Debug for Receiver<N> {
 /// Who gets which notifications.
 #[derive(Default)]
 pub(crate) struct Subscribers {
-    by_method: HashMap<MethodName, Vec<Sink>>,
+    /// Looked through: a program asks for a few types, and a peer that sends others cannot add any.
+    by_method: Vec<(MethodName, Vec<Sink>)>,
     other: Option<Callback<NotificationMessage>>,
     /// Whether anybody asked for progress, which comes often and is otherwise its call's own business.
     progress: bool,
@@ -339,15 +340,23 @@ impl Subscribers {
 
     fn add(&mut self, method: &'static str, sink: Sink) {
         self.progress |= method == Progress::METHOD;
-        self.by_method
-            .entry(MethodName::from_static(method))
-            .or_default()
-            .push(sink);
+        match self.of(method) {
+            Some(sinks) => sinks.push(sink),
+            None => {
+                let method = MethodName::from_static(method);
+                self.by_method.push((method, vec![sink]));
+            }
+        }
+    }
+
+    fn of(&mut self, method: &str) -> Option<&mut Vec<Sink>> {
+        let mut all = self.by_method.iter_mut();
+        all.find(|(of, _)| *of == *method).map(|(_, sinks)| sinks)
     }
 
     /// Takes out who asked for a type, to call them without the lock: they may ask for more.
     fn take(&mut self, method: &str) -> (Vec<Sink>, Option<Callback<NotificationMessage>>) {
-        match self.by_method.get_mut(method) {
+        match self.of(method) {
             Some(sinks) => (std::mem::take(sinks), None),
             None => (Vec::new(), self.other.take()),
         }
@@ -365,7 +374,7 @@ impl Subscribers {
         }
         if self.ended {
             sinks.iter().for_each(Sink::end);
-        } else if let Some(newer) = self.by_method.get_mut(&**method) {
+        } else if let Some(newer) = self.of(method) {
             sinks.append(newer);
             *newer = sinks;
         }
@@ -374,7 +383,8 @@ impl Subscribers {
     pub(crate) fn end(&mut self) {
         self.ended = true;
         let sinks = std::mem::take(&mut self.by_method);
-        sinks.into_values().flatten().for_each(|sink| sink.end());
+        let sinks = sinks.into_iter().flat_map(|(_, sinks)| sinks);
+        sinks.for_each(|sink| sink.end());
     }
 }
 
@@ -389,6 +399,7 @@ pub(crate) fn guarded<T>(method: &str, callback: impl FnOnce() -> T) -> Option<T
 
 impl fmt::Debug for Subscribers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.by_method.keys()).finish()
+        let methods = self.by_method.iter().map(|(method, _)| method);
+        f.debug_list().entries(methods).finish()
     }
 }

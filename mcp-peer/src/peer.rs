@@ -35,11 +35,20 @@ pub(crate) struct Shared {
     next_call: AtomicU64,
     /// An index into [`LEVELS`]: a legacy session's log level.
     log_level: AtomicU8,
-    pub(crate) opened: watch::Sender<Option<Result<Arc<Established>, ConnectError>>>,
-    /// Why there is no connection any more.
-    pub(crate) closed: watch::Sender<Option<Closed>>,
+    pub(crate) status: watch::Sender<Status>,
     pub(crate) end: End,
 }
+
+/// How far a connection has come, for those who wait for it.
+#[derive(Default)]
+pub(crate) struct Status {
+    /// Of a client's: what opening it came to.
+    pub(crate) opened: Option<Opened>,
+    /// Why there is no connection any more.
+    pub(crate) closed: Option<Closed>,
+}
+
+pub(crate) type Opened = Result<Arc<Established>, ConnectError>;
 
 const LEVELS: [LogLevel; 8] = [
     LogLevel::Debug,
@@ -63,8 +72,7 @@ impl Shared {
             paused: AtomicUsize::new(0),
             next_call: AtomicU64::new(0),
             log_level: AtomicU8::new(u8::MAX),
-            opened: watch::Sender::new(None),
-            closed: watch::Sender::new(None),
+            status: watch::Sender::new(Status::default()),
             end: End::new(),
         })
     }
@@ -105,14 +113,25 @@ impl Shared {
     }
 
     fn lost(&self) -> RequestError {
-        let why = self.closed.borrow().clone();
+        let why = self.status.borrow().closed.clone();
         RequestError::ConnectionLost(why.unwrap_or(Closed::DriverDropped).to_string())
+    }
+
+    pub(crate) fn set_opened(&self, opened: Option<Opened>) {
+        self.status.send_modify(|status| status.opened = opened);
+    }
+
+    fn established(&self) -> Option<Arc<Established>> {
+        let status = self.status.borrow();
+        status
+            .opened
+            .as_ref()
+            .and_then(|o| o.as_ref().ok().cloned())
     }
 
     /// The era of the requests that this side makes: a server makes none of its own to a modern client.
     fn era(&self) -> Era {
-        let opened = self.opened.borrow();
-        let established = opened.as_ref().and_then(|outcome| outcome.as_ref().ok());
+        let established = self.established();
         established.map_or(Era::Legacy, |established| established.version.era())
     }
 
@@ -234,9 +253,9 @@ impl Peer {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn opened(&self) -> Result<Arc<Established>, ConnectError> {
-        let mut opened = self.shared.opened.subscribe();
-        let outcome = opened.wait_for(Option::is_some).await;
-        match outcome.as_deref() {
+        let mut status = self.shared.status.subscribe();
+        let status = status.wait_for(|status| status.opened.is_some()).await;
+        match status.as_ref().map(|status| &status.opened) {
             Ok(Some(outcome)) => outcome.clone(),
             _ => Err(ConnectError::ConnectionLost(
                 "the driver has ended".to_owned(),
@@ -256,21 +275,21 @@ impl Peer {
         &self,
         before: &Arc<Established>,
     ) -> Result<Arc<Established>, ConnectError> {
-        let mut opened = self.shared.opened.subscribe();
-        let again = opened.wait_for(|outcome| match outcome {
+        let mut status = self.shared.status.subscribe();
+        let again = |status: &Status| match &status.opened {
             Some(Ok(established)) => !Arc::ptr_eq(established, before),
             Some(Err(_)) => true,
             None => false,
-        });
-        let why = tokio::select! {
-            biased;
-            opened = again => match opened.as_deref() {
-                Ok(Some(outcome)) => return outcome.clone(),
-                _ => Closed::DriverDropped,
-            },
-            why = self.closed() => why,
         };
-        Err(ConnectError::ConnectionLost(why.to_string()))
+        let waited = status.wait_for(|status| again(status) || status.closed.is_some());
+        let lost = |why: &Closed| Err(ConnectError::ConnectionLost(why.to_string()));
+        match waited.await {
+            Ok(status) => match (&status.opened, &status.closed) {
+                (Some(outcome), _) if again(&status) => outcome.clone(),
+                (_, why) => lost(why.as_ref().unwrap_or(&Closed::DriverDropped)),
+            },
+            Err(_) => lost(&Closed::DriverDropped),
+        }
     }
 
     /// Hands a notification to this side's own receivers and callbacks, as if it had come from the peer.
@@ -289,11 +308,7 @@ impl Peer {
 
     /// What a client's handshake has established, once it has; `None` while it has to be opened again.
     pub fn established(&self) -> Option<Arc<Established>> {
-        self.shared
-            .opened
-            .borrow()
-            .as_ref()
-            .and_then(|o| o.as_ref().ok().cloned())
+        self.shared.established()
     }
 
     /// Makes a request of a known type.
@@ -455,17 +470,17 @@ impl Peer {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn closed(&self) -> Closed {
-        let mut closed = self.shared.closed.subscribe();
-        let why = closed.wait_for(Option::is_some).await;
+        let mut status = self.shared.status.subscribe();
+        let why = status.wait_for(|status| status.closed.is_some()).await;
         // An error cannot be: this handle keeps the sender alive.
         why.ok()
-            .and_then(|why| why.clone())
+            .and_then(|status| status.closed.clone())
             .unwrap_or(Closed::DriverDropped)
     }
 
     /// Why the connection is closed; `None` while it is not.
     pub fn close_reason(&self) -> Option<Closed> {
-        self.shared.closed.borrow().clone()
+        self.shared.status.borrow().closed.clone()
     }
 
     /// What this connection has seen so far that no caller and no receiver hears of in full.

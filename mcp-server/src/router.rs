@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use mcp_peer::types::{
-    CallToolResult, CompleteParams, CompletionRef, ContentBlock, ErrorObject, ForRevision,
-    GetPromptResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, ObjectBuf, PaginatedParams, ProtocolVersion, RawJson, ReadResourceResult,
+    CallToolResult, CompleteParams, CompletionRef, ErrorObject, ForRevision, GetPromptResult,
+    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    ObjectBuf, PaginatedParams, ProtocolVersion, RawJson, ReadResourceResult,
 };
 use mcp_peer::{Answer, Handler, HandlerFuture, Request, RequestContext};
 use serde::Serialize;
@@ -245,13 +245,15 @@ impl Router {
                 .unwrap_or_default(),
         };
         let Some(completer) = completer else {
-            let nothing = answer(&mcp_peer::types::CompleteResult::default());
+            let nothing = answer(ObjectBuf::encode(
+                &mcp_peer::types::CompleteResult::default(),
+            ));
             return Ok(Box::pin(std::future::ready(nothing)));
         };
         let running = completer.start(self.cx(&request.context), typed);
         Ok(Box::pin(async move {
             match running.await {
-                Ok(result) => answer(&result),
+                Ok(result) => answer(ObjectBuf::encode(&result)),
                 Err(error) => failed(error, Failed::Completion(&argument), version),
             }
         }))
@@ -317,43 +319,24 @@ fn tool_answer(
             "the tool's result is not of its output schema",
         ));
     }
-    let room = size(&result);
-    answer_with_room(&result.for_revision(version), room)
-}
-
-/// About how many bytes a tool's result takes on the wire.
-fn size(result: &CallToolResult) -> usize {
-    let content = result.content.iter().map(|block| match block {
-        ContentBlock::Text(text) => text.text.len(),
-        ContentBlock::Image(image) => image.data.len(),
-        ContentBlock::Audio(audio) => audio.data.len(),
-        _ => 256,
-    });
-    let structured = result.structured_content.as_ref().map_or(0, RawJson::len);
-    // Line breaks and quotes take two bytes each; text has few.
-    let content: usize = content.map(|bytes| bytes + bytes / 16 + 64).sum();
-    content + structured
+    answer(result.for_revision(version).to_object())
 }
 
 fn failed(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Answer {
     match told(error, failed, version) {
         Told::Error(error) => Answer::Error(error),
         // Only tools have results that say `isError`.
-        Told::Result(result) => answer(&result),
+        Told::Result(result) => answer(result.to_object()),
     }
 }
 
 /// A result as the revision knows it (inventory 3.11).
 pub(crate) fn encoded<R: ForRevision + Serialize>(result: R, version: ProtocolVersion) -> Answer {
-    answer(&result.for_revision(version))
+    answer(ObjectBuf::encode(&result.for_revision(version)))
 }
 
-fn answer<R: Serialize>(result: &R) -> Answer {
-    answer_with_room(result, 0)
-}
-
-fn answer_with_room<R: Serialize>(result: &R, room: usize) -> Answer {
-    match ObjectBuf::encode_with_room(result, room) {
+fn answer(result: Result<ObjectBuf, serde_json::Error>) -> Answer {
+    match result {
         Ok(result) => Answer::Result(result),
         Err(error) => {
             tracing::error!(%error, "a result does not serialise");

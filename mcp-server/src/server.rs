@@ -193,7 +193,7 @@ impl Server {
 
     /// Declares an extension that the program speaks, by its identifier (`com.example/feature`) and settings, an object.
     ///
-    /// Modern clients see it; what a client declares is in [`Cx::client_capabilities`](crate::Cx::client_capabilities).
+    /// Every client is told, though one from before 2026-07-28 may not look; what a client declares is in [`Cx::client_capabilities`](crate::Cx::client_capabilities).
     #[must_use]
     pub fn extension(mut self, id: impl Into<String>, settings: impl Into<RawJson>) -> Self {
         let extensions = &mut self.config.capabilities.extensions;

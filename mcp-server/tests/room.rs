@@ -179,6 +179,28 @@ async fn members_of_every_revision_hear_each_other_until_they_leave_or_are_gone(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_goes_to_a_room_and_to_everybody_keeps_its_order() {
+    const MESSAGES: usize = 1000;
+    let server = chat(RoomOptions::default());
+    let lobby = server.hub().room("lobby");
+    let mut hand = connect(&server, ALL[0]).await;
+    call(&mut hand, "join", "one").await;
+    heard(&mut hand);
+    // Without a pause, so that all of it waits, in runs of one and of more than a transport is fed ahead.
+    for i in 0..MESSAGES {
+        let message = said("server", i);
+        match i % 300 {
+            0 | 2 | 3 => server.hub().broadcast::<Said>(&message).await.unwrap(),
+            _ => lobby.send::<Said>(&message).await.unwrap(),
+        }
+    }
+    assert_eq!(lobby.queued().0, MESSAGES - 12);
+    call(&mut hand, "leave", "").await;
+    let expected: Vec<_> = (0..MESSAGES).map(|i| format!("server: {i}")).collect();
+    assert_eq!(heard(&mut hand), expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_could_not_hear_does_not_join() {
     let server = chat(RoomOptions::default());
     let mut hand = Hand::connect(&server, MODERN).await;

@@ -71,8 +71,10 @@ pub(crate) struct ServerSide {
     pub(crate) subscriptions: Subscriptions,
     /// The `_meta` of every modern result.
     result_meta: RawJson,
-    /// Most requests describe their caller to the byte as the one before did.
-    last_caller: Option<Described>,
+    /// What every modern result ends with that says nothing of it itself.
+    result_end: ObjectBuf,
+    /// What the last `_meta` said that may come again.
+    last_meta: Option<Described>,
 }
 
 #[derive(Debug)]
@@ -81,20 +83,32 @@ struct LegacySession {
     log_level: LogLevel,
 }
 
-/// A modern caller, and the text in which it described itself.
+/// What a modern `_meta` says. Most are to the byte as the one before was, and those that are not, because of a token, say
+/// the same of their caller.
 #[derive(Debug)]
 struct Described {
+    /// `None` if it was long or had a token.
+    meta: Option<RawJson>,
     capabilities: RawJson,
     info: Option<RawJson>,
     caller: Arc<Caller>,
+    log_level: Option<LogLevel>,
 }
+
+/// Bytes of a `_meta` that is remembered, at most.
+const REMEMBERED: usize = 4096;
 
 /// What the engine reads of a modern request, besides the version that marks it.
 struct ModernMeta {
+    text: RawJson,
     capabilities: Option<RawJson>,
     info: Option<RawJson>,
     log_level: Option<RawJson>,
     progress_token: Option<RawJson>,
+}
+
+/// What a request brings of an input round, as it stands there.
+struct RoundParts {
     responses: Option<RawJson>,
     state: Option<RawJson>,
 }
@@ -103,11 +117,16 @@ impl ServerSide {
     pub(crate) fn new(config: ServerConfig) -> Self {
         let mut meta = Meta::new();
         meta.set(key::SERVER_INFO, &config.info);
+        let result_meta = text::raw(&meta);
+        let mut result_end = ObjectBuf::new();
+        text::insert(&mut result_end, "resultType", "complete");
+        result_end.insert_raw("_meta", &result_meta);
         Self {
             legacy: None,
             subscriptions: Subscriptions::default(),
-            result_meta: text::raw(&meta),
-            last_caller: None,
+            result_meta,
+            result_end,
+            last_meta: None,
             config,
         }
     }
@@ -131,7 +150,19 @@ impl ServerSide {
         if meta.as_ref().is_some_and(|meta| !meta.is_object()) {
             return Err(ErrorObject::invalid_params("`_meta` must be an object"));
         }
-        let fields = meta.map(|meta| {
+        let round = RoundParts { responses, state };
+        if let Some(last) = &self.last_meta
+            && meta.is_some()
+            && last.meta == meta
+        {
+            in_modern(request)?;
+            let terms = Terms {
+                log_level: last.log_level,
+                ..Terms::plain(Arc::clone(&last.caller))
+            };
+            return self.accept_modern(request, terms, round);
+        }
+        let fields = meta.as_ref().map(|meta| {
             meta.members([
                 key::PROTOCOL_VERSION,
                 key::CLIENT_CAPABILITIES,
@@ -140,19 +171,18 @@ impl ServerSide {
                 key::PROGRESS_TOKEN,
             ])
         });
-        match fields {
-            Some([Some(version), capabilities, info, log_level, progress_token]) => {
+        match (meta, fields) {
+            (Some(text), Some([Some(version), capabilities, info, log_level, progress_token])) => {
                 let meta = ModernMeta {
+                    text,
                     capabilities,
                     info,
                     log_level,
                     progress_token,
-                    responses,
-                    state,
                 };
-                self.admit_modern(request, &version, meta)
+                self.admit_modern(request, &version, meta, round)
             }
-            fields => self.admit_legacy(request, fields.and_then(|[.., token]| token)),
+            (_, fields) => self.admit_legacy(request, fields.and_then(|[.., token]| token)),
         }
     }
 
@@ -162,6 +192,7 @@ impl ServerSide {
         request: &RequestMessage,
         version: &RawJson,
         meta: ModernMeta,
+        round: RoundParts,
     ) -> Result<Admission, ErrorObject> {
         let malformed =
             |key: &str, what: &str| ErrorObject::invalid_params(format!("`_meta.{key}` {what}"));
@@ -181,9 +212,7 @@ impl ServerSide {
                 ErrorObject::new(ErrorCode::UNSUPPORTED_PROTOCOL_VERSION, message).with_data(&data),
             );
         }
-        if !is_in(&request.method, ProtocolVersion::LATEST_MODERN) {
-            return Err(ErrorObject::method_not_found(&request.method));
-        }
+        in_modern(request)?;
         // REQ-LOG-06
         let log_level = meta
             .log_level
@@ -191,22 +220,36 @@ impl ServerSide {
             .transpose()
             .map_err(|_| malformed(key::LOG_LEVEL, "is not a log level"))?;
         let progress_token = progress_token(meta.progress_token)?;
-        let caller = self.modern_caller(capabilities, meta.info)?;
+        let caller = self.modern_caller(&capabilities, meta.info.as_ref())?;
+        let again = progress_token.is_none() && meta.text.len() <= REMEMBERED;
+        if again && let Some(last) = &mut self.last_meta {
+            (last.meta, last.log_level) = (Some(meta.text.compact()), log_level);
+        }
+        let terms = Terms {
+            progress_token,
+            log_level,
+            ..Terms::plain(caller)
+        };
+        self.accept_modern(request, terms, round)
+    }
+
+    /// Takes a modern request whose `_meta` is as it must be.
+    fn accept_modern(
+        &self,
+        request: &RequestMessage,
+        terms: Terms,
+        round: RoundParts,
+    ) -> Result<Admission, ErrorObject> {
         if request.method == "server/discover" {
             let mut result = text::object(&self.discovered());
             self.mark_complete(&mut result);
             return Ok(answered(result));
         }
         let retry = match takes_input(&request.method) {
-            true => retry(meta.responses, meta.state)?,
+            true => retry(round)?,
             false => None,
         };
-        let terms = Terms {
-            caller,
-            progress_token,
-            log_level,
-            retry,
-        };
+        let terms = Terms { retry, ..terms };
         if request.method == "subscriptions/listen" {
             if !offers_streams(&self.config.capabilities) {
                 return Err(ErrorObject::method_not_found(&request.method));
@@ -230,29 +273,29 @@ impl ServerSide {
     /// The caller that a modern request describes; what an earlier request said does not count (REQ-CAP-04, TRAP-29).
     fn modern_caller(
         &mut self,
-        capabilities: RawJson,
-        info: Option<RawJson>,
+        capabilities: &RawJson,
+        info: Option<&RawJson>,
     ) -> Result<Arc<Caller>, ErrorObject> {
-        if let Some(last) = &self.last_caller
-            && last.capabilities == capabilities
-            && last.info == info
+        if let Some(last) = &self.last_meta
+            && last.capabilities == *capabilities
+            && last.info.as_ref() == info
         {
             return Ok(Arc::clone(&last.caller));
         }
         let caller = Arc::new(Caller {
             version: ProtocolVersion::LATEST_MODERN,
             // Tolerated if it is malformed: nothing may depend on it (REQ-META-03, REQ-META-05).
-            info: info
-                .as_ref()
-                .and_then(|raw| raw.decode::<Implementation>().ok()),
+            info: info.and_then(|raw| raw.decode::<Implementation>().ok()),
             capabilities: capabilities.decode().map_err(|e| {
                 ErrorObject::invalid_params(format!("`_meta.{}`: {e}", key::CLIENT_CAPABILITIES))
             })?,
         });
-        self.last_caller = Some(Described {
+        self.last_meta = Some(Described {
+            meta: None,
             capabilities: capabilities.compact(),
-            info: info.map(|info| info.compact()),
+            info: info.map(RawJson::compact),
             caller: Arc::clone(&caller),
+            log_level: None,
         });
         Ok(caller)
     }
@@ -355,6 +398,9 @@ impl ServerSide {
 
     /// Adds what every modern result carries (REQ-JRPC-09, REQ-META-04); a type of result that the program has set stays.
     pub(crate) fn mark_complete(&self, result: &mut ObjectBuf) {
+        if !result.mentions("resultType") && !result.mentions("_meta") {
+            return result.append(&self.result_end);
+        }
         match result.take("resultType") {
             Some(own) if own.as_bytes().first() == Some(&b'"') => {
                 result.insert_raw("resultType", &own);
@@ -443,6 +489,13 @@ fn meta_of(request: &RequestMessage) -> Option<RawJson> {
     request.params.as_ref()?.member("_meta")
 }
 
+fn in_modern(request: &RequestMessage) -> Result<(), ErrorObject> {
+    match is_in(&request.method, ProtocolVersion::LATEST_MODERN) {
+        true => Ok(()),
+        false => Err(ErrorObject::method_not_found(&request.method)),
+    }
+}
+
 fn decode_params<T: for<'de> Deserialize<'de>>(request: &RequestMessage) -> Result<T, ErrorObject> {
     let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
     params
@@ -457,7 +510,8 @@ fn progress_token(raw: Option<RawJson>) -> Result<Option<ProgressToken>, ErrorOb
 }
 
 /// The answers of an input round that a request brings, if it is the next one of an earlier request.
-fn retry(responses: Option<RawJson>, state: Option<RawJson>) -> Result<Option<Retry>, ErrorObject> {
+fn retry(round: RoundParts) -> Result<Option<Retry>, ErrorObject> {
+    let RoundParts { responses, state } = round;
     if responses.is_none() && state.is_none() {
         return Ok(None);
     }

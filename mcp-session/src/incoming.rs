@@ -8,7 +8,7 @@ use mcp_types::{
     CancelledParams, Era, ErrorObject, ListenParams, LogLevel, Message, MethodName, ObjectBuf,
     Outbound, ProgressToken, ProtocolVersion, RawJson, RequestId, RequestMessage,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::admission::{Admission, Terms};
 use crate::error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved};
@@ -32,15 +32,25 @@ pub(crate) struct IncomingTable {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     origin: Origin,
     method: MethodName,
     bytes: usize,
-    caller: Arc<Caller>,
+    pub(crate) caller: Arc<Caller>,
     progress_token: Option<ProgressToken>,
     last_progress: f64,
     /// The level of this request alone; a legacy session's level is looked up when it is needed.
-    log_level: Option<LogLevel>,
+    pub(crate) log_level: Option<LogLevel>,
+}
+
+impl Entry {
+    /// Its id on the wire.
+    pub(crate) fn id(&self) -> Option<RequestId> {
+        match &self.origin {
+            Origin::Wire(id) => Some(id.clone()),
+            Origin::Round { .. } => None,
+        }
+    }
 }
 
 /// Where an answer goes.
@@ -67,20 +77,16 @@ impl IncomingTable {
         self.entries.len()
     }
 
+    pub(crate) fn get(&self, key: IncomingKey) -> Option<&Entry> {
+        self.entries.get(&key)
+    }
+
     pub(crate) fn id_of(&self, key: IncomingKey) -> Option<RequestId> {
-        match &self.entries.get(&key)?.origin {
-            Origin::Wire(id) => Some(id.clone()),
-            Origin::Round { .. } => None,
-        }
+        self.get(key)?.id()
     }
 
     pub(crate) fn caller_of(&self, key: IncomingKey) -> Option<&Arc<Caller>> {
-        Some(&self.entries.get(&key)?.caller)
-    }
-
-    /// The level that a modern request asked for.
-    pub(crate) fn log_level_of(&self, key: IncomingKey) -> Option<LogLevel> {
-        self.entries.get(&key)?.log_level
+        Some(&self.get(key)?.caller)
     }
 
     fn insert(
@@ -351,9 +357,9 @@ impl Session {
         #[serde(rename_all = "camelCase")]
         struct Params<'a> {
             progress_token: &'a ProgressToken,
-            progress: f64,
+            progress: Amount,
             #[serde(skip_serializing_if = "Option::is_none")]
-            total: Option<f64>,
+            total: Option<Amount>,
             #[serde(skip_serializing_if = "Option::is_none")]
             message: Option<&'a str>,
         }
@@ -368,14 +374,28 @@ impl Session {
         let total = total.filter(|t| t.is_finite());
         let params = Some(text::raw(&Params {
             progress_token,
-            progress,
-            total,
+            progress: Amount(progress),
+            total: total.map(Amount),
             message,
         }));
         let message = Message::notification("notifications/progress", params);
         Ok(Outbound {
             message,
-            related_to: self.incoming.id_of(key),
+            related_to: entry.id(),
         })
+    }
+}
+
+/// A number that is written as short as it can be: most progress is counted in whole units.
+struct Amount(f64);
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let whole = self.0 as i64;
+        if whole as f64 == self.0 {
+            serializer.serialize_i64(whole)
+        } else {
+            serializer.serialize_f64(self.0)
+        }
     }
 }

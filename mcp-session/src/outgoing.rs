@@ -88,7 +88,7 @@ impl Call {
 #[derive(Debug)]
 pub(crate) enum CallState {
     Waiting(i64),
-    Gathering(Gathering),
+    Gathering(Box<Gathering>),
 }
 
 /// What kind of result a modern server has sent.
@@ -137,7 +137,7 @@ impl Outgoing {
             if let Some(id) = call.wire_id() {
                 self.by_id.remove(&id);
             }
-            call.state = CallState::Gathering(gathering);
+            call.state = CallState::Gathering(Box::new(gathering));
             let give_up = call.give_up;
             self.set_deadline(key, give_up);
         }
@@ -325,6 +325,9 @@ impl Session {
         let Some(kind) = result.member("resultType") else {
             return ResultType::Complete;
         };
+        if kind.as_bytes() == br#""complete""# {
+            return ResultType::Complete;
+        }
         let tasks = || {
             self.as_client().is_some_and(|client| {
                 client

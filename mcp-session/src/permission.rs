@@ -7,6 +7,7 @@ use mcp_types::{
 use crate::NOTIFICATIONS_EXTENSION;
 use crate::error::{ApiMisuse, NotSent};
 use crate::event::{Caller, IncomingKey};
+use crate::incoming::Entry;
 use crate::methods::{is_in, is_question};
 use crate::session::{Session, Side};
 
@@ -162,19 +163,17 @@ impl Session {
         if server.config.capabilities.logging.is_none() {
             return Err(NotSent::Unwanted);
         }
-        let caller = match related {
-            Some(key) => Some(self.incoming.caller_of(key).ok_or(NotSent::Ended)?),
+        let request = match related {
+            Some(key) => Some(self.incoming.get(key).ok_or(NotSent::Ended)?),
             None => None,
         };
-        let threshold = match (caller, related) {
-            (Some(caller), Some(key)) if caller.version.era() == Era::Modern => {
-                self.incoming.log_level_of(key)
-            }
+        let threshold = match request {
+            Some(request) if request.caller.version.era() == Era::Modern => request.log_level,
             // Outside of requests only a legacy session takes logs (inventory 3.7).
             _ => Some(server.legacy_log_level().ok_or(NotSent::NoSession)?),
         };
         if threshold.is_some_and(|t| level >= t) {
-            Ok(related.and_then(|key| self.incoming.id_of(key)))
+            Ok(request.and_then(Entry::id))
         } else {
             Err(NotSent::Unwanted)
         }

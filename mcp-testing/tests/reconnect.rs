@@ -12,7 +12,7 @@ use std::time::Duration;
 use mcp_client::types::{Implementation, LogMessage, ResourcesCapability, ServerCapabilities};
 use mcp_client::types::{ResourceUpdated, SubscriptionFilter, ToolListChanged, ToolsCapability};
 use mcp_client::{Client, ConnectError, EraChoice, OpenError, Reconnect, RequestError};
-use mcp_codec::LineCodec;
+use mcp_codec::Framed;
 use mcp_peer::session::ServerConfig;
 use mcp_peer::{Duplex, NoHandler, Options, Peer, duplex};
 use mcp_server::{Cx, Server, tool};
@@ -21,12 +21,11 @@ use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tokio_util::codec::Framed;
 
 const ERAS: [EraChoice; 3] = [EraChoice::Legacy, EraChoice::Modern, EraChoice::Auto];
 const CONCURRENT: &str = "another test thread panicked";
 
-type Io = Framed<DuplexStream, LineCodec>;
+type Io = Framed<DuplexStream>;
 
 /// Servers that are played by hand, one a connection.
 #[derive(Clone, Default)]

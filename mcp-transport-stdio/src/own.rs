@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -316,6 +316,30 @@ impl AsyncWrite for Output {
             #[cfg(unix)]
             Self::Socket(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::File(file) => Pin::new(file).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            #[cfg(target_os = "linux")]
+            Self::Pipe(pipe) => Pin::new(pipe).poll_write_vectored(cx, slices),
+            #[cfg(unix)]
+            Self::Socket(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Self::File(file) => Pin::new(file).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Pipe(pipe) => pipe.is_write_vectored(),
+            #[cfg(unix)]
+            Self::Socket(socket) => socket.is_write_vectored(),
+            Self::File(file) => file.is_write_vectored(),
         }
     }
 

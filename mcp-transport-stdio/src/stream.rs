@@ -3,12 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 
-use mcp_codec::{LineCodec, framed};
+use mcp_codec::{Framed, framed};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use tokio_util::codec::Framed;
 
 /// A TCP connection as a transport.
-pub type TcpTransport = Framed<TcpStream, LineCodec>;
+pub type TcpTransport = Framed<TcpStream>;
 
 /// Connects to a server that speaks lines over TCP.
 ///
@@ -80,7 +79,7 @@ mod unix {
     use super::*;
 
     /// A connection over a Unix socket as a transport.
-    pub type UnixTransport = Framed<UnixStream, LineCodec>;
+    pub type UnixTransport = Framed<UnixStream>;
 
     /// Connects to a server that speaks lines over a Unix socket.
     ///

@@ -267,7 +267,41 @@ impl ToolResultContent {
     }
 }
 
+type Strings<'a> = [Option<(&'static str, &'a str)>; 3];
+
+fn media<'a>(kind: &'static str, data: &'a str, mime_type: &'a str) -> Strings<'a> {
+    [
+        Some(("type", kind)),
+        Some(("data", data)),
+        Some(("mimeType", mime_type)),
+    ]
+}
+
 impl ContentBlock {
+    /// The members of the block in their order on the wire, if they are all strings.
+    pub(crate) fn as_strings(&self) -> Option<Strings<'_>> {
+        match self {
+            Self::Text(TextContent {
+                text,
+                annotations: None,
+                meta: None,
+            }) => Some([Some(("type", "text")), Some(("text", text)), None]),
+            Self::Image(ImageContent {
+                data,
+                mime_type,
+                annotations: None,
+                meta: None,
+            }) => Some(media("image", data, mime_type)),
+            Self::Audio(AudioContent {
+                data,
+                mime_type,
+                annotations: None,
+                meta: None,
+            }) => Some(media("audio", data, mime_type)),
+            _ => None,
+        }
+    }
+
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(TextContent::new(text))

@@ -208,39 +208,64 @@ impl Message {
         }
     }
 
+    /// The parameters of a request or a notification, the result of a response.
+    pub fn body(&self) -> Option<&RawJson> {
+        match self {
+            Self::Request(m) => m.params.as_ref(),
+            Self::Notification(m) => m.params.as_ref(),
+            Self::Response(m) => m.outcome.as_ref().ok(),
+        }
+    }
+
     /// Appends the message to `out` as compact JSON on one line, without a line end.
     ///
     /// Line breaks in raw parts, where they can only be white space, are written as spaces (REQ-STDIO-01).
     pub fn write(&self, out: &mut BytesMut) {
+        let apart = self.write_apart(usize::MAX, out);
+        debug_assert!(apart.is_none(), "no body is that long");
+    }
+
+    /// The same, but for a body of `long` bytes or more: then what stands before the body is appended, and the body returned.
+    /// Behind it belongs a `}`.
+    ///
+    /// For writers that need not copy it. One with line breaks is never returned.
+    pub fn write_apart(&self, long: usize, out: &mut BytesMut) -> Option<&RawJson> {
         out.put_slice(b"{\"jsonrpc\":\"2.0\"");
+        let mut name: &[u8] = b",\"params\":";
         match self {
             Self::Request(m) => {
                 write_id(out, &m.id);
                 write_method(out, &m.method);
-                write_raw_member(out, b",\"params\":", m.params.as_ref());
             }
-            Self::Notification(m) => {
-                write_method(out, &m.method);
-                write_raw_member(out, b",\"params\":", m.params.as_ref());
-            }
+            Self::Notification(m) => write_method(out, &m.method),
             Self::Response(m) => {
+                name = b",\"result\":";
                 if let Some(id) = &m.id {
                     write_id(out, id);
                 }
-                match &m.outcome {
-                    Ok(result) => write_raw_member(out, b",\"result\":", Some(result)),
-                    Err(error) => {
-                        out.put_slice(b",\"error\":{\"code\":");
-                        write_json(out, &error.code);
-                        out.put_slice(b",\"message\":");
-                        write_json(out, &error.message);
-                        write_raw_member(out, b",\"data\":", error.data.as_ref());
-                        out.put_u8(b'}');
+                if let Err(error) = &m.outcome {
+                    out.put_slice(b",\"error\":{\"code\":");
+                    write_json(out, &error.code);
+                    out.put_slice(b",\"message\":");
+                    write_json(out, &error.message);
+                    if let Some(data) = &error.data {
+                        out.put_slice(b",\"data\":");
+                        write_raw(out, data.as_bytes());
                     }
+                    out.put_u8(b'}');
                 }
             }
         }
+        if let Some(body) = self.body() {
+            out.put_slice(name);
+            let text = body.as_bytes();
+            if text.len() >= long && line_break(text).is_none() {
+                return Some(body);
+            }
+            write_raw(out, text);
+        }
         out.put_u8(b'}');
+        None
     }
 }
 
@@ -282,16 +307,17 @@ fn write_method(out: &mut BytesMut, method: &str) {
     write_json(out, method);
 }
 
-fn write_raw_member(out: &mut BytesMut, key: &[u8], raw: Option<&RawJson>) {
-    let Some(raw) = raw else { return };
-    out.put_slice(key);
-    let mut rest = raw.as_bytes();
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {
-        out.put_slice(&rest[..at]);
+fn write_raw(out: &mut BytesMut, mut text: &[u8]) {
+    while let Some(at) = line_break(text) {
+        out.put_slice(&text[..at]);
         out.put_u8(b' ');
-        rest = &rest[at + 1..];
+        text = &text[at + 1..];
     }
-    out.put_slice(rest);
+    out.put_slice(text);
+}
+
+fn line_break(text: &[u8]) -> Option<usize> {
+    memchr::memchr2(b'\n', b'\r', text)
 }
 
 impl Malformed {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::ser::Error as _;
 
 use crate::raw::RawJson;
+use crate::scan;
 
 /// What the engine looks for in each message; to prepare a search costs more than the search.
 static META: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_meta"));
@@ -45,24 +46,19 @@ impl ObjectBuf {
     /// # Errors
     /// What `T`'s own `Serialize` returns, or that the value is neither an object nor `null`.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        Self::encode_with_room(value, 0)
-    }
-
-    /// The same, for a value whose text will have about so many bytes: a large one is not copied while it grows.
-    ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
-    pub fn encode_with_room<T: Serialize + ?Sized>(
-        value: &T,
-        bytes: usize,
-    ) -> Result<Self, serde_json::Error> {
-        let mut text = Vec::with_capacity(bytes + 128);
+        let mut text = Vec::with_capacity(128);
         serde_json::to_writer(&mut text, value)?;
         match text.first() {
             Some(b'{') => Ok(Self { text }),
             _ if text == b"null" => Ok(Self::new()),
             _ => Err(serde_json::Error::custom("expected a JSON object")),
         }
+    }
+
+    /// For text that this crate has written itself.
+    pub(crate) fn from_valid(text: Vec<u8>) -> Self {
+        debug_assert_eq!(scan::value(&text, 0, scan::MAX_DEPTH), Ok(text.len()));
+        Self { text }
     }
 
     /// Takes over an object's text; `None` if it is not an object.
@@ -113,15 +109,36 @@ impl ObjectBuf {
         self.text.push(b'}');
     }
 
+    /// Appends the members of another object, whose keys must not be there yet.
+    pub fn append(&mut self, members: &ObjectBuf) {
+        if members.is_empty() {
+            return;
+        }
+        if self.is_empty() {
+            self.text.clear();
+            self.text.extend_from_slice(b"{}");
+        }
+        self.separate();
+        self.text.extend_from_slice(&members.text[1..]);
+    }
+
+    /// Whether the key's text stands anywhere within; if it does not, there is no such member.
+    pub fn mentions(&self, key: &str) -> bool {
+        // Keys that hide behind escapes are not ours: everything here was serialised by serde_json or checked by `members`.
+        let found = match key {
+            "_meta" => META.find(&self.text),
+            "resultType" => RESULT_TYPE.find(&self.text),
+            _ => memmem::find(&self.text, key.as_bytes()),
+        };
+        found.is_some()
+    }
+
     /// Removes a top-level member and returns its value.
     pub fn take(&mut self, key: &str) -> Option<RawJson> {
         // Nearly always it is not there, and a search for the bytes says so without a scan.
-        // Keys that hide behind escapes are not ours: everything here was serialised by serde_json or checked by `members`.
-        match key {
-            "_meta" => META.find(&self.text)?,
-            "resultType" => RESULT_TYPE.find(&self.text)?,
-            _ => memmem::find(&self.text, key.as_bytes())?,
-        };
+        if !self.mentions(key) {
+            return None;
+        }
         let raw = RawJson::from_valid(std::mem::take(&mut self.text).into());
         let found = raw.member(key);
         if found.is_none() {
@@ -130,7 +147,7 @@ impl ObjectBuf {
         }
         let mut rest = Self::new();
         let text = raw.as_bytes();
-        for member in crate::scan::known_members(text) {
+        for member in scan::known_members(text) {
             if !member.is(text, key) {
                 rest.separate();
                 rest.text.extend_from_slice(&text[member.key.clone()]);
@@ -212,7 +229,12 @@ mod tests {
         let spaced = RawJson::parse("{ \n }").unwrap();
         let mut object = ObjectBuf::from_raw(spaced).unwrap();
         object.insert("a", &1).unwrap();
-        assert_eq!(object.finish().as_str(), r#"{"a":1}"#);
+        object.append(&ObjectBuf::new());
+        object.append(&ObjectBuf::encode(&json!({ "b": 2, "c": 3 })).unwrap());
+        assert_eq!(object.finish().as_str(), r#"{"a":1,"b":2,"c":3}"#);
+        let mut object = ObjectBuf::new();
+        object.append(&ObjectBuf::encode(&json!({ "b": 2 })).unwrap());
+        assert_eq!(object.finish().as_str(), r#"{"b":2}"#);
     }
 
     #[test]

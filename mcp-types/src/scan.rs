@@ -174,6 +174,38 @@ fn plain_long(text: &[u8], pos: usize) -> usize {
     }
 }
 
+/// Writes a string as serde_json would, which looks at each byte by itself.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let (run, special) = rest.split_at(plain(rest, 0));
+        out.extend_from_slice(run);
+        let Some((&special, behind)) = special.split_first() else {
+            break;
+        };
+        let short = match special {
+            b'"' | b'\\' => special,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0c => b'f',
+            control => {
+                let digits = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(digits[usize::from(control >> 4)]);
+                out.push(digits[usize::from(control & 15)]);
+                rest = behind;
+                continue;
+            }
+        };
+        out.extend_from_slice(&[b'\\', short]);
+        rest = behind;
+    }
+    out.push(b'"');
+}
+
 /// The high bit of each byte that is a quote, a backslash or a control character. Above the lowest of them there may be
 /// false ones, by the borrow of the subtractions.
 fn special(word: u64) -> u64 {
@@ -541,6 +573,15 @@ mod tests {
             let start = start.min(text.len());
             let slow = text[start..].iter().position(special).map_or(text.len(), |n| start + n);
             prop_assert_eq!(plain(&text, start), slow);
+        }
+
+        #[test]
+        fn strings_are_written_as_serde_json_writes_them(text in any::<String>(), ascii in "[\\x00-\\x7f]{0,100}") {
+            for text in [text, ascii] {
+                let mut written = Vec::new();
+                write_string(&mut written, &text);
+                prop_assert_eq!(written, serde_json::to_vec(&text).unwrap());
+            }
         }
 
         #[test]

@@ -61,11 +61,9 @@ impl<T: Transport> Driver<T> {
         let Some(session) = self.session.reopened(era, self.now) else {
             return;
         };
-        self.session = session;
+        *self.session = session;
         self.transport = Some(Box::pin(transport));
-        self.ping_at = self
-            .options
-            .keep_alive
+        self.ping_at = (self.shared.options.keep_alive)
             .and_then(|keep_alive| self.now.checked_add(keep_alive.interval));
         if let Reopens::IfProbed(why) | Reopens::Always(why) = &mut self.reopens {
             *why = None;
@@ -136,7 +134,7 @@ impl<T> Driver<T> {
         };
         // Before callers hear of it, so that they find it so.
         if reopens {
-            self.shared.opened.send_replace(None);
+            self.shared.set_opened(None);
             self.not_opened = None;
             self.reset(&reason, lost);
         } else {

@@ -111,6 +111,37 @@ fn a_modern_request_has_its_own_level_or_none() {
 }
 
 #[test]
+fn a_request_that_describes_itself_as_the_one_before_is_taken_as_that() {
+    let mut server = Side::server(logs);
+    let metas = [
+        (r#"$M,"$L":"error""#, "----xxxx"),
+        (r#"$M,"$L":"error""#, "----xxxx"),
+        (r#"$M,"$L":"error","progressToken":1"#, "----xxxx"),
+        (r#"$M"#, "--------"),
+        (r#"$M,"$L":"error""#, "----xxxx"),
+        (r#"$M,"progressToken":2"#, "--------"),
+        (r#"$M,"$L":"error""#, "----xxxx"),
+    ];
+    for (n, (meta, levels)) in metas.into_iter().enumerate() {
+        let call = r#""method":"tools/call","params":{"name":"t","_meta":"#;
+        server
+            .hear(&format!(r#"{{"id":{n},{call}{{{meta}}}}}}}"#))
+            .forget();
+        assert_eq!(passing(&mut server, Some(n)), levels, "{n}");
+        let token = server.asked[n].progress_token.clone();
+        assert_eq!(token.is_some(), meta.contains("progressToken"), "{n}");
+        // What the era does not know stays unknown.
+        let id = 100 + n;
+        server
+            .hear(&format!(
+                r#"{{"id":{id},"method":"ping","params":{{"_meta":{{{meta}}}}}}}"#
+            ))
+            .forget();
+        assert_eq!(server.asked.len(), n + 1);
+    }
+}
+
+#[test]
 fn nothing_is_logged_after_the_response() {
     // REQ-LOG-05
     for meta in ["{}", r#"{"_meta":{$M,"$L":"debug"}}"#] {

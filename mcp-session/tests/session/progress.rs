@@ -38,7 +38,7 @@ fn what_is_sent_increases() {
         );
     }
     server.says(&[
-        r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":-3.0}}"#,
+        r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":-3}}"#,
         r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":0.1}}"#,
         r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":0.2}}"#,
         r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":1e300}}"#,
@@ -60,7 +60,7 @@ fn progress_stands_before_the_response_and_never_behind_it() {
         Err(NotSent::Ended)
     );
     server.says(&[
-        r#"{"method":"notifications/progress","params":{"progressToken":9,"progress":1.0,"total":2.0,"message":"half"}}"#,
+        r#"{"method":"notifications/progress","params":{"progressToken":9,"progress":1,"total":2,"message":"half"}}"#,
         r#"{"id":7,"result":{}}"#,
     ]);
 }
@@ -89,7 +89,7 @@ fn the_first_revision_has_no_message() {
             r#","message":"m""#
         };
         server.says(&[&format!(
-            r#"{{"method":"notifications/progress","params":{{"progressToken":9,"progress":1.0{message}}}}}"#
+            r#"{{"method":"notifications/progress","params":{{"progressToken":9,"progress":1{message}}}}}"#
         )]);
     }
 }
@@ -185,7 +185,7 @@ fn a_legacy_client_reports_too_and_a_modern_one_cannot() {
     let key = client.key(0);
     client.session.progress(key, 1.0, None, None).unwrap();
     client.says(&[
-        r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":1.0}}"#,
+        r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#,
     ]);
 
     let mut client = Side::modern_client(|config| {
