@@ -1,7 +1,5 @@
 //! How many connections a server takes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use std::time::Duration;
