@@ -5,7 +5,7 @@ mod content;
 mod resources;
 mod tasks;
 
-use mcp_server::{Server, ToolDef};
+use mcp_server::{Replay, ReplayKeys, Server, ToolDef};
 use mcp_transport_http::{HttpListener, HttpService};
 use mcp_transport_stdio::{shutdown_signal, stdio};
 use mcp_transport_ws::{AcceptOptions, Listener};
@@ -32,19 +32,41 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match &arguments[..] {
         [] => Ok(server().serve(stdio()?).await?),
-        [flag, address] if flag == "--http" => http(address).await,
+        [flag, address] if flag == "--http" => http(address, false).await,
+        [flag, address] if flag == "--http-sse" => http(address, true).await,
         [flag, address] if flag == "--ws" => ws(address).await,
-        _ => Err("usage: everything [--http ADDRESS | --ws ADDRESS]".into()),
+        _ => Err("usage: everything [--http ADDRESS | --http-sse ADDRESS | --ws ADDRESS]".into()),
     }
 }
 
-/// Serves `http://ADDRESS/mcp` until a signal ends it.
-async fn http(address: &str) -> Result<(), Box<dyn std::error::Error>> {
-    let server = server().start();
+/// With `REPLAY_KEY` in the environment, 64 hexadecimal digits, input rounds are not kept in this process but replayed: whoever
+/// has the same key can serve the next one.
+fn rounds(server: Server) -> Result<Server, Box<dyn std::error::Error>> {
+    let Ok(digits) = std::env::var("REPLAY_KEY") else {
+        return Ok(server);
+    };
+    let mut key = [0; 32];
+    for (at, byte) in key.iter_mut().enumerate() {
+        let pair = digits
+            .get(2 * at..2 * at + 2)
+            .ok_or("REPLAY_KEY is too short")?;
+        *byte = u8::from_str_radix(pair, 16)?;
+    }
+    Ok(server.replay(Replay::new(ReplayKeys::new(key))))
+}
+
+/// Serves `http://ADDRESS/mcp` until a signal ends it; with the transport of 2024-11-05, too, if that is wanted.
+async fn http(address: &str, http_sse: bool) -> Result<(), Box<dyn std::error::Error>> {
+    let server = rounds(server())?.start();
     let catalog = server.catalog();
     let service = HttpService::new(move |c| server.serve(c.transport, c.extensions))
         .path("/mcp")
         .tool_schemas(move |tool| catalog.input_schema(tool));
+    let service = if http_sse {
+        service.http_sse()
+    } else {
+        service
+    };
     let listener = HttpListener::bind(address).await?;
     eprintln!("listening on http://{}/mcp", listener.local_addr()?);
     let mut signal = Ok(());

@@ -21,6 +21,8 @@ mod sse;
 
 #[cfg(feature = "client")]
 pub use client::{HttpClient, HttpClientOptions, HttpConnection, HttpError, UrlError};
+#[cfg(feature = "rustls")]
+pub use rustls;
 #[cfg(feature = "server")]
 pub use server::{
     Accepted, Body, Denied, HttpListener, HttpOptions, HttpService, HttpTransport,

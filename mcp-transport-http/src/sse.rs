@@ -23,6 +23,12 @@ pub(crate) fn write_message(out: &mut BytesMut, id: Option<&str>, data: &[u8]) {
     out.put_slice(b"\n\n");
 }
 
+/// An event of another name; `data` is one line.
+#[cfg(feature = "http-sse")]
+pub(crate) fn write_event(out: &mut BytesMut, name: &str, data: &str) {
+    out.put_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
+}
+
 /// An event without data, whose id is what a resumption starts from (REQ-HTTPL-09).
 pub(crate) fn write_primer(out: &mut BytesMut, id: &str, retry_millis: u128) {
     let text = format!("id: {id}\nretry: {retry_millis}\ndata: \n\n");

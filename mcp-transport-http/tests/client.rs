@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use mcp_client::types::{CreateMessageResult, ElicitResult, Era, LogLevel};
 use mcp_client::{Client, EraChoice};
 use mcp_server::{Cx, JsonSchema, Sampling, Server, ToolError, schemars, tool, with};
-use mcp_transport_http::{HttpClient, HttpClientOptions, HttpService, UrlError};
+use mcp_transport_http::{HttpClient, HttpClientOptions, HttpService, PeerAddr, UrlError};
 use serde::Deserialize;
 use serde_json::json;
 use support::{Running, Wire, serve, soon};
@@ -391,16 +391,67 @@ async fn a_server_that_wants_time_gets_it() {
     let script = Script::start(|_, body, n| match n {
         0 => answer("503 Service Unavailable", "Retry-After: 0\r\n", ""),
         1 => answer("429 Too Many Requests", "Retry-After: 0\r\n", ""),
-        2 => discovered(body),
+        2 => answer(
+            "503 Service Unavailable",
+            "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+            "",
+        ),
+        3 => discovered(body),
         // Longer than anybody waits.
-        _ => answer("503 Service Unavailable", "Retry-After: 3600\r\n", ""),
+        4 => answer("503 Service Unavailable", "Retry-After: 3600\r\n", ""),
+        5 => answer(
+            "503 Service Unavailable",
+            "Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n",
+            "",
+        ),
+        _ => answer("503 Service Unavailable", "Retry-After: later\r\n", ""),
     })
     .await;
     let client = client(&HttpClient::new(), &script.url).await.unwrap();
     assert_eq!(client.era(), Era::Modern);
-    let error = soon(client.list_tools().into_future()).await.unwrap_err();
-    assert!(error.to_string().contains("503"), "{error}");
-    assert_eq!(script.seen().len(), 4);
+    for seen in [5, 6, 7] {
+        let error = soon(client.list_tools().into_future()).await.unwrap_err();
+        assert!(error.to_string().contains("503"), "{error}");
+        assert_eq!(script.seen().len(), seen);
+    }
+}
+
+/// What a request came with: a header, and the address of its connection.
+async fn origin(cx: Cx) -> Result<String, ToolError> {
+    let headers = cx.extension::<http::HeaderMap>().unwrap();
+    let key = headers.get("x-key").map_or("", |key| key.to_str().unwrap());
+    let PeerAddr(peer) = *cx.extension::<PeerAddr>().unwrap();
+    Ok(format!("{key} from {peer}"))
+}
+
+#[tokio::test]
+async fn each_request_carries_the_program_s_headers_on_a_connection_that_is_kept() {
+    let server = Server::new("server", "1.0.0")
+        .tool(tool("origin", origin))
+        .start();
+    let server = serve(HttpService::new(move |c| {
+        server.serve(c.transport, c.extensions)
+    }))
+    .await;
+    let key = http::HeaderValue::from_static("k1");
+    let http = HttpClient::new().header(http::HeaderName::from_static("x-key"), key);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..3 {
+        let connection = http.connect(&server.url()).unwrap();
+        let client = Client::builder("client", "1.0.0").connect(connection);
+        let client = soon(client).await.unwrap();
+        for _ in 0..5 {
+            let result = client.call_tool("origin", json!({})).await.unwrap();
+            seen.insert(result.to_text());
+        }
+        soon(client.close()).await;
+    }
+    // One socket for all of them.
+    let seen = Vec::from_iter(seen);
+    assert!(
+        seen.len() == 1 && seen[0].starts_with("k1 from 127.0.0.1"),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]

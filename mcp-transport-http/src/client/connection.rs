@@ -133,7 +133,7 @@ impl HttpConnection {
             if posting.future.poll_unpin(cx).is_pending() {
                 return;
             }
-            if posting.opens && self.shared.has_session() {
+            if posting.opens && self.shared.has_session() && !self.shared.has_stream() {
                 let standing = Arc::clone(&self.shared).listen();
                 self.work.push(standing.map(|()| None).boxed());
             }

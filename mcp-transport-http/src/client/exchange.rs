@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mcp_types::{
     Era, ErrorCode, ErrorObject, Inbound, Message, ParseLimits, ProtocolVersion, RawJson,
@@ -15,34 +15,37 @@ use mcp_types::{
 use tokio::sync::mpsc;
 
 use super::connection::HttpError;
+use super::send::{add, add_post};
 use super::tools::Tools;
 use super::{HttpClientOptions, Inner};
-use crate::head::{LAST_EVENT, METHOD, NAME, SESSION, VERSION, modern_version, named};
-use crate::{param, sse};
+use crate::head::{LAST_EVENT, METHOD, SESSION, VERSION, modern_version};
+use crate::sse;
 
 /// The code of errors that no server has sent: what HTTP said, or did not.
 const TRANSPORT_ERROR: ErrorCode = ErrorCode(-32000);
 
 /// What the requests of one connection share.
 pub(super) struct Shared {
-    client: Arc<Inner>,
-    uri: Uri,
+    pub(super) client: Arc<Inner>,
+    pub(super) uri: Uri,
     inbound: mpsc::Sender<Result<Inbound, HttpError>>,
     session: Mutex<Session>,
-    tools: Tools,
+    pub(super) tools: Tools,
 }
 
 /// A legacy session, once there is one.
 #[derive(Debug, Default)]
-struct Session {
-    id: Option<HeaderValue>,
-    version: Option<ProtocolVersion>,
+pub(super) struct Session {
+    pub(super) id: Option<HeaderValue>,
+    pub(super) version: Option<ProtocolVersion>,
     /// The server was asked for its modern versions, and has none.
     is_legacy: bool,
+    /// Where messages are posted to, if the server speaks HTTP+SSE: all it has to say comes by a stream that is open.
+    endpoint: Option<Uri>,
 }
 
 /// Why there is no answer.
-enum Failure {
+pub(super) enum Failure {
     /// For this request alone.
     Request(String),
     /// For the connection.
@@ -75,7 +78,7 @@ impl Shared {
         }
     }
 
-    fn session(&self) -> MutexGuard<'_, Session> {
+    pub(super) fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,7 +87,23 @@ impl Shared {
         self.session().version.is_some()
     }
 
-    fn options(&self) -> &HttpClientOptions {
+    /// Whether all that the server says comes by one stream.
+    pub(super) fn has_stream(&self) -> bool {
+        self.session().endpoint.is_some()
+    }
+
+    #[cfg(feature = "http-sse")]
+    pub(super) fn set_endpoint(&self, endpoint: Uri) {
+        self.session().endpoint = Some(endpoint);
+    }
+
+    /// Where messages are posted to.
+    pub(super) fn target(&self) -> Uri {
+        let endpoint = self.session().endpoint.clone();
+        endpoint.unwrap_or_else(|| self.uri.clone())
+    }
+
+    pub(super) fn options(&self) -> &HttpClientOptions {
         &self.client.options
     }
 
@@ -114,9 +133,13 @@ impl Shared {
     }
 
     async fn try_exchange(&self, request: &RequestMessage) -> Result<(), Failure> {
+        #[cfg(feature = "http-sse")]
+        if self.has_stream() {
+            return self.post_beside(request).await;
+        }
         let headers = self.headers_of(request);
         let body = encode(&Message::Request(request.clone()));
-        let sent = self.send(Method::POST, headers, body).await;
+        let sent = self.send(Method::POST, &self.uri, headers, body).await;
         let response = sent.map_err(|error| match error {
             HttpError::Network(why) if !opens(&request.method) => Failure::Request(why),
             error => error.into(),
@@ -131,8 +154,17 @@ impl Shared {
                 Err(HttpError::SessionEnded.into())
             }
             (_, Kind::Json) => self.whole(request, response).await,
-            _ => Err(failure(request, status)),
+            _ => self.refused(request, status).await,
         }
+    }
+
+    /// Goes on where a status is all that the server has said.
+    async fn refused(&self, request: &RequestMessage, status: StatusCode) -> Result<(), Failure> {
+        #[cfg(feature = "http-sse")]
+        if request.method == "initialize" && status.is_client_error() {
+            return self.open_stream(request, status).await;
+        }
+        Err(failure(request, status))
     }
 
     /// Whether the request named a session to the server.
@@ -152,7 +184,8 @@ impl Shared {
             add(&mut headers, VERSION, version.decode().ok());
             add(&mut headers, METHOD, Some(notification.method.to_string()));
         }
-        let posting = self.send(Method::POST, headers, encode(&message));
+        let target = self.target();
+        let posting = self.send(Method::POST, &target, headers, encode(&message));
         let method = message.method();
         match tokio::time::timeout(self.options().accept_time, posting).await {
             Ok(Ok(response)) if response.status().is_success() => {}
@@ -173,7 +206,12 @@ impl Shared {
         if self.session().id.is_none() {
             return;
         }
-        let goodbye = self.send(Method::DELETE, self.session_headers(), Bytes::new());
+        let goodbye = self.send(
+            Method::DELETE,
+            &self.uri,
+            self.session_headers(),
+            Bytes::new(),
+        );
         // Servers need not take it, and nobody waits for one that is gone.
         let time = self.options().accept_time.min(Duration::from_secs(5));
         let _ = tokio::time::timeout(time, goodbye).await;
@@ -208,7 +246,7 @@ impl Shared {
                 true => Ok(()),
                 false => Err(unanswered()),
             },
-            _ => Err(failure(request, status)),
+            _ => self.refused(request, status).await,
         }
     }
 
@@ -285,7 +323,9 @@ impl Shared {
         if let Some(event) = event.and_then(|event| HeaderValue::try_from(event).ok()) {
             headers.insert(LAST_EVENT, event);
         }
-        let response = self.send(Method::GET, headers, Bytes::new()).await?;
+        let response = self
+            .send(Method::GET, &self.uri, headers, Bytes::new())
+            .await?;
         match (response.status(), Kind::of(&response)) {
             (StatusCode::OK, Kind::Events) => Ok(Resumed::Stream(response)),
             (StatusCode::NOT_FOUND, _) if self.session().id.is_some() => {
@@ -302,41 +342,39 @@ impl Shared {
         position: &mut Position,
         request: Option<&RequestMessage>,
     ) -> Result<bool, Failure> {
-        let mut body = response.into_body();
-        let mut reader = sse::Reader::new(self.options().message_bytes);
-        let too_long = |_| Failure::Request("an event is too long".to_owned());
-        // A stream that breaks ends like one that is closed.
-        while let Some(Ok(frame)) = body.frame().await {
-            let Ok(data) = frame.into_data() else {
+        let mut events = self.events(response);
+        while let Some(event) = events.next().await? {
+            position.events += u64::from(!event.data.is_empty());
+            position.id = event.id.or(position.id.take());
+            position.retry = event.retry.map(Duration::from_millis).or(position.retry);
+            let is_message = event.name.is_none_or(|name| name == "message");
+            if event.data.is_empty() || !is_message {
                 continue;
+            }
+            let inbound = Inbound::parse(event.data.into(), ParseLimits::default());
+            let answered = match request {
+                Some(request) => self.deliver(request, inbound).await,
+                None => {
+                    self.to_program(inbound).await;
+                    false
+                }
             };
-            reader.feed(&data);
-            while let Some(event) = reader.next().map_err(too_long)? {
-                position.events += u64::from(!event.data.is_empty());
-                position.id = event.id.or(position.id.take());
-                position.retry = event.retry.map(Duration::from_millis).or(position.retry);
-                let is_message = event.name.is_none_or(|name| name == "message");
-                if event.data.is_empty() || !is_message {
-                    continue;
-                }
-                let inbound = Inbound::parse(event.data.into(), ParseLimits::default());
-                let answered = match request {
-                    Some(request) => self.deliver(request, inbound).await,
-                    None => {
-                        self.to_program(inbound).await;
-                        false
-                    }
-                };
-                if answered {
-                    return Ok(true);
-                }
+            if answered {
+                return Ok(true);
             }
         }
         Ok(false)
     }
 
+    pub(super) fn events(&self, response: Response<Incoming>) -> Events {
+        Events {
+            body: response.into_body(),
+            reader: sse::Reader::new(self.options().message_bytes),
+        }
+    }
+
     /// Delivers a message; true if it is the answer, or all there will be of it.
-    async fn deliver(&self, request: &RequestMessage, inbound: Inbound) -> bool {
+    pub(super) async fn deliver(&self, request: &RequestMessage, inbound: Inbound) -> bool {
         let is_answer = |id: Option<&RequestId>| id.is_some_and(|id| *id == request.id);
         let answered = match inbound {
             Inbound::Message(Message::Response(response)) if is_answer(response.id.as_ref()) => {
@@ -381,117 +419,40 @@ impl Shared {
             .await;
     }
 
-    async fn to_program(&self, inbound: Inbound) {
+    pub(super) async fn to_program(&self, inbound: Inbound) {
         // Without a program there is nobody to tell.
         let _ = self.inbound.send(Ok(inbound)).await;
     }
 
-    async fn break_off(&self, error: HttpError) {
+    pub(super) async fn break_off(&self, error: HttpError) {
         let _ = self.inbound.send(Err(error)).await;
     }
+}
 
-    // ---- one request ----
+/// The events of a response.
+pub(super) struct Events {
+    body: Incoming,
+    reader: sse::Reader,
+}
 
-    /// Sends a request, again if the server wants another token, or some time.
-    async fn send(
-        &self,
-        method: Method,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, HttpError> {
-        let mut challenge = None;
-        let mut refused = false;
-        let mut attempts = 0;
+impl Events {
+    /// The next event; none at the end of the stream, and a stream that breaks ends like one that is closed.
+    pub(super) async fn next(&mut self) -> Result<Option<sse::Event>, Failure> {
         loop {
-            let mut request = Request::new(Full::new(body.clone()));
-            *request.method_mut() = method.clone();
-            *request.uri_mut() = self.uri.clone();
-            *request.headers_mut() = self.client.headers.clone();
-            request.headers_mut().extend(headers.clone());
-            if let Some(token) = &self.client.token
-                && let Some(token) = token(challenge.take()).await
-                && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}"))
-            {
-                value.set_sensitive(true);
-                request.headers_mut().insert(AUTHORIZATION, value);
+            let event = self.reader.next();
+            let event = event.map_err(|_| Failure::Request("an event is too long".to_owned()))?;
+            if event.is_some() {
+                return Ok(event);
             }
-            let response = self.client.wire.request(request).await;
-            let response = response.map_err(|error| HttpError::Network(whole_story(&error)))?;
-            match response.status() {
-                StatusCode::UNAUTHORIZED => {
-                    let asked = response.headers().get(WWW_AUTHENTICATE);
-                    let asked = asked.and_then(|asked| Some(asked.to_str().ok()?.to_owned()));
-                    if refused || self.client.token.is_none() {
-                        return Err(HttpError::Unauthorized { challenge: asked });
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.reader.feed(&data);
                     }
-                    refused = true;
-                    challenge = Some(asked.unwrap_or_default());
                 }
-                StatusCode::FORBIDDEN => return Err(HttpError::Forbidden),
-                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-                    if attempts < self.options().attempts =>
-                {
-                    let pause = retry_after(&response);
-                    let Some(pause) = pause.filter(|pause| *pause <= self.options().patience)
-                    else {
-                        return Ok(response);
-                    };
-                    attempts += 1;
-                    tokio::time::sleep(pause).await;
-                }
-                _ => return Ok(response),
+                Some(Err(_)) | None => return Ok(None),
             }
         }
-    }
-
-    fn headers_of(&self, request: &RequestMessage) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        let params = request.params.as_ref();
-        match modern_version(params) {
-            None if request.method == "initialize" => {}
-            None => headers = self.session_headers(),
-            Some(version) => {
-                add(&mut headers, VERSION, version.decode().ok());
-                add(&mut headers, METHOD, Some(request.method.to_string()));
-                let name = named(&request.method).and_then(|key| params?.member(key));
-                add(&mut headers, NAME, name.and_then(|name| name.decode().ok()));
-                if let Some(params) = params.filter(|_| request.method == "tools/call") {
-                    self.tools.add_headers(params, &mut headers);
-                }
-            }
-        }
-        add_post(&mut headers);
-        headers
-    }
-
-    /// REQ-HTTPL-04, REQ-HTTPL-06
-    fn session_headers(&self) -> HeaderMap {
-        let session = self.session();
-        let mut headers = HeaderMap::new();
-        if let Some(id) = &session.id {
-            headers.insert(SESSION, id.clone());
-        }
-        if let Some(version) = session.version {
-            headers.insert(VERSION, HeaderValue::from_static(version.as_str()));
-        }
-        headers
-    }
-
-    /// Reads a body that is not longer than a message may be.
-    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, String> {
-        let limit = self.options().message_bytes;
-        let mut body = response.into_body();
-        let mut whole = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| whole_story(&error))?;
-            if let Ok(data) = frame.into_data() {
-                if whole.len() + data.len() > limit {
-                    return Err(format!("the answer is longer than {limit} bytes"));
-                }
-                whole.extend_from_slice(&data);
-            }
-        }
-        Ok(whole.freeze())
     }
 }
 
@@ -509,14 +470,14 @@ enum Resumed {
     Status(StatusCode),
 }
 
-enum Kind {
+pub(super) enum Kind {
     Json,
     Events,
     Other,
 }
 
 impl Kind {
-    fn of(response: &Response<Incoming>) -> Self {
+    pub(super) fn of(response: &Response<Incoming>) -> Self {
         let kind = response.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         match kind.split(';').next().unwrap_or_default().trim() {
@@ -527,7 +488,7 @@ impl Kind {
     }
 }
 
-fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
+pub(super) fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
     let undecided = status.is_server_error() || status.is_redirection();
     match opens(&request.method) && undecided {
         true => HttpError::Status(status).into(),
@@ -535,41 +496,12 @@ fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
     }
 }
 
-fn unanswered() -> Failure {
+pub(super) fn unanswered() -> Failure {
     Failure::Request("the server ended the response before the answer".to_owned())
 }
 
-fn add_post(headers: &mut HeaderMap) {
-    let accept = HeaderValue::from_static("application/json, text/event-stream");
-    headers.insert(ACCEPT, accept);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-}
-
-fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
-    if let Some(value) = value {
-        headers.insert(name, param::encode(&value));
-    }
-}
-
-fn encode(message: &Message) -> Bytes {
+pub(super) fn encode(message: &Message) -> Bytes {
     let mut out = BytesMut::with_capacity(message.weight() + 64);
     message.write(&mut out);
     out.freeze()
-}
-
-/// How long a server wants to be left alone, in seconds; a date is not understood.
-fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// An error with everything that it stems from.
-fn whole_story(error: &dyn std::error::Error) -> String {
-    let mut story = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        story = format!("{story}: {cause}");
-        source = cause.source();
-    }
-    story
 }

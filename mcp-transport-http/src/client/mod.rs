@@ -2,7 +2,10 @@
 
 mod connection;
 mod exchange;
+#[cfg(feature = "http-sse")]
+mod http_sse;
 mod origins;
+mod send;
 mod tools;
 mod wire;
 
@@ -138,6 +141,14 @@ impl HttpClient {
     {
         let token = move |challenge| -> TokenFuture { Box::pin(token(challenge)) };
         self.with(|inner| inner.token = Some(Arc::new(token)))
+    }
+
+    /// Sets how TLS is done: which certificates are trusted, and which one is shown; by default the system's, and none.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        let config = Arc::unwrap_or_clone(config.into());
+        self.with(|inner| inner.wire = wire::secured(&inner.options, config))
     }
 
     /// A connection to the server at a URL, for a client of any era; nothing is sent before the client does.

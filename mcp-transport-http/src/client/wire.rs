@@ -15,7 +15,15 @@ type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
 pub(super) type Wire = Client<Connector, Full<Bytes>>;
 
+/// A client whose TLS is of the default kind, if there is TLS.
 pub(super) fn client(options: &HttpClientOptions) -> Wire {
+    #[cfg(not(feature = "rustls"))]
+    return over(options, |tcp| tcp);
+    #[cfg(feature = "rustls")]
+    secured(options, tls())
+}
+
+fn over(options: &HttpClientOptions, secured: impl FnOnce(HttpConnector) -> Connector) -> Wire {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(options.connect_time));
@@ -24,20 +32,19 @@ pub(super) fn client(options: &HttpClientOptions) -> Wire {
         .build(secured(tcp))
 }
 
-#[cfg(not(feature = "rustls"))]
-fn secured(tcp: HttpConnector) -> Connector {
-    tcp
-}
-
 #[cfg(feature = "rustls")]
-fn secured(mut tcp: HttpConnector) -> Connector {
-    tcp.enforce_http(false);
-    hyper_rustls::HttpsConnectorBuilder::new()
-        .with_tls_config(tls())
-        .https_or_http()
-        .enable_http1()
-        .enable_http2()
-        .wrap_connector(tcp)
+pub(super) fn secured(options: &HttpClientOptions, mut config: rustls::ClientConfig) -> Wire {
+    // What is negotiated is what can be spoken below.
+    config.alpn_protocols.clear();
+    over(options, |mut tcp| {
+        tcp.enforce_http(false);
+        hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(tcp)
+    })
 }
 
 /// Trusts whom the system trusts.

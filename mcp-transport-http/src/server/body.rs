@@ -9,6 +9,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::exchange::ExchangeStream;
+#[cfg(feature = "http-sse")]
+use super::http_sse::SessionStream;
 use super::lanes::LaneStream;
 use super::service::Permit;
 
@@ -24,6 +26,8 @@ enum Kind {
     Whole(Bytes),
     Exchange(Box<ExchangeStream>),
     Lane(Box<LaneStream>),
+    #[cfg(feature = "http-sse")]
+    Session(Box<SessionStream>),
 }
 
 impl Body {
@@ -41,6 +45,11 @@ impl Body {
 
     pub(super) fn lane(stream: LaneStream) -> Self {
         Kind::Lane(Box::new(stream)).into()
+    }
+
+    #[cfg(feature = "http-sse")]
+    pub(super) fn session(stream: SessionStream) -> Self {
+        Kind::Session(Box::new(stream)).into()
     }
 
     pub(super) fn holding(mut self, permit: Permit) -> Self {
@@ -73,6 +82,8 @@ impl HttpBody for Body {
             }
             Kind::Exchange(stream) => stream.poll_data(cx),
             Kind::Lane(stream) => stream.poll_data(cx),
+            #[cfg(feature = "http-sse")]
+            Kind::Session(stream) => stream.poll_data(cx),
         };
         if let Poll::Ready(None) = data {
             this.kind = Kind::Empty;
@@ -89,7 +100,7 @@ impl HttpBody for Body {
         match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Exchange(_) | Kind::Lane(_) => SizeHint::default(),
+            _ => SizeHint::default(),
         }
     }
 }
@@ -99,7 +110,7 @@ impl fmt::Debug for Body {
         f.write_str(match self.kind {
             Kind::Empty => "Body::Empty",
             Kind::Whole(_) => "Body::Whole",
-            Kind::Exchange(_) | Kind::Lane(_) => "Body::Events",
+            _ => "Body::Events",
         })
     }
 }

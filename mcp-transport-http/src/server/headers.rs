@@ -9,7 +9,7 @@ use mcp_types::meta::key;
 use mcp_types::{Era, ProtocolVersion, RawJson, RequestMessage};
 
 use super::reply::Refusal;
-use crate::head::{LAST_EVENT, METHOD, NAME, SESSION, VERSION, modern_version, named};
+use crate::head::{LAST_EVENT, METHOD, NAME, SESSION, VERSION, named};
 use crate::param::{self, Annotated};
 
 /// The one value of a header, spaces around it removed (REQ-HTTPM-07).
@@ -65,6 +65,12 @@ pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 
 /// REQ-HTTPM-02
 pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
+    check_content(headers)?;
+    check_accept(headers, &["application/json", "text/event-stream"])
+}
+
+/// Whether a body is what can be read here.
+pub(super) fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
     let kind = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let mut parameters = kind.split(';').map(str::trim);
     let json = parameters
@@ -81,15 +87,14 @@ pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     match single(headers, &CONTENT_ENCODING)? {
-        None => {}
-        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => {}
+        None => Ok(()),
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
         Some(_) => {
             let message = "a body has to come as it is, without an encoding";
             let refusal = Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
-            return Err(refusal.with(header::ACCEPT_ENCODING, "identity"));
+            Err(refusal.with(header::ACCEPT_ENCODING, "identity"))
         }
     }
-    check_accept(headers, &["application/json", "text/event-stream"])
 }
 
 /// Whether all of `kinds` are acceptable; no header at all accepts everything (RFC 9110, 12.5.1).
@@ -135,31 +140,72 @@ fn judge(range: &str, kind: &str) -> Option<(u8, bool)> {
     Some((closeness, !refused))
 }
 
-/// Whether the `_meta` of a modern request has all it has to have (REQ-META-01).
-pub(super) fn is_complete(params: Option<&RawJson>) -> bool {
-    let meta = params.and_then(|params| params.member("_meta"));
-    let [version, capabilities] = meta
-        .map(|meta| meta.members([key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES]))
-        .unwrap_or_default();
-    version.is_some_and(|raw| raw.decode::<Cow<'_, str>>().is_ok())
-        && capabilities.is_some_and(|raw| raw.is_object())
+/// What a request's body says that its head says, too; looked for once.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// What marks it as modern.
+    version: Option<RawJson>,
+    capabilities: Option<RawJson>,
+    /// What is called, read or asked for.
+    name: Option<RawJson>,
+}
+
+impl Said {
+    pub(super) fn by(request: &RequestMessage) -> Self {
+        let Some(params) = &request.params else {
+            return Self::default();
+        };
+        let (meta, name) = match named(&request.method) {
+            Some(named) => {
+                let [meta, name] = params.members(["_meta", named]);
+                (meta, name)
+            }
+            None => (params.member("_meta"), None),
+        };
+        let [version, capabilities] = meta
+            .map(|meta| meta.members([key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES]))
+            .unwrap_or_default();
+        Self {
+            version,
+            capabilities,
+            name,
+        }
+    }
+
+    pub(super) fn is_modern(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// Whether the `_meta` of a modern request has all it has to have (REQ-META-01).
+    pub(super) fn is_complete(&self) -> bool {
+        let version = self.version.as_ref().and_then(text);
+        version.is_some() && self.capabilities.as_ref().is_some_and(RawJson::is_object)
+    }
+}
+
+fn text(raw: &RawJson) -> Option<Cow<'_, str>> {
+    // Nearly every text is its own.
+    let plain = raw.as_str().strip_prefix('"')?.strip_suffix('"')?;
+    if !plain.contains('\\') {
+        return Some(Cow::Borrowed(plain));
+    }
+    raw.decode::<String>().ok().map(Cow::Owned)
 }
 
 /// REQ-HTTPM-05, REQ-HTTPM-06, REQ-HTTPM-08
-pub(super) fn check_modern(headers: &HeaderMap, request: &RequestMessage) -> Result<(), Refusal> {
-    let version = modern_version(request.params.as_ref());
-    let version = version.and_then(|raw| raw.decode::<String>().ok());
+pub(super) fn check_modern(
+    headers: &HeaderMap,
+    request: &RequestMessage,
+    said: &Said,
+) -> Result<(), Refusal> {
+    let version = said.version.as_ref().and_then(text);
     same(headers, &VERSION, version.as_deref())?;
     // A value that is missing in the body, or of the wrong type, is for whoever serves the method to refuse.
     let method = repeated(headers, &METHOD)?.ok_or_else(|| missing(&METHOD))?;
     if method != request.method.as_str() {
         return Err(mismatch(&METHOD, method, &request.method));
     }
-    let Some(named) = named(&request.method) else {
-        return Ok(());
-    };
-    let name = request.params.as_ref().and_then(|p| p.member(named));
-    let name = name.and_then(|raw| raw.decode::<String>().ok());
+    let name = said.name.as_ref().and_then(text);
     same(headers, &NAME, name.as_deref())
 }
 

@@ -28,6 +28,8 @@ pub(super) const STANDING: u64 = 0;
 pub(super) struct Lanes {
     state: Mutex<State>,
     limits: LaneLimits,
+    /// All that goes out goes by the standing lane, whatever it belongs to, and nobody can come back to it.
+    merged: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +120,20 @@ impl Lanes {
         Self {
             state: Mutex::new(state),
             limits,
+            merged: false,
+        }
+    }
+
+    /// One lane alone.
+    #[cfg(feature = "http-sse")]
+    pub(super) fn merged(limits: LaneLimits) -> Self {
+        let limits = LaneLimits {
+            replay: 0,
+            ..limits
+        };
+        Self {
+            merged: true,
+            ..Self::new(limits)
         }
     }
 
@@ -260,7 +276,7 @@ impl Lanes {
         // An answer goes to whoever asked, or to nobody (REQ-HTTPL-07).
         let number = match number {
             Some(number) => number,
-            None if answered.is_some() => return,
+            None if answered.is_some() && !self.merged => return,
             None => STANDING,
         };
         let data = reply::encode(&outbound.message);
@@ -450,7 +466,8 @@ impl Reader {
         for (number, data) in lane.events.iter().skip_while(|(n, _)| *n <= read) {
             id.clear();
             let _ = write!(id, "{}-{number}", self.lane);
-            sse::write_message(&mut out, Some(&id), data);
+            let id = (!self.lanes.merged).then_some(&*id);
+            sse::write_message(&mut out, id, data);
         }
         lane.read = lane.last;
         state.backlog -= unread;
@@ -498,6 +515,13 @@ pub(super) struct LaneStream {
 }
 
 impl LaneStream {
+    /// The same, after something else.
+    #[cfg(feature = "http-sse")]
+    pub(super) fn after(mut self, head: Bytes) -> Self {
+        self.head = head;
+        self
+    }
+
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if !self.head.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut self.head)));

@@ -3,6 +3,8 @@
 mod body;
 mod exchange;
 mod headers;
+#[cfg(feature = "http-sse")]
+mod http_sse;
 mod lanes;
 mod listener;
 mod options;

@@ -10,17 +10,17 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use mcp_types::meta::key;
 use mcp_types::{
-    ErrorCode, ErrorObject, Inbound, Message, ParseLimits, ProtocolVersion, RequestId,
+    ErrorCode, ErrorObject, Inbound, Malformed, Message, ParseLimits, ProtocolVersion, RequestId,
     RequestMessage,
 };
 
 use super::body::Body;
 use super::exchange::{Exchange, First};
-use super::headers::{self, Claim};
+use super::headers::{self, Claim, Said};
 use super::lanes::{FirstOfLane, Reader, Unreadable};
 use super::reply::{self, Refusal};
 use super::service::{Client, Inner, unavailable};
-use super::session::{Session, Streams};
+use super::session::{self, Session, Streams};
 use super::shutdown::Ending;
 use super::transport::{HttpTransport, Kind};
 use crate::{head, param};
@@ -40,16 +40,7 @@ impl Inner {
         let inbound = Inbound::parse(body, ParseLimits::default());
         let claim = Claim::of(&client.headers)?;
         let request = match inbound {
-            Inbound::Malformed(malformed) => {
-                // What is no request has no id that an error could name.
-                let (id, error) = match malformed.reply() {
-                    Some(Message::Response(response)) => (response.id, response.outcome.err()),
-                    _ => (None, None),
-                };
-                let message = malformed.kind.to_string();
-                let error = error.unwrap_or(ErrorObject::invalid_request(message));
-                return Err(Refusal::bad_request("").error(error).about(id));
-            }
+            Inbound::Malformed(reason) => return Err(malformed(&reason)),
             Inbound::Message(Message::Request(request)) => request,
             Inbound::Message(Message::Notification(notification)) => {
                 let version = head::modern_version(notification.params.as_ref());
@@ -69,13 +60,13 @@ impl Inner {
             }
             Inbound::Batch(members) => return self.batch(&client, members).await,
         };
-        let marked = head::modern_version(request.params.as_ref()).is_some();
+        let said = Said::by(&request);
         match claim {
-            Claim::None if marked => {
+            Claim::None if said.is_modern() => {
                 let message = format!("the header `{}` is missing", head::VERSION);
                 Err(Refusal::header_mismatch(message).about(Some(request.id)))
             }
-            _ if marked => self.modern(client, request).await,
+            _ if said.is_modern() => self.modern(client, request, said).await,
             // Without the mark it would open a legacy session, or be taken to belong to one.
             Claim::Other(_) => {
                 let key = key::PROTOCOL_VERSION;
@@ -89,7 +80,7 @@ impl Inner {
     }
 
     /// Reads a body, but neither for ever nor without end.
-    async fn read<B>(&self, client: &Client, body: B) -> Result<Bytes, Refusal>
+    pub(super) async fn read<B>(&self, client: &Client, body: B) -> Result<Bytes, Refusal>
     where
         B: http_body::Body + Send,
         B::Error: fmt::Display,
@@ -152,13 +143,13 @@ impl Inner {
         self: &Arc<Self>,
         client: Client,
         request: RequestMessage,
+        said: Said,
     ) -> Result<Response<Body>, Refusal> {
-        let id = request.id.clone();
-        let complete = headers::is_complete(request.params.as_ref());
+        let complete = said.is_complete();
         // The engine says what is missing; until then, there is nothing that headers could be compared with (REQ-STATE-07).
         if complete {
-            self.check_headers(&client, &request)
-                .map_err(|refusal| refusal.about(Some(id)))?;
+            self.check_headers(&client, &request, &said)
+                .map_err(|refusal| refusal.about(Some(request.id.clone())))?;
         }
         let status = move |error: &ErrorObject| match error.code {
             ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
@@ -172,9 +163,14 @@ impl Inner {
         Ok(self.exchange(client, request, status).await)
     }
 
-    fn check_headers(&self, client: &Client, request: &RequestMessage) -> Result<(), Refusal> {
-        headers::check_modern(&client.headers, request)?;
-        if request.method != "tools/call" {
+    fn check_headers(
+        &self,
+        client: &Client,
+        request: &RequestMessage,
+        said: &Said,
+    ) -> Result<(), Refusal> {
+        headers::check_modern(&client.headers, request, said)?;
+        if request.method != "tools/call" || self.schemas.is_none() {
             return Ok(());
         }
         let params = request.params.as_ref();
@@ -273,23 +269,10 @@ impl Inner {
         inbound: Inbound,
         id: RequestId,
     ) -> Result<Response<Body>, Refusal> {
-        let full = || unavailable("too many sessions").about(Some(id.clone()));
-        let room = self.sessions.room().await.ok_or_else(full)?;
-        let opened =
-            self.sessions
-                .open(client.principal.clone(), self.lane_limits(), &self.shutdown);
-        let (session, transport) = opened.map_err(|error| {
-            tracing::error!(%error, "no random bytes for a session's id");
-            full()
-        })?;
-        let streams = Streams {
-            lanes: Arc::clone(&session.lanes),
-        };
-        let extensions = client.into_extensions().with(streams);
-        let driving = self.connect(HttpTransport(Kind::Session(transport)), extensions);
-        let sessions = Arc::clone(&self.sessions);
-        tokio::spawn(sessions.drive(Arc::clone(&session), driving, room));
-
+        let session = self
+            .begin(client, session::Kind::Streamable)
+            .await
+            .map_err(|refusal| refusal.about(Some(id.clone())))?;
         let reader = open(&session, HashSet::from([id.clone()]))?;
         let patience = self.options.patience;
         let opening = session.deliver(inbound).await;
@@ -312,6 +295,31 @@ impl Inner {
         Ok(response)
     }
 
+    /// Opens a session, and drives it.
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        client: Client,
+        kind: session::Kind,
+    ) -> Result<Arc<Session>, Refusal> {
+        let full = || unavailable("too many sessions");
+        let room = self.sessions.room().await.ok_or_else(full)?;
+        let principal = client.principal.clone();
+        let limits = self.lane_limits();
+        let opened = self.sessions.open(kind, principal, limits, &self.shutdown);
+        let (session, transport) = opened.map_err(|error| {
+            tracing::error!(%error, "no random bytes for a session's id");
+            full()
+        })?;
+        let streams = Streams {
+            lanes: Arc::clone(&session.lanes),
+        };
+        let extensions = client.into_extensions().with(streams);
+        let driving = self.connect(HttpTransport(Kind::Session(transport)), extensions);
+        let sessions = Arc::clone(&self.sessions);
+        tokio::spawn(sessions.drive(Arc::clone(&session), driving, room));
+        Ok(session)
+    }
+
     /// A notification or a response of a session's client (REQ-HTTPL-02).
     async fn tell(&self, client: &Client, inbound: Inbound) -> Result<Response<Body>, Refusal> {
         let session = self.session(client)?;
@@ -324,7 +332,7 @@ impl Inner {
     async fn batch(
         &self,
         client: &Client,
-        members: Vec<Result<Message, mcp_types::Malformed>>,
+        members: Vec<Result<Message, Malformed>>,
     ) -> Result<Response<Body>, Refusal> {
         let only = || Refusal::bad_request("batches exist in 2025-03-26 sessions only");
         if headers::session(&client.headers)?.is_none() {
@@ -377,7 +385,7 @@ impl Inner {
             return Err(Refusal::bad_request(message));
         };
         self.sessions
-            .find(id, client.principal.as_ref())
+            .find(id, session::Kind::Streamable, client.principal.as_ref())
             .ok_or_else(no_session)
     }
 
@@ -414,6 +422,18 @@ fn open(session: &Session, requests: HashSet<RequestId>) -> Result<Reader, Refus
         .ok_or_else(|| Refusal::bad_request("a request of that id is in flight"))
 }
 
-fn no_session() -> Refusal {
+/// What is said of a body that is no message.
+pub(super) fn malformed(malformed: &Malformed) -> Refusal {
+    // What is no request has no id that an error could name.
+    let (id, error) = match malformed.reply() {
+        Some(Message::Response(response)) => (response.id, response.outcome.err()),
+        _ => (None, None),
+    };
+    let message = malformed.kind.to_string();
+    let error = error.unwrap_or(ErrorObject::invalid_request(message));
+    Refusal::bad_request("").error(error).about(id)
+}
+
+pub(super) fn no_session() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "there is no such session")
 }

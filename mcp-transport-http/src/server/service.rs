@@ -17,12 +17,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
 use super::exchange::Driving;
+#[cfg(feature = "http-sse")]
+use super::http_sse;
 use super::lanes::LaneLimits;
 use super::options::HttpOptions;
 use super::origin::{self, Names};
 use super::reply::{self, Refusal};
 use super::session::Sessions;
 use super::transport::{Accepted, HttpTransport};
+#[cfg(feature = "http-sse")]
+use crate::head;
 
 /// Room for one request.
 pub(super) type Permit = OwnedSemaphorePermit;
@@ -52,17 +56,19 @@ pub struct HttpService {
 pub(super) struct Inner {
     connect: Box<dyn Fn(Accepted) -> Driving + Send + Sync>,
     authenticate: Option<Authenticate>,
-    schemas: Option<Schemas>,
+    pub(super) schemas: Option<Schemas>,
     hosts: Names,
     origins: Names,
     path: Option<String>,
+    #[cfg(feature = "http-sse")]
+    http_sse: bool,
     pub(super) options: HttpOptions,
     room: Arc<Semaphore>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) shutdown: CancellationToken,
 }
 
-type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
+pub(super) type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
 type Authenticate = Box<dyn Fn(&Parts) -> Authenticating + Send + Sync>;
 type Authenticating = Pin<Box<dyn Future<Output = Result<Option<Principal>, Denied>> + Send>>;
 
@@ -108,6 +114,8 @@ impl HttpService {
             hosts: Names::Local,
             origins: Names::Local,
             path: None,
+            #[cfg(feature = "http-sse")]
+            http_sse: false,
             room: Arc::new(Semaphore::new(0)),
             sessions: Arc::new(Sessions::new(0, std::time::Duration::ZERO)),
             options: HttpOptions::default(),
@@ -197,6 +205,16 @@ impl HttpService {
         self.with(|inner| inner.schemas = Some(Box::new(schema)))
     }
 
+    /// Serves HTTP+SSE, the transport of 2024-11-05, too: at the same URL, a GET that names no session opens one, and the
+    /// first event of its stream says where the client is to post (REQ-SSE1-01).
+    ///
+    /// Such a session lasts as long as its stream; all bounds are those of other sessions.
+    #[cfg(feature = "http-sse")]
+    #[must_use]
+    pub fn http_sse(self) -> Self {
+        self.with(|inner| inner.http_sse = true)
+    }
+
     /// Ends everything in good order: new requests are answered 503, sessions and streams end as the protocol has it,
     /// requests have the time that the driver gives them.
     ///
@@ -282,6 +300,18 @@ impl Inner {
             peer: parts.extensions.get::<PeerAddr>().copied(),
             principal,
         };
+        #[cfg(feature = "http-sse")]
+        if self.http_sse {
+            match (&parts.method, http_sse::named(&parts.uri)) {
+                (&Method::GET, None) if !client.headers.contains_key(head::SESSION) => {
+                    return self.open_stream(client).await;
+                }
+                (&Method::POST, Some(session)) => {
+                    return self.post_beside(&client, session, body).await;
+                }
+                _ => {}
+            }
+        }
         match parts.method {
             Method::POST => self.post(client, body).await,
             Method::GET => self.listen(&client),

@@ -30,12 +30,21 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: String,
+    kind: Kind,
     /// Whoever has opened it; nobody else is let in (REQ-HTTPL-12).
     principal: Option<Principal>,
     pub(super) lanes: Arc<Lanes>,
     inbound: mpsc::Sender<Inbound>,
     token: CancellationToken,
     used: Mutex<Instant>,
+}
+
+/// By which transport a session is reached, and by no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Streamable,
+    #[cfg(feature = "http-sse")]
+    HttpSse,
 }
 
 /// The program's end of a session.
@@ -65,10 +74,16 @@ impl Sessions {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session of that id, if it is that principal's.
-    pub(super) fn find(&self, id: &str, principal: Option<&Principal>) -> Option<Arc<Session>> {
+    /// The session of that id, if it is of that kind and that principal's.
+    pub(super) fn find(
+        &self,
+        id: &str,
+        kind: Kind,
+        principal: Option<&Principal>,
+    ) -> Option<Arc<Session>> {
         let session = self.lock().get(id).cloned()?;
-        if session.principal.as_ref() != principal || session.token.is_cancelled() {
+        let open = session.kind == kind && session.principal.as_ref() == principal;
+        if !open || session.token.is_cancelled() {
             return None;
         }
         session.touch();
@@ -96,6 +111,7 @@ impl Sessions {
     /// A new session, not driven yet.
     pub(super) fn open(
         &self,
+        kind: Kind,
         principal: Option<Principal>,
         limits: LaneLimits,
         shutdown: &CancellationToken,
@@ -104,8 +120,13 @@ impl Sessions {
         getrandom::fill(&mut random)?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let token = shutdown.child_token();
-        let lanes = Arc::new(Lanes::new(limits));
+        let lanes = Arc::new(match kind {
+            Kind::Streamable => Lanes::new(limits),
+            #[cfg(feature = "http-sse")]
+            Kind::HttpSse => Lanes::merged(limits),
+        });
         let session = Arc::new(Session {
+            kind,
             id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
             principal,
             lanes: Arc::clone(&lanes),

@@ -1,0 +1,153 @@
+//! One request over HTTP: its headers, and whether it has to be sent again.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use mcp_types::RequestMessage;
+
+use super::connection::HttpError;
+use super::exchange::Shared;
+use crate::head::{METHOD, NAME, SESSION, VERSION, modern_version, named};
+use crate::param;
+
+impl Shared {
+    /// Sends a request, again if the server wants another token, or some time.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        uri: &Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, HttpError> {
+        let mut challenge = None;
+        let mut refused = false;
+        let mut attempts = 0;
+        loop {
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = uri.clone();
+            *request.headers_mut() = self.client.headers.clone();
+            request.headers_mut().extend(headers.clone());
+            if let Some(token) = &self.client.token
+                && let Some(token) = token(challenge.take()).await
+                && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}"))
+            {
+                value.set_sensitive(true);
+                request.headers_mut().insert(AUTHORIZATION, value);
+            }
+            let response = self.client.wire.request(request).await;
+            let response = response.map_err(|error| HttpError::Network(whole_story(&error)))?;
+            match response.status() {
+                StatusCode::UNAUTHORIZED => {
+                    let asked = response.headers().get(WWW_AUTHENTICATE);
+                    let asked = asked.and_then(|asked| Some(asked.to_str().ok()?.to_owned()));
+                    if refused || self.client.token.is_none() {
+                        return Err(HttpError::Unauthorized { challenge: asked });
+                    }
+                    refused = true;
+                    challenge = Some(asked.unwrap_or_default());
+                }
+                StatusCode::FORBIDDEN => return Err(HttpError::Forbidden),
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                    if attempts < self.options().attempts =>
+                {
+                    let pause = retry_after(&response);
+                    let Some(pause) = pause.filter(|pause| *pause <= self.options().patience)
+                    else {
+                        return Ok(response);
+                    };
+                    attempts += 1;
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Ok(response),
+            }
+        }
+    }
+
+    pub(super) fn headers_of(&self, request: &RequestMessage) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let params = request.params.as_ref();
+        match modern_version(params) {
+            None if request.method == "initialize" => {}
+            None => headers = self.session_headers(),
+            Some(version) => {
+                add(&mut headers, VERSION, version.decode().ok());
+                add(&mut headers, METHOD, Some(request.method.to_string()));
+                let name = named(&request.method).and_then(|key| params?.member(key));
+                add(&mut headers, NAME, name.and_then(|name| name.decode().ok()));
+                if let Some(params) = params.filter(|_| request.method == "tools/call") {
+                    self.tools.add_headers(params, &mut headers);
+                }
+            }
+        }
+        add_post(&mut headers);
+        headers
+    }
+
+    /// REQ-HTTPL-04, REQ-HTTPL-06
+    pub(super) fn session_headers(&self) -> HeaderMap {
+        let session = self.session();
+        let mut headers = HeaderMap::new();
+        if let Some(id) = &session.id {
+            headers.insert(SESSION, id.clone());
+        }
+        if let Some(version) = session.version {
+            headers.insert(VERSION, HeaderValue::from_static(version.as_str()));
+        }
+        headers
+    }
+
+    /// Reads a body that is not longer than a message may be.
+    pub(super) async fn read(&self, response: Response<Incoming>) -> Result<Bytes, String> {
+        let limit = self.options().message_bytes;
+        let mut body = response.into_body();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| whole_story(&error))?;
+            if let Ok(data) = frame.into_data() {
+                if whole.len() + data.len() > limit {
+                    return Err(format!("the answer is longer than {limit} bytes"));
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(whole.freeze())
+    }
+}
+
+pub(super) fn add_post(headers: &mut HeaderMap) {
+    let accept = HeaderValue::from_static("application/json, text/event-stream");
+    headers.insert(ACCEPT, accept);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+pub(super) fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
+    if let Some(value) = value {
+        headers.insert(name, param::encode(&value));
+    }
+}
+
+/// How long a server wants to be left alone: a number of seconds, or a date, which may be over (RFC 9110, 10.2.3).
+fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
+    let after = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(after).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// An error with everything that it stems from.
+fn whole_story(error: &dyn std::error::Error) -> String {
+    let mut story = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        story = format!("{story}: {cause}");
+        source = cause.source();
+    }
+    story
+}
