@@ -57,8 +57,9 @@ where
         + Send
         + 'static,
     S::Future: Send,
-    B: http_body::Body<Error = Infallible> + Send + 'static,
+    B: http_body::Body + Send + 'static,
     B::Data: Send,
+    B::Error: Into<Failure>,
 {
     loop {
         let (stream, _) = listener.accept().await?;
