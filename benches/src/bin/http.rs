@@ -80,7 +80,7 @@ async fn main() -> Result<(), Failure> {
 
 const HEADER: &str = "# Results over HTTP
 
-Written by `cargo run --release -p benches --bin http`. Each make is a process on one thread; the load is another one, which writes
+Written by `cargo run --release -p benches`. Each make is a process on one thread; the load is another one, which writes
 HTTP/1.1 by hand on connections that it keeps, one request at a time on each. The floor is hyper and serde_json: it reads a body, parses
 it once and answers, and checks nothing. CPU time is the server's, of the kernel's part too, from `/proc/PID/task/*/schedstat`.
 Ratios mean something on a loaded machine, times do not.
