@@ -333,7 +333,7 @@ async fn a_whole_server_is_rid_of_a_dead_peer_in_time_quiet_or_busy() {
     for (busy, expected) in [(false, 40.0..40.2), (true, 30.0..33.0)] {
         let (socket, mut peer) = server(1024).await;
         let server = Server::new("server", "1").with_notifications().start();
-        let connection = server.connect_with(socket, Extensions::new());
+        let connection = server.connect_with(socket, Extensions::new()).unwrap();
         tokio::spawn(async move { (connection.driver.await, connection.peer) });
         peer.write_all(&text(initialize)).await.unwrap();
         let mut answer = [0; 1024];
