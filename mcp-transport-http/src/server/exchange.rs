@@ -27,7 +27,6 @@ const BACKLOG: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct ExchangeTransport {
     state: Arc<Mutex<State>>,
-    ending: Ending,
 }
 
 #[derive(Debug)]
@@ -38,6 +37,8 @@ struct State {
     outgoing: VecDeque<Message>,
     backlog: usize,
     answered: bool,
+    /// The service wants it to end.
+    ended: bool,
     /// The program's end, waiting for something to happen here.
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -53,7 +54,7 @@ impl ExchangeTransport {
         if let Some(inbound) = state.inbound.take() {
             return Poll::Ready(Some(inbound));
         }
-        if state.id.is_none() || state.answered || self.ending.poll(cx) {
+        if state.id.is_none() || state.answered || state.ended {
             return Poll::Ready(None);
         }
         state.reader = Some(cx.waker().clone());
@@ -100,6 +101,7 @@ impl ExchangeTransport {
 pub(super) struct Exchange {
     driving: Option<Driving>,
     state: Arc<Mutex<State>>,
+    ending: Ending,
 }
 
 /// What there is to say first, which decides on the response's head.
@@ -125,16 +127,17 @@ impl Exchange {
             outgoing: VecDeque::new(),
             backlog: 0,
             answered: false,
+            ended: false,
             reader: None,
             writer: None,
         }));
         let transport = ExchangeTransport {
             state: Arc::clone(&state),
-            ending,
         };
         let exchange = Self {
             driving: None,
             state,
+            ending,
         };
         (transport, exchange)
     }
@@ -155,7 +158,7 @@ impl Exchange {
             }
         });
         // Headers that wait for ever look to a proxy like a server that hangs.
-        let _ = tokio::time::timeout(patience, spoken).await;
+        let _ = within(patience, spoken).await;
         let mut state = lock(&self.state);
         let alone = state.answered && state.outgoing.len() == 1;
         let answer = if alone {
@@ -193,11 +196,49 @@ impl Exchange {
         {
             self.driving = None;
         }
-        if lock(&self.state).answered {
+        let answered = lock(&self.state).answered;
+        if answered {
             // Whatever still ran for this request runs for nobody.
             self.driving = None;
         }
+        // Most are answered at once, and wait for no end.
+        if self.driving.is_some() {
+            self.poll_ending(cx);
+        }
     }
+
+    fn poll_ending(&mut self, cx: &mut Context<'_>) {
+        let ended = lock(&self.state).ended;
+        if ended || !self.ending.poll(cx) {
+            return;
+        }
+        let mut state = lock(&self.state);
+        state.ended = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+/// Waits for a future, but no longer than that; if it is ready at once, there is no timer.
+pub(super) async fn within<F: Future>(time: Duration, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut sleep = std::pin::pin!(None);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if sleep.is_none() {
+            sleep.set(Some(tokio::time::sleep(time)));
+        }
+        match sleep.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.poll(cx).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// What an exchange has to say, as events.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use mcp_types::{Message, Outbound, ProtocolVersion, RequestId, ResponseMessage};
 
-use super::exchange::KeepAlive;
+use super::exchange::{KeepAlive, within};
 use super::reply;
 use crate::sse;
 
@@ -400,7 +400,7 @@ impl Reader {
             lane.waker = Some(cx.waker().clone());
             Poll::Pending
         });
-        let _ = tokio::time::timeout(patience, spoken).await;
+        let _ = within(patience, spoken).await;
         let mut state = self.lanes.lock();
         if let Some(lane) = state.lanes.get(&self.lane)
             && whole

@@ -41,13 +41,16 @@ pub struct ListenerOptions {
     pub shutdown_time: Duration,
 }
 
+/// What hyper takes if it is not told otherwise.
+const HEADERS: usize = 100;
+
 impl Default for ListenerOptions {
     fn default() -> Self {
         Self {
             connections: 16_384,
             head_time: Duration::from_secs(30),
             head_bytes: 64 * 1024,
-            headers: 100,
+            headers: HEADERS,
             write_time: Duration::from_secs(30),
             shutdown_time: Duration::from_secs(10),
         }
@@ -180,12 +183,15 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(options.head_time)
         .max_buf_size(options.head_bytes.max(8 * 1024))
-        .max_headers(options.headers)
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(options.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(options.head_time)
         .keep_alive_timeout(options.write_time);
+    // Told so, even hyper's own number makes it allocate for each request what else is on its stack.
+    if options.headers != HEADERS {
+        builder.http1().max_headers(options.headers);
+    }
     let io = TokioIo::new(Impatient::new(stream, options));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(PeerAddr(peer));

@@ -15,7 +15,7 @@ use mcp_types::{
 };
 
 use super::body::Body;
-use super::exchange::{Exchange, First};
+use super::exchange::{Exchange, First, within};
 use super::headers::{self, Claim, Said};
 use super::lanes::{FirstOfLane, Reader, Unreadable};
 use super::reply::{self, Refusal};
@@ -128,13 +128,11 @@ impl Inner {
                 rest.freeze()
             })
         };
-        let read = tokio::time::timeout(self.options.body_time, reading).await;
-        read.map_err(|_| {
-            Refusal::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not arrive in time",
-            )
-        })?
+        let read = within(self.options.body_time, reading).await;
+        read.unwrap_or_else(|| {
+            let message = "the body did not arrive in time";
+            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, message))
+        })
     }
 
     // ---- modern ----

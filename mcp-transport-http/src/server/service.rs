@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::FutureExt;
 use http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -100,12 +101,12 @@ impl HttpService {
         E: fmt::Display + 'static,
     {
         let connect = move |accepted| -> Driving {
-            let driver = connect(accepted);
-            Box::pin(async move {
-                if let Err(error) = driver.await {
+            // An async block would have room for the driver twice: as what it captures, and as what it awaits.
+            Box::pin(connect(accepted).map(|ended| {
+                if let Err(error) = ended {
                     tracing::warn!(%error, "a connection broke");
                 }
-            })
+            }))
         };
         Self::from_inner(Inner {
             connect: Box::new(connect),
