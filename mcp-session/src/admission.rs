@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mcp_types::meta::key;
 use mcp_types::{
     CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, ForRevision, Implementation,
-    InitializeParams, InitializeResult, ListenParams, LogLevel, Meta, ObjectBuf, ProgressToken,
+    InitializeParams, InitializeResult, ListenParams, LogLevel, ObjectBuf, ProgressToken,
     ProtocolVersion, RawJson, RequestMessage, SetLevelParams, TASKS_EXTENSION,
 };
 use serde::Deserialize;
@@ -115,9 +115,9 @@ struct RoundParts {
 
 impl ServerSide {
     pub(crate) fn new(config: ServerConfig) -> Self {
-        let mut meta = Meta::new();
-        meta.set(key::SERVER_INFO, &config.info);
-        let result_meta = text::raw(&meta);
+        let mut meta = ObjectBuf::new();
+        text::insert(&mut meta, key::SERVER_INFO, &config.info);
+        let result_meta = meta.finish();
         let mut result_end = ObjectBuf::new();
         text::insert(&mut result_end, "resultType", "complete");
         result_end.insert_raw("_meta", &result_meta);
