@@ -839,6 +839,10 @@ impl<T: Transport> Future for Driver<T> {
 /// A driver that is dropped leaves nobody waiting, and no task behind.
 impl<T> Drop for Driver<T> {
     fn drop(&mut self) {
+        // Whoever has ended once has done all this.
+        if self.shared.status.borrow().closed.is_some() {
+            return;
+        }
         let why = self.lost().cloned();
         self.shut_down(why.unwrap_or(Closed::DriverDropped));
     }
