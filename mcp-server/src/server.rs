@@ -1,7 +1,10 @@
 //! Servers.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig};
@@ -523,14 +526,16 @@ impl ServerConnection {
         extensions: Extensions,
     ) -> impl Future<Output = Result<(), ServeError<T::TransportError>>> + Send + use<T> {
         let connected = self.connect_with(transport, extensions);
-        let connected = connected.map_err(|refused| refused.why);
-        async move {
-            let Connection { peer, driver } = connected?;
-            let ended = driver.await.map_err(ServeError::Connection);
-            // Without a handle, the driver would take the connection for one that nobody wants any more.
-            drop(peer);
-            ended
-        }
+        let mut connected = connected.map_err(|refused| refused.why);
+        // An async block would have room for the driver three times. The handle stays, for without any, the driver would
+        // take the connection for one that nobody wants any more.
+        poll_fn(move |cx| match &mut connected {
+            Ok(connection) => {
+                let ended = Pin::new(&mut connection.driver).poll(cx);
+                ended.map_err(ServeError::Connection)
+            }
+            Err(why) => Poll::Ready(Err((*why).into())),
+        })
     }
 
     /// A handle to what the server offers, to add and remove while it serves.
