@@ -1,7 +1,5 @@
 //! One way to hear of changes, in both eras.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::future::IntoFuture;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
