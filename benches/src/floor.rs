@@ -194,6 +194,17 @@ pub async fn serve(
     }
 }
 
+/// Answers one message by itself; nothing is the answer to a notification.
+///
+/// # Errors
+/// It is no message.
+pub async fn reply(message: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut out = Vec::new();
+    let message: Incoming<'_> = serde_json::from_slice(message)?;
+    handle(message, &mut None, &mut out, &mut tokio::io::sink()).await?;
+    Ok(out)
+}
+
 async fn flush(out: &mut Vec<u8>, output: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     output.write_all(out).await?;
     out.clear();

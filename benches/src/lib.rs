@@ -4,6 +4,7 @@
 
 pub mod endpoint;
 pub mod floor;
+pub mod http;
 pub mod load;
 pub mod ours;
 pub mod plot;

@@ -22,10 +22,22 @@ pub fn cpu(pid: u32) -> io::Result<u64> {
 /// # Errors
 /// There is no such process, or no such file system.
 pub fn peak_rss(pid: u32) -> io::Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+/// The memory a process has, in KiB.
+///
+/// # Errors
+/// There is no such process, or no such file system.
+pub fn rss(pid: u32) -> io::Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: u32, key: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(key))
         .and_then(|rest| rest.split_whitespace().next()?.parse().ok());
     line.ok_or(io::ErrorKind::InvalidData.into())
 }

@@ -16,7 +16,7 @@ use rmcp::model::{
     ContentBlock, Implementation, JsonObject, ListToolsResult, LoggingLevel,
     LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam,
     ProtocolVersion, RequestMetaObject, ServerCapabilities, ServerConfig, SetLevelRequestParams,
-    Tool,
+    SubscriptionFilter, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::transport::IntoTransport;
@@ -39,6 +39,13 @@ pub struct Server {
     level: AtomicU8,
 }
 
+/// The server, for one connection.
+pub fn server() -> Server {
+    Server {
+        level: AtomicU8::new(LoggingLevel::Info as u8),
+    }
+}
+
 /// Serves one connection until it ends.
 ///
 /// # Errors
@@ -48,10 +55,7 @@ where
     T: IntoTransport<RoleServer, E, A>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let server = Server {
-        level: AtomicU8::new(LoggingLevel::Info as u8),
-    };
-    let running = ServiceExt::serve(server, transport).await?;
+    let running = ServiceExt::serve(server(), transport).await?;
     running.waiting().await?;
     Ok(())
 }
@@ -93,7 +97,9 @@ fn done() -> CallToolResult {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed();
         ServerConfig::new(capabilities.enable_logging().build())
             .with_server_info(Implementation::new("bench", "1.0.0"))
     }
@@ -161,6 +167,13 @@ impl ServerHandler for Server {
             _ => return Err(ErrorData::invalid_params("unknown tool", None)),
         };
         Ok(result.into())
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
     }
 
     async fn set_level(
