@@ -230,7 +230,7 @@ impl Connect {
         limits.probe_timeout = limits.probe_timeout.min(self.timeout);
         let (logs, progress, others) = (screen.clone(), screen.clone(), screen.clone());
         let builder = Client::builder("mcp-cli", env!("CARGO_PKG_VERSION"))
-            .era(self.era.into())
+            .era(self.era)
             .limits(limits)
             .log_level(self.log_level)
             // Whatever a server says of its own is shown.

@@ -303,6 +303,14 @@ fn over_the_web_it_is_in_good_health_too() {
 }
 
 #[test]
+fn a_subprotocol_that_was_not_offered_is_told() {
+    let (_server, url) = ill_web("ws", b": mcp\r\n", b": mcq\r\n");
+    let ran = run(&["doctor", &url]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("SubProtocol"), "{ran:?}");
+}
+
+#[test]
 fn what_is_wrong_with_the_web_is_found() {
     type Case = (
         &'static str,
@@ -337,7 +345,6 @@ fn what_is_wrong_with_the_web_is_found() {
             b"x-accel-buffering: on",
         ),
         ("http", "REQ-JRPC-13", "fail", b"-32601", b"-32000"),
-        ("ws", "RFC6455-4.2.2", "warn", b": mcp\r\n", b": mcq\r\n"),
         ("ws", "RFC6455-4.2.2", "fail", b" 426 ", b" 400 "),
         ("ws", "REQ-SEC-01", "fail", b" 403 ", b" 400 "),
         ("ws", "RFC6455-5.1", "warn", b"\x03\xea", b"\x03\xe8"),

@@ -329,7 +329,7 @@ fn text(text: &str) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn a_whole_server_is_rid_of_a_dead_peer_in_time_quiet_or_busy() {
     let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"dead","version":"1"}}}"#;
-    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized","params":{        "_meta":{"length":"over 125, as the helper writes it so"}}}"#;
+    let initialized = r#"{"jsonrpc":"2.0","method":"notifications/initialized","params":{        "_meta":{"length":"a text of more than 125 bytes has its length in two"}}}"#;
     for (busy, expected) in [(false, 40.0..40.2), (true, 30.0..33.0)] {
         let (socket, mut peer) = server(1024).await;
         let server = Server::new("server", "1").with_notifications().start();

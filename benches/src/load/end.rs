@@ -116,7 +116,7 @@ impl End {
             let Some(found) = self.framing.next(unread, self.searched)? else {
                 break;
             };
-            self.answered += usize::from(see(&unread[found.message]));
+            self.answered += usize::from(see(&found.message));
             self.start += found.taken;
             self.searched = 0;
         }

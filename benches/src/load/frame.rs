@@ -1,7 +1,7 @@
-//! How messages stand on a connection: a line each, or a WebSocket frame each.
+//! How messages stand on a connection: a line each, or a WebSocket message each.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
-use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
@@ -36,11 +36,11 @@ impl Framing {
     /// The first message of `input`, and how many bytes it takes; of what is incomplete, `searched` holds no end.
     ///
     /// # Errors
-    /// It is neither a whole text message nor a ping.
-    pub(super) fn next(self, input: &[u8], searched: usize) -> io::Result<Option<Found>> {
+    /// It is no text message.
+    pub(super) fn next(self, input: &[u8], searched: usize) -> io::Result<Option<Found<'_>>> {
         match self {
             Self::Lines => Ok(memchr(b'\n', &input[searched..]).map(|at| Found {
-                message: 0..searched + at,
+                message: Cow::Borrowed(&input[..searched + at]),
                 taken: searched + at + 1,
             })),
             Self::WebSocket => unmasked(input),
@@ -49,8 +49,8 @@ impl Framing {
 }
 
 /// A message within what was read.
-pub(super) struct Found {
-    pub(super) message: Range<usize>,
+pub(super) struct Found<'a> {
+    pub(super) message: Cow<'a, [u8]>,
     pub(super) taken: usize,
 }
 
@@ -73,33 +73,48 @@ fn masked(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn unmasked(input: &[u8]) -> io::Result<Option<Found>> {
-    let &[opcode, len, ref rest @ ..] = input else {
-        return Ok(None);
-    };
-    if opcode != 0x81 || len & 0x80 != 0 {
-        let what = format!("a frame that begins with {opcode:#x}, {len:#x}");
-        return Err(io::Error::other(what));
+/// The first message of `input`, in one frame or several.
+fn unmasked(input: &[u8]) -> io::Result<Option<Found<'_>>> {
+    let mut message = Cow::Borrowed(&[][..]);
+    let mut taken = 0;
+    loop {
+        let &[opcode, len, ref rest @ ..] = &input[taken..] else {
+            return Ok(None);
+        };
+        // Text or what goes on with it, the last of a message or not; what a server sends is not masked.
+        let kind = if taken == 0 { 1 } else { 0 };
+        if opcode & 0x7f != kind || len & 0x80 != 0 {
+            let what = format!("a frame that begins with {opcode:#x}, {len:#x}");
+            return Err(io::Error::other(what));
+        }
+        let (head, len) = match len {
+            126 => match rest.first_chunk() {
+                Some(len) => (4, u64::from(u16::from_be_bytes(*len))),
+                None => return Ok(None),
+            },
+            127 => match rest.first_chunk() {
+                Some(len) => (10, u64::from_be_bytes(*len)),
+                None => return Ok(None),
+            },
+            len => (2, u64::from(len)),
+        };
+        let start = taken + head;
+        let end = usize::try_from(len)
+            .ok()
+            .and_then(|len| len.checked_add(start));
+        let end = end.ok_or(io::ErrorKind::InvalidData)?;
+        let Some(payload) = input.get(start..end) else {
+            return Ok(None);
+        };
+        match taken {
+            0 => message = Cow::Borrowed(payload),
+            _ => message.to_mut().extend_from_slice(payload),
+        }
+        taken = end;
+        if opcode & 0x80 != 0 {
+            return Ok(Some(Found { message, taken }));
+        }
     }
-    let (start, len) = match len {
-        126 => match rest.first_chunk() {
-            Some(len) => (4, u64::from(u16::from_be_bytes(*len))),
-            None => return Ok(None),
-        },
-        127 => match rest.first_chunk() {
-            Some(len) => (10, u64::from_be_bytes(*len)),
-            None => return Ok(None),
-        },
-        len => (2, u64::from(len)),
-    };
-    let end = usize::try_from(len)
-        .ok()
-        .and_then(|len| len.checked_add(start));
-    let end = end.ok_or(io::ErrorKind::InvalidData)?;
-    Ok((end <= input.len()).then_some(Found {
-        message: start..end,
-        taken: end,
-    }))
 }
 
 /// Upgrades a connection to a WebSocket.
@@ -140,10 +155,19 @@ mod tests {
             bytes[1] &= 0x7f;
             bytes.extend_from_slice(&frames.bytes[head + MASK.len()..]);
             let found = Framing::WebSocket.next(&bytes, 0)?.ok_or("no frame")?;
-            assert_eq!((found.message, found.taken), (head..head + len, head + len));
+            assert_eq!((&*found.message, found.taken), (&bytes[head..], head + len));
             let cut = Framing::WebSocket.next(&bytes[..bytes.len() - 1], 0)?;
             assert!(cut.is_none(), "{len}");
         }
+        Ok(())
+    }
+    #[test]
+    fn a_message_may_come_in_several_frames() -> Result<(), Failure> {
+        let bytes = b"\x01\x02ab\x00\x01c\x80\x02de\x81\x01f";
+        let found = Framing::WebSocket.next(bytes, 0)?.ok_or("no frame")?;
+        assert_eq!((&*found.message, found.taken), (&b"abcde"[..], 11));
+        assert!(Framing::WebSocket.next(&bytes[..10], 0)?.is_none());
+        assert!(Framing::WebSocket.next(&bytes[4..], 0).is_err());
         Ok(())
     }
 }

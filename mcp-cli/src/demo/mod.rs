@@ -90,7 +90,7 @@ impl Session {
             screen.clone(),
         );
         let client = Client::builder("mcp-cli", env!("CARGO_PKG_VERSION"))
-            .era(args.era.into())
+            .era(args.era)
             .log_level(LogLevel::Debug)
             .on_log(move |params| logs.show(&Event::Log(&params)))
             .on_notification::<Progress>(move |params| progress.show(&Event::from(&params)))

@@ -59,9 +59,10 @@ async fn shake(
 impl Socket {
     pub(super) async fn open(url: &Url) -> Result<Self, Failure> {
         let opened = match shake(url, Some(SUBPROTOCOL), &[]).await {
-            // One that does not know of subprotocols can be spoken to all the same.
-            Err(Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
-                shake(url, None, &[]).await
+            // One that does not know of subprotocols can be spoken to all the same; of one that insists on them, the first
+            // answer tells more.
+            Err(refused @ Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_))) => {
+                shake(url, None, &[]).await.map_err(|_| refused)
             }
             opened => opened,
         };

@@ -26,7 +26,7 @@ pub(super) struct Visit {
 
 /// What carries texts.
 enum Wire {
-    Lines(Lines),
+    Lines(Box<Lines>),
     Socket(Box<Socket>),
     Web(Box<Web>),
 }
@@ -78,7 +78,7 @@ impl Visit {
             Target::Ws(url) => Wire::Socket(Box::new(Socket::open(url).await?)),
             Target::Http(url) => Wire::Web(Box::new(Web::open(url)?)),
             Target::Command(_) | Target::Tcp(_) | Target::Unix(_) => {
-                Wire::Lines(Lines::open(target).await?)
+                Wire::Lines(Box::new(Lines::open(target).await?))
             }
         };
         Ok(Self {
