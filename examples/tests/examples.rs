@@ -75,7 +75,7 @@ fn a_client_without_a_server_says_what_it_needs() {
 fn the_readme_shows_the_examples_that_are_compiled_here() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = std::fs::read_to_string(here.join("../README.md")).unwrap();
-    for file in ["patterns_server.rs", "patterns_client.rs"] {
+    for (file, _) in LENGTHS {
         let code = std::fs::read_to_string(here.join(file)).unwrap();
         let shown = format!("<!-- examples/{file} -->\n```rust\n{code}```\n");
         assert!(readme.contains(&shown), "the README shows another {file}");
