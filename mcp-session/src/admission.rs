@@ -1,7 +1,7 @@
 //! Under which terms a request of the peer's is taken: the routing table of inventory 3.4.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use mcp_types::meta::key;
 use mcp_types::{
@@ -85,7 +85,7 @@ struct LegacySession {
 
 /// What a modern `_meta` says. Most are to the byte as the one before was, and those that are not, because of a token, say
 /// the same of their caller.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Described {
     /// `None` if it was long or had a token.
     meta: Option<RawJson>,
@@ -93,19 +93,6 @@ struct Described {
     info: Option<RawJson>,
     caller: Arc<Caller>,
     log_level: Option<LogLevel>,
-}
-
-/// What a modern `_meta` said last to any session of a server: over HTTP, each request has a session of its own.
-///
-/// It is looked up by all its bytes, and so tells nobody anything but what they have said themselves.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LastMeta(Arc<Mutex<Option<Described>>>);
-
-impl LastMeta {
-    fn lock(&self) -> MutexGuard<'_, Option<Described>> {
-        // It is replaced as a whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Bytes of a `_meta` that is remembered, at most.
@@ -131,7 +118,6 @@ impl ServerSide {
         let mut meta = ObjectBuf::new();
         text::insert(&mut meta, key::SERVER_INFO, &config.info);
         let result_meta = meta.finish();
-        let last_meta = config.last_meta.lock().clone();
         let mut result_end = ObjectBuf::new();
         text::insert(&mut result_end, "resultType", "complete");
         result_end.insert_raw("_meta", &result_meta);
@@ -140,7 +126,7 @@ impl ServerSide {
             subscriptions: Subscriptions::default(),
             result_meta,
             result_end,
-            last_meta,
+            last_meta: None,
             config,
         }
     }
@@ -238,7 +224,6 @@ impl ServerSide {
         let again = progress_token.is_none() && meta.text.len() <= REMEMBERED;
         if again && let Some(last) = &mut self.last_meta {
             (last.meta, last.log_level) = (Some(meta.text.compact()), log_level);
-            *self.config.last_meta.lock() = Some(last.clone());
         }
         let terms = Terms {
             progress_token,

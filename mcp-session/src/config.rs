@@ -6,8 +6,6 @@ use mcp_types::{
     ClientCapabilities, Era, Implementation, LogLevel, ProtocolVersion, ServerCapabilities,
 };
 
-use crate::admission::LastMeta;
-
 /// Which era a client opens a connection in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -145,8 +143,6 @@ pub struct ServerConfig {
     pub log_level: LogLevel,
     /// The session's bounds.
     pub limits: Limits,
-    /// What clones have in common.
-    pub(crate) last_meta: LastMeta,
 }
 
 impl ServerConfig {
@@ -158,7 +154,6 @@ impl ServerConfig {
             instructions: None,
             log_level: LogLevel::Info,
             limits: Limits::default(),
-            last_meta: LastMeta::default(),
         }
     }
 }
