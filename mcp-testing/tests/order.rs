@@ -44,7 +44,7 @@ fn log_line(n: u64) -> String {
 }
 
 fn progress_line(token: &str, n: u64) -> String {
-    let params = format!(r#"{{"progressToken":"{token}","progress":{n}.0}}"#);
+    let params = format!(r#"{{"progressToken":"{token}","progress":{n}}}"#);
     format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#)
 }
 
