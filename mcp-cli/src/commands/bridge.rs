@@ -69,7 +69,7 @@ pub(crate) struct Bridge {
     #[arg(long, value_name = "HOST")]
     host: Vec<String>,
 
-    /// A page whose scripts may connect, besides those of this machine, as in https://app.example (ws://, http://)
+    /// A page whose scripts may connect, besides those of this machine, by its origin: scheme, host and port (ws://, http://)
     #[arg(long, value_name = "ORIGIN")]
     origin: Vec<String>,
 
