@@ -368,7 +368,7 @@ async fn a_child_can_die_with_its_parent() {
     // It costs one process, which holds nothing of ours but its end of a pipe: no more than the child does.
     #[cfg(target_os = "linux")]
     let watchdog = {
-        let held = |pid| {
+        let held = |pid: &str| {
             std::fs::read_dir(format!("/proc/{pid}/fd"))
                 .unwrap()
                 .count()
