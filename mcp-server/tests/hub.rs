@@ -115,7 +115,6 @@ async fn changes_of_lists_are_told_together_to_whoever_asked() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(heard(&mut hand).await, expected, "{version:?}");
         assert_eq!(heard(&mut hand).await, [""; 0]);
-        assert!(hand.checked > 0);
     }
 }
 
