@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use futures_core::Stream;
@@ -13,9 +13,6 @@ use tokio_util::codec::FramedRead;
 
 use crate::line::LineCodec;
 use crate::output::Output;
-
-/// Messages wait to be written until they are this many bytes or are flushed.
-const BACKPRESSURE: usize = 64 << 10;
 
 /// Makes a byte stream a transport: a stream of [`Inbound`] and a sink of [`Outbound`], one message a line.
 ///
@@ -111,11 +108,9 @@ impl<Io: AsyncRead + Unpin> Stream for Framed<Io> {
 impl<Io: AsyncWrite + Unpin> Sink<Outbound> for Framed<Io> {
     type Error = io::Error;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.output.len() < BACKPRESSURE {
-            return Poll::Ready(Ok(()));
-        }
-        self.poll_flush(cx)
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.output.poll_ready(Pin::new(this.io.get_mut()), cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
@@ -129,8 +124,8 @@ impl<Io: AsyncWrite + Unpin> Sink<Outbound> for Framed<Io> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.as_mut().poll_flush(cx))?;
-        Pin::new(self.io.get_mut()).poll_shutdown(cx)
+        let this = &mut *self;
+        this.output.poll_close(Pin::new(this.io.get_mut()), cx)
     }
 }
 
@@ -177,11 +172,9 @@ impl<R: AsyncRead + Unpin, W: Unpin> Stream for Joined<R, W> {
 impl<R: Unpin, W: AsyncWrite + Unpin> Sink<Outbound> for Joined<R, W> {
     type Error = io::Error;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.output.len() < BACKPRESSURE {
-            return Poll::Ready(Ok(()));
-        }
-        self.poll_flush(cx)
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.output.poll_ready(Pin::new(&mut this.write), cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> io::Result<()> {
@@ -195,7 +188,7 @@ impl<R: Unpin, W: AsyncWrite + Unpin> Sink<Outbound> for Joined<R, W> {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.as_mut().poll_flush(cx))?;
-        Pin::new(&mut self.write).poll_shutdown(cx)
+        let this = &mut *self;
+        this.output.poll_close(Pin::new(&mut this.write), cx)
     }
 }

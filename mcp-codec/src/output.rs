@@ -16,7 +16,10 @@ const LONG: usize = 16 << 10;
 /// Pieces that are written at once, at most.
 const PIECES: usize = 8;
 
-/// Lines that wait to be written.
+/// Messages wait to be written until they are this many bytes or are flushed.
+const BACKPRESSURE: usize = 64 << 10;
+
+/// Lines that wait to be written: the sink's half of every transport of lines, whatever it is that they go to.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     /// To be written before the buffer: long bodies, and what stood in the buffer before each of them.
@@ -29,7 +32,7 @@ pub(crate) struct Output {
 
 impl Output {
     /// Bytes that wait.
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.before_len + self.buffer.len()
     }
 
@@ -50,6 +53,28 @@ impl Output {
         }
         self.buffer.put_u8(b'\n');
         self.room.wrote(head + 2, &self.buffer);
+    }
+
+    /// Ready when there is room for one more message.
+    pub(crate) fn poll_ready<W: AsyncWrite>(
+        &mut self,
+        io: Pin<&mut W>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.len() < BACKPRESSURE {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_flush(io, cx)
+    }
+
+    /// Writes all that waits, then shuts the writer down.
+    pub(crate) fn poll_close<W: AsyncWrite>(
+        &mut self,
+        mut io: Pin<&mut W>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(io.as_mut(), cx))?;
+        io.poll_shutdown(cx)
     }
 
     /// Writes all that waits, and sees to it that it leaves.
