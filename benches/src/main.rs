@@ -31,14 +31,20 @@ fn main() -> Result<(), Failure> {
         only,
         faults: BTreeMap::new(),
     };
-    let results = Results::measure(&mut suite);
+    let in_part = suite.programs.join("benches-in-part");
+    fs::create_dir_all(&in_part)?;
+    let results = Results::measure(&mut suite, |results, suite| {
+        Ok(fs::write(
+            in_part.join("RESULTS.md"),
+            results.markdown(suite),
+        )?)
+    })?;
     let report = results.markdown(&suite);
     // Only all of it replaces what was measured before.
     let directory = match suite.quick || suite.only.is_some() {
-        true => suite.programs.join("benches-in-part"),
+        true => in_part,
         false => PathBuf::from(env!("CARGO_MANIFEST_DIR")),
     };
-    fs::create_dir_all(&directory)?;
     fs::write(directory.join("RESULTS.md"), &report)?;
     let plot = results.plot();
     fs::write(directory.join("results.svg"), plot.draw(LIGHT)?)?;

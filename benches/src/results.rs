@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::process::Command;
 
+use benches::Failure;
 use benches::plot::Plot;
 use benches::process::{self, Ticks};
 use benches::report::{Row, goals, grow, table};
@@ -11,6 +12,7 @@ use benches::wire::Era;
 use crate::suite::{Clients, Served, Suite, printed};
 
 /// What all parts of the suite have measured.
+#[derive(Default)]
 pub(crate) struct Results {
     calls: Vec<Served>,
     floods: Vec<Served>,
@@ -21,7 +23,7 @@ pub(crate) struct Results {
     clients: Clients,
     pairs: Clients,
     idle: Vec<Row>,
-    /// Load averages: at the start, in between and at the end.
+    /// Load averages: before each part, and at the end.
     loads: Vec<f64>,
     /// The share of the processors' time that other processes had.
     others: f64,
@@ -31,35 +33,33 @@ pub(crate) struct Results {
 const DISTURBED: f64 = 0.1;
 
 impl Results {
-    /// Measures; what does not work is noted in the suite.
-    pub(crate) fn measure(suite: &mut Suite) -> Self {
+    /// Measures; what does not work is noted in the suite. After each part `save` sees what there is until then: a run that is
+    /// broken off has not been for nothing.
+    pub(crate) fn measure(
+        suite: &mut Suite,
+        mut save: impl FnMut(&Self, &Suite) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         let before = Ticks::now();
-        let mut loads = vec![process::load()];
-        let calls = suite.calls();
-        let floods = suite.floods();
-        loads.push(process::load());
-        let payloads = suite.payloads();
-        let connections = suite.connections();
-        let web_sockets = suite.web_sockets();
-        loads.push(process::load());
-        let cold_starts = suite.cold_starts();
-        let clients = suite.clients();
-        let pairs = suite.pairs();
-        let idle = suite.idle();
-        loads.push(process::load());
-        Self {
-            calls,
-            floods,
-            payloads,
-            connections,
-            web_sockets,
-            cold_starts,
-            clients,
-            pairs,
-            idle,
-            loads,
-            others: before.others(),
+        let mut all = Self::default();
+        let parts: [fn(&mut Self, &mut Suite); 9] = [
+            |all, suite| all.calls = suite.calls(),
+            |all, suite| all.floods = suite.floods(),
+            |all, suite| all.payloads = suite.payloads(),
+            |all, suite| all.connections = suite.connections(),
+            |all, suite| all.web_sockets = suite.web_sockets(),
+            |all, suite| all.cold_starts = suite.cold_starts(),
+            |all, suite| all.clients = suite.clients(),
+            |all, suite| all.pairs = suite.pairs(),
+            |all, suite| all.idle = suite.idle(),
+        ];
+        for measure in parts {
+            all.loads.push(process::load());
+            measure(&mut all, suite);
+            all.others = before.others();
+            save(&all, suite)?;
         }
+        all.loads.push(process::load());
+        Ok(all)
     }
 
     /// As it stands in `RESULTS.md`.
@@ -197,7 +197,7 @@ impl Results {
         line(
             out,
             &format!(
-                "Load average at the start, in between and at the end: {}; the benchmarks themselves make up to two. Other processes had {:.0} % of the \
+                "Load average at the start, between the parts and at the end: {}; the benchmarks themselves make up to two. Other processes had {:.0} % of the \
                  processors' time. {verdict}.\n",
                 loads.join(", "),
                 100.0 * self.others,

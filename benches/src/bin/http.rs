@@ -43,8 +43,11 @@ async fn main() -> Result<(), Failure> {
     for era in [Era::Modern, Era::Legacy] {
         for connections in CONNECTIONS {
             let each = (calls / connections).clamp(5, 5_000);
-            let measured = take_turns(&program, rounds, era, connections, each).await?;
-            row(&mut out, &format!("{era}, {connections}"), &measured);
+            let name = format!("{era}, {connections}");
+            match take_turns(&program, rounds, era, connections, each).await {
+                Ok(measured) => row(&mut out, &name, &measured),
+                Err(error) => drop(writeln!(out, "| {name} | {error} |")),
+            }
         }
     }
 
@@ -97,8 +100,12 @@ async fn take_turns(
     for _ in 0..rounds {
         for (make, calls) in Make::ALL.into_iter().zip(&mut all) {
             eprintln!("{era}, {connections} connections, {make}");
-            let server = Server::start(program, make).await?;
-            calls.push(server.calls(era, connections, each).await?);
+            let measured = async {
+                let server = Server::start(program, make).await?;
+                server.calls(era, connections, each).await
+            };
+            let measured = measured.await.map_err(|e| format!("{make}: {e}"))?;
+            calls.push(measured);
         }
     }
     Ok(all.map(|calls: Vec<Calls>| {

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use benches::Failure;
 use benches::report::{Goal, Row, median};
@@ -66,7 +70,7 @@ pub(crate) struct Suite {
 
 impl Suite {
     pub(crate) fn repetitions(&self) -> usize {
-        if self.quick { 1 } else { 5 }
+        if self.quick { 1 } else { 3 }
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -105,7 +109,8 @@ impl Suite {
             .insert(format!("{name}, {make}"), failure.to_string());
     }
 
-    /// Measures once for each repetition and make; the makes take turns.
+    /// Measures once for each repetition and make; the makes take turns. One that has failed is not tried again: it may have
+    /// taken all the time it had.
     fn rounds<T>(
         &mut self,
         name: &str,
@@ -114,11 +119,15 @@ impl Suite {
         mut measure: impl FnMut(&mut Self, Make) -> Result<T, Failure>,
     ) -> Samples<T> {
         let mut samples = Samples::new();
+        let mut makes = makes.to_vec();
         for round in 0..repetitions {
-            for make in turns(makes, round) {
+            for make in turns(&makes, round) {
                 match measure(self, make) {
                     Ok(sample) => samples.entry(make).or_insert_with(Vec::new).push(sample),
-                    Err(failure) => self.failed(name, make, &failure),
+                    Err(failure) => {
+                        self.failed(name, make, &failure);
+                        makes.retain(|other| *other != make);
+                    }
                 }
             }
         }
@@ -162,16 +171,41 @@ fn run(command: &mut Command) -> Result<Outcome, Failure> {
     serde_json::from_str(&printed).map_err(|e| format!("{command:?}: {e}").into())
 }
 
+/// How long a program may take that measures itself; the longest one takes a few seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a program prints.
 pub(crate) fn printed(command: &mut Command) -> Result<String, Failure> {
-    let output = command
+    printed_within(PATIENCE, command)
+}
+
+/// What a program prints, which is ended if it takes longer.
+fn printed_within(patience: Duration, command: &mut Command) -> Result<String, Failure> {
+    let mut child = command
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", output.status).into());
+        .spawn()?;
+    let mut stdout = child.stdout.take().ok_or("no stdout")?;
+    let (sender, printed) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        // Nobody waits for it any more if the program was given up.
+        let _ = sender.send(stdout.read_to_string(&mut text).map(|_| text));
+    });
+    let printed = printed.recv_timeout(patience);
+    if printed.is_err() {
+        // It may have ended this very moment.
+        let _ = child.kill();
     }
-    Ok(String::from_utf8(output.stdout)?)
+    let status = child.wait()?;
+    let Ok(printed) = printed else {
+        return Err(format!("{command:?}: given up after {patience:?}").into());
+    };
+    if !status.success() {
+        return Err(format!("{command:?}: {status}").into());
+    }
+    Ok(printed?)
 }
 
 // ---- the tasks that servers and clients have in common ----
@@ -246,3 +280,39 @@ const FLAT: Goal = Goal {
     absolute: None,
     growth: Some(1.2),
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_hangs_is_given_up() {
+        let mut hangs = Command::new("sleep");
+        let given_up = printed_within(Duration::from_millis(50), hangs.arg("1000"));
+        let error = given_up.unwrap_err().to_string();
+        assert!(error.contains("given up after 50ms"), "{error}");
+        let printed = printed(Command::new("echo").arg("1")).unwrap();
+        assert_eq!(printed, "1\n");
+    }
+
+    #[test]
+    fn what_has_failed_is_not_tried_again() {
+        let mut suite = Suite {
+            programs: PathBuf::new(),
+            quick: false,
+            only: None,
+            faults: BTreeMap::new(),
+        };
+        let mut tried = Vec::new();
+        let samples = suite.rounds("task", &[Make::Floor, Make::Ours], 3, |_, make| {
+            tried.push(make);
+            match make {
+                Make::Ours => Err("hangs".into()),
+                _ => Ok(1.0),
+            }
+        });
+        assert_eq!(tried.iter().filter(|make| **make == Make::Ours).count(), 1);
+        assert_eq!(samples[&Make::Floor].len(), 3);
+        assert_eq!(suite.faults["task, ours"], "hangs");
+    }
+}
