@@ -315,11 +315,11 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Command::Cancel(key) => {
-                self.calls.remove(&key);
+                self.calls.remove(key);
                 self.session.cancel(key, None);
             }
             Command::Answer { key, answer } => {
-                self.running.remove(&key);
+                self.running.remove(key);
                 self.answer(key, answer);
             }
             Command::Notify {
@@ -437,7 +437,7 @@ impl<T: Transport> Driver<T> {
             }
             Event::Request(incoming) => self.serve(incoming, cx),
             Event::Cancelled(key, why) => {
-                if let Some(running) = self.running.remove(&key) {
+                if let Some(running) = self.running.remove(key) {
                     running.binding.end();
                     running.task.abort();
                 }
@@ -449,7 +449,7 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Response { call, outcome } => {
-                if let Some(pending) = self.calls.remove(&call) {
+                if let Some(pending) = self.calls.remove(call) {
                     pending.finish(outcome);
                 } else if call == PING {
                     // An error is an answer, too.
@@ -458,7 +458,7 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Progress { call, progress } => {
-                if let Some(pending) = self.calls.get(&call) {
+                if let Some(pending) = self.calls.get(call) {
                     deliver_progress(&self.shared, &progress);
                     pending.progress(progress, &self.shared);
                 }
@@ -472,7 +472,7 @@ impl<T: Transport> Driver<T> {
             }
             Event::FollowsTasks => self.shared.end.follow_tasks(),
             Event::Listening { call, filter } => {
-                if let Some(pending) = self.calls.get(&call) {
+                if let Some(pending) = self.calls.get(call) {
                     pending.acknowledge(filter);
                 }
             }
@@ -783,7 +783,7 @@ impl<T> Driver<T> {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Response { call, outcome } => {
-                    if let Some(pending) = self.calls.remove(&call) {
+                    if let Some(pending) = self.calls.remove(call) {
                         pending.finish(outcome);
                     }
                 }

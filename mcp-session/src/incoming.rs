@@ -78,7 +78,7 @@ impl IncomingTable {
     }
 
     pub(crate) fn get(&self, key: IncomingKey) -> Option<&Entry> {
-        self.entries.get(&key)
+        self.entries.get(key)
     }
 
     pub(crate) fn id_of(&self, key: IncomingKey) -> Option<RequestId> {
@@ -116,7 +116,7 @@ impl IncomingTable {
     }
 
     fn remove(&mut self, key: IncomingKey) -> Option<Entry> {
-        let entry = self.entries.remove(&key)?;
+        let entry = self.entries.remove(key)?;
         self.bytes -= entry.bytes;
         if let Origin::Wire(id) = &entry.origin {
             self.by_id.remove(id);
@@ -306,7 +306,7 @@ impl Session {
         key: IncomingKey,
         input: InputRequired,
     ) -> Result<(), ApiMisuse> {
-        let entry = self.incoming.entries.get(&key).ok_or(ApiMisuse::Ended)?;
+        let entry = self.incoming.entries.get(key).ok_or(ApiMisuse::Ended)?;
         let (Side::Server(server), Origin::Wire(id)) = (&self.side, &entry.origin) else {
             return Err(ApiMisuse::NoInputHere(entry.method.clone()));
         };
@@ -363,7 +363,7 @@ impl Session {
             #[serde(skip_serializing_if = "Option::is_none")]
             message: Option<&'a str>,
         }
-        let entry = self.incoming.entries.get_mut(&key).ok_or(NotSent::Ended)?;
+        let entry = self.incoming.entries.get_mut(key).ok_or(NotSent::Ended)?;
         let progress_token = entry.progress_token.as_ref().ok_or(NotSent::Unwanted)?;
         // Also false for NaN, and what is not finite has no form in JSON.
         if !(progress.is_finite() && progress > entry.last_progress) {

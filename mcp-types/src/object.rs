@@ -104,6 +104,8 @@ impl ObjectBuf {
 
     /// Appends a member whose value is JSON already.
     pub fn insert_raw(&mut self, key: &str, value: &RawJson) {
+        // Once, and not for each piece.
+        self.text.reserve(key.len() + value.len() + 5);
         self.open_member(key);
         self.text.extend_from_slice(value.as_bytes());
         self.text.push(b'}');
@@ -118,8 +120,17 @@ impl ObjectBuf {
             self.text.clear();
             self.text.extend_from_slice(b"{}");
         }
+        self.text.reserve(members.text.len());
         self.separate();
         self.text.extend_from_slice(&members.text[1..]);
+    }
+
+    /// Appends a member whose value is another object.
+    pub fn insert_object(&mut self, key: &str, value: &ObjectBuf) {
+        self.text.reserve(key.len() + value.text.len() + 5);
+        self.open_member(key);
+        self.text.extend_from_slice(&value.text);
+        self.text.push(b'}');
     }
 
     /// Whether the key's text stands anywhere within; if it does not, there is no such member.

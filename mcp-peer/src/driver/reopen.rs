@@ -142,7 +142,7 @@ impl<T> Driver<T> {
             self.shut_down(why);
         }
         for (call, outcome) in outcomes {
-            if let Some(pending) = self.calls.remove(&call) {
+            if let Some(pending) = self.calls.remove(call) {
                 pending.finish(outcome);
             }
         }
