@@ -284,36 +284,12 @@ impl<T: Transport> Driver<T> {
     fn execute(&mut self, command: Command) {
         match command {
             // A handler may still be at work; that is no reason to send anything, nor is it the caller's mistake.
-            Command::Call { pending, .. } if self.reading == Reading::Ended => {
+            Command::Call(pending) if self.reading == Reading::Ended => {
                 pending.finish(Err(RequestError::ConnectionLost(
                     Closed::ByPeer.to_string(),
                 )));
             }
-            Command::Call {
-                pending,
-                method,
-                params,
-                options,
-            } => {
-                match self
-                    .session
-                    .call(self.now, pending.key, method, params, *options)
-                {
-                    Ok(()) => {
-                        if let Some(id) = self.watched_id(&pending) {
-                            pending.span.record("id", tracing::field::display(id));
-                        }
-                        self.calls.insert(pending.key, pending);
-                    }
-                    // Made for a connection that is gone, and read on the next one before that is open.
-                    Err(ApiMisuse::NotOpen) if self.reopens != Reopens::Never => {
-                        pending.finish(Err(RequestError::ConnectionLost(
-                            "it is not open again yet".to_owned(),
-                        )));
-                    }
-                    Err(misuse) => pending.finish(Err(misuse.into())),
-                }
-            }
+            Command::Call(pending) => self.call(pending),
             Command::Cancel(key) => {
                 self.calls.remove(key);
                 self.session.cancel(key, None);
@@ -355,6 +331,33 @@ impl<T: Transport> Driver<T> {
             Command::Deliver(notification) => deliver(&self.shared, &notification),
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
             Command::Close => self.close(),
+        }
+    }
+
+    fn call(&mut self, pending: Arc<PendingCall>) {
+        // Each call is queued once.
+        let Some(asked) = pending.take_asked() else {
+            return;
+        };
+        let options = asked
+            .options
+            .map_or_else(CallOptions::default, |boxed| *boxed);
+        let called =
+            (self.session).call(self.now, pending.key, asked.method, asked.params, options);
+        match called {
+            Ok(()) => {
+                if let Some(id) = self.watched_id(&pending) {
+                    pending.span.record("id", tracing::field::display(id));
+                }
+                self.calls.insert(pending.key, pending);
+            }
+            // Made for a connection that is gone, and read on the next one before that is open.
+            Err(ApiMisuse::NotOpen) if self.reopens != Reopens::Never => {
+                pending.finish(Err(RequestError::ConnectionLost(
+                    "it is not open again yet".to_owned(),
+                )));
+            }
+            Err(misuse) => pending.finish(Err(misuse.into())),
         }
     }
 
@@ -804,7 +807,7 @@ impl<T> Driver<T> {
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
             match command {
-                Command::Call { pending, .. } => {
+                Command::Call(pending) => {
                     pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
                 }
                 Command::Mail { mailbox, .. } => mailbox.close(),

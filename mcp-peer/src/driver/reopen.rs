@@ -177,7 +177,7 @@ impl<T> Driver<T> {
         while let Some((command, cost)) = self.commands.pop_front() {
             self.done += cost;
             match command {
-                Command::Call { pending, .. } => {
+                Command::Call(pending) => {
                     pending.finish(Err(RequestError::ConnectionLost(reason.to_owned())));
                 }
                 Command::Notify {
