@@ -730,19 +730,21 @@ impl<T: Transport> Driver<T> {
             }
             // Before the time is looked at, for a transport that takes nothing starts a time of its own.
             let flushed = self.flush(cx).map_err(ConnectionError::Transport)?;
-            if let Turn::Progressed = self.time(cx)? {
+            // With commands that wait for the transport, new ones need not wake anyone.
+            let idle = self.commands.is_empty();
+            let asleep = match idle {
+                true => self.shared.outbox.sleep(cx),
+                false => self.shared.outbox.sleep_regardless(cx),
+            };
+            if !asleep {
                 continue;
             }
-            // With commands that wait for the transport, new ones need not wake anyone.
-            if self.commands.is_empty() {
-                if !self.shared.outbox.sleep(cx) {
-                    continue;
-                }
-                if flushed && self.is_finished() {
-                    self.ending = true;
-                    return self.poll_close(cx);
-                }
-            } else if !self.shared.outbox.sleep_regardless(cx) {
+            // What is over needs no timer, which for a connection of a single request would be a system call of its own.
+            if idle && flushed && self.is_finished() {
+                self.ending = true;
+                return self.poll_close(cx);
+            }
+            if let Turn::Progressed = self.time(cx)? {
                 continue;
             }
             return Poll::Pending;
