@@ -190,6 +190,10 @@ impl Outbox {
             if queue.closed {
                 return Err(Gone);
             }
+            if queue.commands.capacity() == 0 {
+                // Most connections never need more.
+                queue.commands.reserve_exact(1);
+            }
             queue.commands.push_back((command, cost));
             queue.sleeper.take()
         };
