@@ -317,7 +317,7 @@ impl RequestContext {
     pub async fn notify<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
         let binding = self.binding();
         binding.active()?;
-        let method = MethodName::from_static(N::METHOD);
+        let method = MethodName::from(N::METHOD);
         let core = method.is_core();
         if !core && !binding.own_notifications {
             return Err(NotSent::NotNegotiated);
@@ -394,7 +394,13 @@ impl RequestContext {
             options.related = (phase == Phase::Active).then_some(binding.key);
             return binding
                 .shared
-                .call(name, params, options, ProgressPolicy::default(), |_| ())
+                .call(
+                    name,
+                    params,
+                    options,
+                    ProgressPolicy::default(),
+                    &mut |_| (),
+                )
                 .await;
         }
         let params = params.finish();
