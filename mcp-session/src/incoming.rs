@@ -353,16 +353,6 @@ impl Session {
         total: Option<f64>,
         message: Option<&str>,
     ) -> Result<Outbound, NotSent> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Params<'a> {
-            progress_token: &'a ProgressToken,
-            progress: Amount,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            total: Option<Amount>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            message: Option<&'a str>,
-        }
         let entry = self.incoming.entries.get_mut(key).ok_or(NotSent::Ended)?;
         let progress_token = entry.progress_token.as_ref().ok_or(NotSent::Unwanted)?;
         // Also false for NaN, and what is not finite has no form in JSON.
@@ -371,14 +361,17 @@ impl Session {
         }
         entry.last_progress = progress;
         let message = message.filter(|_| entry.caller.version >= ProtocolVersion::V2025_03_26);
-        let total = total.filter(|t| t.is_finite());
-        let params = Some(text::raw(&Params {
-            progress_token,
-            progress: Amount(progress),
-            total: total.map(Amount),
-            message,
-        }));
-        let message = Message::notification("notifications/progress", params);
+        let mut params = ObjectBuf::new();
+        text::insert(&mut params, "progressToken", progress_token);
+        text::insert(&mut params, "progress", &Amount(progress));
+        if let Some(total) = total.filter(|t| t.is_finite()) {
+            text::insert(&mut params, "total", &Amount(total));
+        }
+        if let Some(message) = message {
+            params.insert_str("message", message);
+        }
+        let method = MethodName::from_static("notifications/progress");
+        let message = Message::notification(method, Some(params.finish()));
         Ok(Outbound {
             message,
             related_to: entry.id(),

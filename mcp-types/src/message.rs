@@ -8,6 +8,7 @@ use crate::error::{ErrorCode, ErrorObject};
 use crate::id::RequestId;
 use crate::method::MethodName;
 use crate::raw::RawJson;
+use crate::scan;
 
 /// One JSON-RPC message; parameters and results stay raw until the method's owner decodes them.
 #[derive(Debug, Clone, PartialEq)]
@@ -304,7 +305,7 @@ fn write_id(out: &mut BytesMut, id: &RequestId) {
 
 fn write_method(out: &mut BytesMut, method: &str) {
     out.put_slice(b",\"method\":");
-    write_json(out, method);
+    scan::write_string(out, method);
 }
 
 fn write_raw(out: &mut BytesMut, mut text: &[u8]) {
