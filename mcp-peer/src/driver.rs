@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use mcp_session::{
     ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
-    Incoming, IncomingKey, KeyMap, RequestError, ServerConfig, Session,
+    Incoming, IncomingKey, KeyMap, RequestError, ServerSetup, Session,
 };
 use mcp_types::{
     ErrorObject, Inbound, Malformed, Message, NotificationMessage, ObjectBuf, Outbound, RawJson,
@@ -56,14 +56,20 @@ pub fn client<T: Transport>(
     connection(transport, session, handler, options)
 }
 
-/// A server's end of a connection.
+/// A server's end of a connection; its setup is a [`ServerConfig`](mcp_session::ServerConfig), or shared with other connections.
+///
+/// Connections that have clones of the same options remember together what they have read in the `_meta` of modern requests.
 pub fn server<T: Transport>(
     transport: T,
-    config: ServerConfig,
+    setup: impl Into<Arc<ServerSetup>>,
     handler: Arc<dyn Handler>,
     options: Options,
 ) -> Connection<T> {
-    connection(transport, Session::server(config), handler, options)
+    let mut session = Session::server(setup);
+    if let Some(last) = options.last_meta.get() {
+        session.expect_meta(last);
+    }
+    connection(transport, session, handler, options)
 }
 
 fn connection<T: Transport>(
@@ -597,8 +603,7 @@ impl<T: Transport> Driver<T> {
                     .get_or_insert(self.now + self.shared.options.drain);
                 // Nobody can end them by a request any more, and whoever still reads is to know that they have.
                 self.session.end_subscriptions();
-                self.session
-                    .handle_disconnected(&Closed::ByPeer.to_string());
+                self.session.handle_disconnected(Closed::ByPeer);
                 self.events(cx);
                 Ok(Turn::Progressed)
             }
@@ -730,19 +735,21 @@ impl<T: Transport> Driver<T> {
             }
             // Before the time is looked at, for a transport that takes nothing starts a time of its own.
             let flushed = self.flush(cx).map_err(ConnectionError::Transport)?;
-            if let Turn::Progressed = self.time(cx)? {
+            // With commands that wait for the transport, new ones need not wake anyone.
+            let idle = self.commands.is_empty();
+            let asleep = match idle {
+                true => self.shared.outbox.sleep(cx),
+                false => self.shared.outbox.sleep_regardless(cx),
+            };
+            if !asleep {
                 continue;
             }
-            // With commands that wait for the transport, new ones need not wake anyone.
-            if self.commands.is_empty() {
-                if !self.shared.outbox.sleep(cx) {
-                    continue;
-                }
-                if flushed && self.is_finished() {
-                    self.ending = true;
-                    return self.poll_close(cx);
-                }
-            } else if !self.shared.outbox.sleep_regardless(cx) {
+            // What is over needs no timer, which for a connection of a single request would be a system call of its own.
+            if idle && flushed && self.is_finished() {
+                self.ending = true;
+                return self.poll_close(cx);
+            }
+            if let Turn::Progressed = self.time(cx)? {
                 continue;
             }
             return Poll::Pending;
@@ -766,7 +773,10 @@ impl<T: Transport> Driver<T> {
 impl<T> Driver<T> {
     /// Ends whatever still waits, so that nobody waits for ever.
     fn shut_down(&mut self, why: Closed) {
-        let reason = why.to_string();
+        if let Some(meta) = self.session.last_meta() {
+            self.shared.options.last_meta.set(meta);
+        }
+        let reason = why.clone();
         if let Closed::NotOpened(error) = &why {
             self.not_opened = Some(error.clone());
         }
@@ -796,7 +806,7 @@ impl<T> Driver<T> {
             let waited_for = status.opened.is_none();
             if waited_for {
                 let error = self.not_opened.take();
-                let lost = || ConnectError::ConnectionLost(reason.clone());
+                let lost = || ConnectError::ConnectionLost(reason.to_string());
                 status.opened = Some(Err(error.unwrap_or_else(lost)));
             }
             waited_for
@@ -805,7 +815,7 @@ impl<T> Driver<T> {
         for (command, _) in self.commands.drain(..).chain(left) {
             match command {
                 Command::Call { pending, .. } => {
-                    pending.finish(Err(RequestError::ConnectionLost(reason.clone())));
+                    pending.finish(Err(RequestError::ConnectionLost(reason.to_string())));
                 }
                 Command::Mail { mailbox, .. } => mailbox.close(),
                 _ => {}

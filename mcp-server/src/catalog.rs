@@ -72,6 +72,16 @@ pub enum Offer {
     Tasks,
 }
 
+impl Offer {
+    const ALL: [Self; 5] = [
+        Self::Tools,
+        Self::Resources,
+        Self::Prompts,
+        Self::Completions,
+        Self::Tasks,
+    ];
+}
+
 /// Why something is not offered; nothing has changed then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -262,24 +272,10 @@ impl Catalog {
         }
     }
 
-    /// What a connection that begins now declares; whether resources can be subscribed to, the author knows.
-    pub(crate) fn declare(&self, capabilities: &mut ServerCapabilities, subscribe: bool) {
+    /// What there is now.
+    pub(crate) fn offered(&self) -> Offered {
         let shelves = self.read();
-        let offers = |offer| shelves.offers(offer);
-        let tools = ToolsCapability::new().list_changed(true);
-        let resources = ResourcesCapability::new().list_changed(true);
-        let prompts = PromptsCapability::new().list_changed(true);
-        capabilities.tools = offers(Offer::Tools).then_some(tools);
-        capabilities.resources = offers(Offer::Resources).then(|| resources.subscribe(subscribe));
-        capabilities.prompts = offers(Offer::Prompts).then_some(prompts);
-        capabilities.completions = offers(Offer::Completions).then_some(RawJson::EMPTY_OBJECT);
-        if offers(Offer::Tasks) {
-            let call = TaskToolsCapability::new().call();
-            let requests = TaskRequestsCapability::new().tools(call);
-            capabilities.tasks = Some(TasksCapability::new().list().cancel().requests(requests));
-            let extensions = &mut capabilities.extensions;
-            extensions.insert(TASKS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
-        }
+        Offered(Offer::ALL.map(|offer| shelves.offers(offer)))
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Shelves> {
@@ -294,6 +290,31 @@ impl Catalog {
             .shelves
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of which kinds a server offers something, in the order of [`Offer::ALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Offered([bool; Offer::ALL.len()]);
+
+impl Offered {
+    /// Declares it; whether resources can be subscribed to, the author knows.
+    pub(crate) fn declare(self, capabilities: &mut ServerCapabilities, subscribe: bool) {
+        let offers = |offer| self.0[offer as usize];
+        let tools = ToolsCapability::new().list_changed(true);
+        let resources = ResourcesCapability::new().list_changed(true);
+        let prompts = PromptsCapability::new().list_changed(true);
+        capabilities.tools = offers(Offer::Tools).then_some(tools);
+        capabilities.resources = offers(Offer::Resources).then(|| resources.subscribe(subscribe));
+        capabilities.prompts = offers(Offer::Prompts).then_some(prompts);
+        capabilities.completions = offers(Offer::Completions).then_some(RawJson::EMPTY_OBJECT);
+        if offers(Offer::Tasks) {
+            let call = TaskToolsCapability::new().call();
+            let requests = TaskRequestsCapability::new().tools(call);
+            capabilities.tasks = Some(TasksCapability::new().list().cancel().requests(requests));
+            let extensions = &mut capabilities.extensions;
+            extensions.insert(TASKS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
+        }
     }
 }
 

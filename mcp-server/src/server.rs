@@ -3,18 +3,18 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig};
+use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig, ServerSetup};
 use mcp_peer::types::{
     CacheScope, Extensions, Implementation, LogLevel, Notification, RawJson, ServerCapabilities,
 };
 use mcp_peer::{Connection, ConnectionError, Handler, Link, Options, Peer, Transport};
 
 use crate::backplane::Backplane;
-use crate::catalog::{Catalog, Offer, Refused};
+use crate::catalog::{Catalog, Offer, Offered, Refused};
 use crate::group::Group;
 use crate::hub::Hub;
 use crate::logs::{LogBucket, LogRate};
@@ -388,6 +388,7 @@ impl Server {
             listeners: self.listeners,
             logs: self.logs,
             config: self.config,
+            setup: Arc::default(),
             options: self.options,
             subscriptions: self.subscriptions,
             max_connections: self.max_connections,
@@ -458,6 +459,8 @@ pub struct ServerConnection {
     listeners: Vec<Listen>,
     logs: Option<LogRate>,
     config: ServerConfig,
+    /// What connections are set up with, as long as the same kinds of things are offered.
+    setup: Arc<Mutex<Option<(Offered, Arc<ServerSetup>)>>>,
     options: Options,
     subscriptions: bool,
     max_connections: usize,
@@ -487,21 +490,36 @@ impl ServerConnection {
         if let Err(why) = self.hub().keep_place(self.max_connections) {
             return Err(RefusedConnection { why, transport });
         }
-        let mut config = self.config.clone();
-        self.catalog
-            .declare(&mut config.capabilities, self.subscriptions);
+        let setup = self.setup();
         let handler = Arc::clone(&self.handler);
         let mut options = self.options.clone();
         options.extensions = extensions;
         if let Some(rate) = self.logs {
             options.extensions.insert(LogBucket::new(rate));
         }
-        let connection = mcp_peer::server(transport, config, handler, options);
+        let connection = mcp_peer::server(transport, setup, handler, options);
         for listen in &self.listeners {
             listen(&connection.peer);
         }
         self.hub().connected(connection.peer.link());
         Ok(connection)
+    }
+
+    /// What a connection that begins now is set up with.
+    fn setup(&self) -> Arc<ServerSetup> {
+        let offered = self.catalog.offered();
+        // It is replaced as a whole.
+        let mut last = self.setup.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((declared, setup)) = &*last
+            && *declared == offered
+        {
+            return Arc::clone(setup);
+        }
+        let mut config = self.config.clone();
+        offered.declare(&mut config.capabilities, self.subscriptions);
+        let setup: Arc<ServerSetup> = config.into();
+        *last = Some((offered, Arc::clone(&setup)));
+        setup
     }
 
     /// Takes no further connections, and ends those that there are in good order: streams of changes are ended, handlers have

@@ -12,7 +12,7 @@ use mcp_types::{
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, ServerSetup};
 use crate::event::{Caller, Retry};
 use crate::handshake::{ClientSide, Phase};
 use crate::methods::{is_in, takes_input};
@@ -66,15 +66,11 @@ fn answered(result: ObjectBuf) -> Admission {
 
 #[derive(Debug)]
 pub(crate) struct ServerSide {
-    pub(crate) config: ServerConfig,
+    setup: Arc<ServerSetup>,
     legacy: Option<LegacySession>,
     pub(crate) subscriptions: Subscriptions,
-    /// The `_meta` of every modern result.
-    result_meta: RawJson,
-    /// What every modern result ends with that says nothing of it itself.
-    result_end: ObjectBuf,
     /// What the last `_meta` said that may come again.
-    last_meta: Option<Described>,
+    pub(crate) last_meta: Option<LastMeta>,
 }
 
 #[derive(Debug)]
@@ -83,9 +79,23 @@ struct LegacySession {
     log_level: LogLevel,
 }
 
+/// What a session has read in the `_meta` of the last modern request: [of use](crate::Session::expect_meta) to another session of a
+/// server whose sessions are short, where the same may come again.
+///
+/// It is looked up by all its bytes, and so tells a client nothing but what that has said itself.
+#[derive(Debug, Clone)]
+pub struct LastMeta(Arc<Described>);
+
+impl LastMeta {
+    /// Whether it is the same value, and not only an equal one.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// What a modern `_meta` says. Most are to the byte as the one before was, and those that are not, because of a token, say
 /// the same of their caller.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Described {
     /// `None` if it was long or had a token.
     meta: Option<RawJson>,
@@ -114,21 +124,17 @@ struct RoundParts {
 }
 
 impl ServerSide {
-    pub(crate) fn new(config: ServerConfig) -> Self {
-        let mut meta = ObjectBuf::new();
-        text::insert(&mut meta, key::SERVER_INFO, &config.info);
-        let result_meta = meta.finish();
-        let mut result_end = ObjectBuf::new();
-        text::insert(&mut result_end, "resultType", "complete");
-        result_end.insert_raw("_meta", &result_meta);
+    pub(crate) fn new(setup: Arc<ServerSetup>) -> Self {
         Self {
+            setup,
             legacy: None,
             subscriptions: Subscriptions::default(),
-            result_meta,
-            result_end,
             last_meta: None,
-            config,
         }
+    }
+
+    pub(crate) fn config(&self) -> &ServerConfig {
+        &self.setup.config
     }
 
     /// The other end of the legacy session, if there is one.
@@ -151,7 +157,7 @@ impl ServerSide {
             return Err(ErrorObject::invalid_params("`_meta` must be an object"));
         }
         let round = RoundParts { responses, state };
-        if let Some(last) = &self.last_meta
+        if let Some(LastMeta(last)) = &self.last_meta
             && meta.is_some()
             && last.meta == meta
         {
@@ -222,7 +228,8 @@ impl ServerSide {
         let progress_token = progress_token(meta.progress_token)?;
         let caller = self.modern_caller(&capabilities, meta.info.as_ref())?;
         let again = progress_token.is_none() && meta.text.len() <= REMEMBERED;
-        if again && let Some(last) = &mut self.last_meta {
+        if again && let Some(LastMeta(last)) = &mut self.last_meta {
+            let last = Arc::make_mut(last);
             (last.meta, last.log_level) = (Some(meta.text.compact()), log_level);
         }
         let terms = Terms {
@@ -251,12 +258,12 @@ impl ServerSide {
         };
         let terms = Terms { retry, ..terms };
         if request.method == "subscriptions/listen" {
-            if !offers_streams(&self.config.capabilities) {
+            if !offers_streams(&self.config().capabilities) {
                 return Err(ErrorObject::method_not_found(&request.method));
             }
             let params: ListenParams = decode_params(request)?;
             let follows = params.notifications.task_ids.is_some();
-            let offered = self.config.capabilities.extension(TASKS_EXTENSION);
+            let offered = self.config().capabilities.extension(TASKS_EXTENSION);
             let declared = terms.caller.capabilities.extension(TASKS_EXTENSION);
             if follows && offered.is_some() && declared.is_none() {
                 let message = format!("the client did not declare {TASKS_EXTENSION}");
@@ -276,7 +283,7 @@ impl ServerSide {
         capabilities: &RawJson,
         info: Option<&RawJson>,
     ) -> Result<Arc<Caller>, ErrorObject> {
-        if let Some(last) = &self.last_meta
+        if let Some(LastMeta(last)) = &self.last_meta
             && last.capabilities == *capabilities
             && last.info.as_ref() == info
         {
@@ -290,21 +297,22 @@ impl ServerSide {
                 ErrorObject::invalid_params(format!("`_meta.{}`: {e}", key::CLIENT_CAPABILITIES))
             })?,
         });
-        self.last_meta = Some(Described {
+        let described = Described {
             meta: None,
             capabilities: capabilities.compact(),
             info: info.map(RawJson::compact),
             caller: Arc::clone(&caller),
             log_level: None,
-        });
+        };
+        self.last_meta = Some(LastMeta(Arc::new(described)));
         Ok(caller)
     }
 
     fn discovered(&self) -> DiscoverResult {
-        let capabilities = self.config.capabilities.clone();
+        let capabilities = self.config().capabilities.clone();
         let capabilities = capabilities.for_revision(ProtocolVersion::LATEST_MODERN);
         let mut result = DiscoverResult::new(modern_versions(), capabilities);
-        result.instructions = self.config.instructions.clone();
+        result.instructions = self.config().instructions.clone();
         // What is offered may change while the server runs, and it may depend on who asks.
         result.ttl_ms = Some(0);
         result.cache_scope = Some(CacheScope::Private);
@@ -336,7 +344,8 @@ impl ServerSide {
                 if !is_in(method, legacy.caller.version) {
                     return Err(ErrorObject::method_not_found(method));
                 }
-                if method == "logging/setLevel" && self.config.capabilities.logging.is_some() {
+                if method == "logging/setLevel" && self.setup.config.capabilities.logging.is_some()
+                {
                     let params: SetLevelParams = decode_params(request)?;
                     legacy.log_level = params.level;
                     return Ok(Admission::Answered {
@@ -345,11 +354,11 @@ impl ServerSide {
                     });
                 }
                 let caller = Arc::clone(&legacy.caller);
-                let subscribes = (self.config.capabilities.resources.as_ref())
+                let subscribes = (self.setup.config.capabilities.resources.as_ref())
                     .is_some_and(|resources| resources.subscribe);
                 match method {
                     "resources/subscribe" if subscribes => {
-                        let limit = self.config.limits.subscriptions;
+                        let limit = self.setup.config.limits.subscriptions;
                         self.subscriptions
                             .subscribe(decode_params(request)?, limit)?;
                         return Ok(answered(ObjectBuf::new()));
@@ -377,7 +386,7 @@ impl ServerSide {
         let version = ProtocolVersion::from_name(&params.protocol_version)
             .filter(|v| v.era() == Era::Legacy)
             .unwrap_or(ProtocolVersion::LATEST_LEGACY);
-        let config = &self.config;
+        let config = self.config();
         let capabilities = config.capabilities.clone().for_revision(version);
         let mut result = InitializeResult::new(version, capabilities, config.info.clone());
         result.instructions = config.instructions.clone();
@@ -399,7 +408,7 @@ impl ServerSide {
     /// Adds what every modern result carries (REQ-JRPC-09, REQ-META-04); a type of result that the program has set stays.
     pub(crate) fn mark_complete(&self, result: &mut ObjectBuf) {
         if !result.mentions("resultType") && !result.mentions("_meta") {
-            return result.append(&self.result_end);
+            return result.append(&self.setup.result_end);
         }
         match result.take("resultType") {
             Some(own) if own.as_bytes().first() == Some(&b'"') => {
@@ -418,10 +427,10 @@ impl ServerSide {
 
     fn mark_server(&self, result: &mut ObjectBuf) {
         let meta = match result.take("_meta").and_then(ObjectBuf::from_raw) {
-            None => self.result_meta.clone(),
+            None => self.setup.result_meta.clone(),
             Some(mut meta) => {
                 meta.take(key::SERVER_INFO);
-                text::insert(&mut meta, key::SERVER_INFO, &self.config.info);
+                text::insert(&mut meta, key::SERVER_INFO, &self.config().info);
                 meta.finish()
             }
         };

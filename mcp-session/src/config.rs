@@ -1,10 +1,15 @@
 //! What a session is told once, when it is made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use mcp_types::meta::key;
 use mcp_types::{
-    ClientCapabilities, Era, Implementation, LogLevel, ProtocolVersion, ServerCapabilities,
+    ClientCapabilities, Era, Implementation, LogLevel, ObjectBuf, ProtocolVersion, RawJson,
+    ServerCapabilities,
 };
+
+use crate::text;
 
 /// Which era a client opens a connection in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -155,5 +160,38 @@ impl ServerConfig {
             log_level: LogLevel::Info,
             limits: Limits::default(),
         }
+    }
+}
+
+/// What all sessions of one server have in common: its configuration, and what is made of that once and not for each of them.
+#[derive(Debug)]
+pub struct ServerSetup {
+    pub(crate) config: ServerConfig,
+    /// The `_meta` of every modern result.
+    pub(crate) result_meta: RawJson,
+    /// What every modern result ends with that says nothing of it itself.
+    pub(crate) result_end: ObjectBuf,
+}
+
+impl From<ServerConfig> for ServerSetup {
+    fn from(config: ServerConfig) -> Self {
+        let mut meta = ObjectBuf::new();
+        text::insert(&mut meta, key::SERVER_INFO, &config.info);
+        let result_meta = meta.finish();
+        let mut result_end = ObjectBuf::new();
+        text::insert(&mut result_end, "resultType", "complete");
+        result_end.insert_raw("_meta", &result_meta);
+        Self {
+            config,
+            result_meta,
+            result_end,
+        }
+    }
+}
+
+/// Of a server's only session.
+impl From<ServerConfig> for Arc<ServerSetup> {
+    fn from(config: ServerConfig) -> Self {
+        Self::new(config.into())
     }
 }

@@ -1,5 +1,6 @@
 //! How a client opens its connection: it asks, and believes the answer (inventory 3.2).
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -424,11 +425,11 @@ impl Session {
         }
     }
 
-    pub(crate) fn fail_handshake_on_disconnect(&mut self, reason: &str) {
+    pub(crate) fn fail_handshake_on_disconnect(&mut self, reason: &dyn fmt::Display) {
         match self.as_client().map(|client| &client.phase) {
-            Some(Phase::Probing { .. }) => self.fail(ConnectError::ProbeLost(reason.to_owned())),
+            Some(Phase::Probing { .. }) => self.fail(ConnectError::ProbeLost(reason.to_string())),
             Some(Phase::Initializing { .. }) => {
-                self.fail(ConnectError::ConnectionLost(reason.to_owned()));
+                self.fail(ConnectError::ConnectionLost(reason.to_string()));
             }
             _ => {}
         }

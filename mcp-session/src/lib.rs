@@ -20,7 +20,8 @@ mod subscriptions;
 mod text;
 mod time;
 
-pub use config::{ClientConfig, EraChoice, Limits, ServerConfig};
+pub use admission::LastMeta;
+pub use config::{ClientConfig, EraChoice, Limits, ServerConfig, ServerSetup};
 pub use error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved, RequestError};
 pub use event::{
     CallKey, Caller, Cancellation, Established, Event, Incoming, IncomingKey, Progress, Retry,

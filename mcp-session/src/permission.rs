@@ -108,7 +108,7 @@ impl Session {
                     || own.roots.as_ref().is_some_and(|roots| roots.list_changed)
             }
             Side::Server(server) => {
-                let own = &server.config.capabilities;
+                let own = &server.config().capabilities;
                 match method.as_str() {
                     "notifications/tools/list_changed" => {
                         own.tools.as_ref().is_some_and(|tools| tools.list_changed)
@@ -133,7 +133,7 @@ impl Session {
         let (ours, theirs) = match &self.side {
             Side::Server(server) => (
                 server
-                    .config
+                    .config()
                     .capabilities
                     .extension(NOTIFICATIONS_EXTENSION),
                 caller.capabilities.extension(NOTIFICATIONS_EXTENSION),
@@ -160,7 +160,7 @@ impl Session {
             return Err(NotSent::Forbidden);
         };
         // REQ-LOG-01
-        if server.config.capabilities.logging.is_none() {
+        if server.config().capabilities.logging.is_none() {
             return Err(NotSent::Unwanted);
         }
         let request = match related {

@@ -1,6 +1,7 @@
 //! The session: where every input goes, and where every output comes from.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,8 +10,8 @@ use mcp_types::{
     NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId,
 };
 
-use crate::admission::ServerSide;
-use crate::config::{ClientConfig, EraChoice, Limits, ServerConfig};
+use crate::admission::{LastMeta, ServerSide};
+use crate::config::{ClientConfig, EraChoice, Limits, ServerSetup};
 use crate::error::{ApiMisuse, NotSent, RequestError};
 use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey};
 use crate::handshake::ClientSide;
@@ -115,10 +116,11 @@ impl Session {
         session
     }
 
-    /// A server's side.
-    pub fn server(config: ServerConfig) -> Self {
-        let limits = config.limits.clone();
-        Self::new(Side::Server(ServerSide::new(config)), limits)
+    /// A server's side; what it is set up with is a [`ServerConfig`](crate::ServerConfig), or shared with other sessions.
+    pub fn server(setup: impl Into<Arc<ServerSetup>>) -> Self {
+        let side = ServerSide::new(setup.into());
+        let limits = side.config().limits.clone();
+        Self::new(Side::Server(side), limits)
     }
 
     /// A client's side of another connection to the same server, when this one's is lost: as it was configured, with the
@@ -171,14 +173,14 @@ impl Session {
 
     /// Takes note that nothing more will come from the peer: every request of ours ends with
     /// [`RequestError::ConnectionLost`] at once, while what the peer asked may still be answered.
-    pub fn handle_disconnected(&mut self, reason: &str) {
+    pub fn handle_disconnected(&mut self, reason: impl fmt::Display) {
         if std::mem::replace(&mut self.disconnected, true) {
             return;
         }
-        self.fail_handshake_on_disconnect(reason);
+        self.fail_handshake_on_disconnect(&reason);
         for (call, entry) in self.outgoing.drain() {
             self.drop_questions_of(&entry);
-            let outcome = Err(RequestError::ConnectionLost(reason.to_owned()));
+            let outcome = Err(RequestError::ConnectionLost(reason.to_string()));
             self.emit(Event::Response { call, outcome });
         }
     }
@@ -390,6 +392,22 @@ impl Session {
     /// What this session has seen that nobody else hears of.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Of a server's side: what the last modern request said in its `_meta`, for a session to come.
+    pub fn last_meta(&self) -> Option<&LastMeta> {
+        match &self.side {
+            Side::Client(_) => None,
+            Side::Server(server) => server.last_meta.as_ref(),
+        }
+    }
+
+    /// Of a server's side: if the first modern request says in its `_meta` what another session's last one did, it need not be read
+    /// again.
+    pub fn expect_meta(&mut self, last: LastMeta) {
+        if let Side::Server(server) = &mut self.side {
+            server.last_meta = Some(last);
+        }
     }
 
     /// Replaces a client's capabilities; a modern server hears of them with the next request, a legacy one not at all.

@@ -113,7 +113,7 @@ impl Session {
         let Side::Server(server) = &mut self.side else {
             return;
         };
-        let filter = honoured(&params.notifications, &server.config.capabilities);
+        let filter = honoured(&params.notifications, &server.config().capabilities);
         let tasks = filter.task_ids.is_some();
         let acknowledged = SubscriptionAcknowledgedParams::new(&id, filter.clone());
         let message = Message::notification(

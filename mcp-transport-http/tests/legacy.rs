@@ -159,6 +159,31 @@ async fn what_belongs_to_a_request_goes_on_its_stream() {
 }
 
 #[tokio::test]
+async fn who_has_waited_long_enough_gets_the_head_of_a_stream() {
+    // Several at a time, and one after the other: all have one timer.
+    let signals = Arc::new(Signals::default());
+    let mut options = HttpOptions::default();
+    options.legacy_patience = Duration::from_millis(1);
+    let server = serve(service(&signals).options(options)).await;
+    let session = server.session("2025-11-25").await;
+    for round in 0..3 {
+        let mut waiting = Vec::new();
+        for id in [10 * round + 2, 10 * round + 3] {
+            let mut wire = start(&server, &legacy(&session, &call(id, "wait"))).await;
+            soon(signals.started.notified()).await;
+            let head = soon(wire.head()).await;
+            assert_eq!(head.header("content-type"), Some("text/event-stream"));
+            waiting.push(wire);
+        }
+        for mut wire in waiting {
+            signals.go_on.notify_one();
+            while !wire.event().await.unwrap().contains("result") {}
+            assert_eq!(wire.event().await, None);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_older_client_gets_no_event_without_data() {
     // REQ-HTTPL-09, TRAP-42
     let (server, _) = server().await;

@@ -113,8 +113,7 @@ impl<T> Driver<T> {
 
     /// What is done when the transport is of no use any more.
     pub(super) fn end(&mut self, why: Closed) {
-        let reason = why.to_string();
-        self.session.handle_disconnected(&reason);
+        self.session.handle_disconnected(&why);
         let mut outcomes = Vec::new();
         let mut lost = why.clone();
         while let Some(event) = self.session.poll_event() {
@@ -136,7 +135,7 @@ impl<T> Driver<T> {
         if reopens {
             self.shared.set_opened(None);
             self.not_opened = None;
-            self.reset(&reason, lost);
+            self.reset(&why.to_string(), lost);
         } else {
             self.reopens = Reopens::Never;
             self.shut_down(why);

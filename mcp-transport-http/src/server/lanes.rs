@@ -16,10 +16,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcp_types::{Message, Outbound, ProtocolVersion, RequestId, ResponseMessage};
+use tokio::time::Instant;
 
-use super::exchange::{KeepAlive, within};
+use super::exchange::KeepAlive;
 use super::reply;
 use crate::sse;
+
+/// As good as for ever, and still a time that there will be.
+const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The lane for what belongs to no request.
 pub(super) const STANDING: u64 = 0;
@@ -55,7 +59,17 @@ struct State {
     /// What `initialize` has settled on.
     version: Option<ProtocolVersion>,
     writer: Option<Waker>,
+    clock: Clock,
     closed: bool,
+}
+
+/// Who keeps the time for readers that do not wait for ever: one timer for all of them, which is left as it is if it is early,
+/// for a timer a request would be a system call a request.
+#[derive(Debug, Default)]
+struct Clock {
+    /// When it is to look, or earlier than that.
+    due: Option<Instant>,
+    keeper: Option<Waker>,
 }
 
 /// One stream: events by number, from the oldest that is kept.
@@ -71,6 +85,8 @@ struct Lane {
     /// Who reads; whoever comes later takes over.
     reader: Option<u64>,
     waker: Option<Waker>,
+    /// When its reader will have waited long enough for the first word.
+    patience: Option<Instant>,
     /// A reader knows a number to come back with.
     resumable: bool,
     /// The server wants the reader to come back later.
@@ -115,6 +131,7 @@ impl Lanes {
             kept: 0,
             version: None,
             writer: None,
+            clock: Clock::default(),
             closed: false,
         };
         Self {
@@ -248,6 +265,27 @@ impl Lanes {
         }
     }
 
+    // ---- the clock's side ----
+
+    /// When [`lose_patience`](Self::lose_patience) is due; wakes whoever asks if that becomes earlier.
+    pub(super) fn due(&self, cx: &Context<'_>) -> Option<Instant> {
+        let clock = &mut self.lock().clock;
+        clock.keeper = Some(cx.waker().clone());
+        clock.due
+    }
+
+    /// Tells the readers that have waited long enough.
+    pub(super) fn lose_patience(&self, now: Instant) {
+        let mut state = self.lock();
+        for lane in state.lanes.values_mut() {
+            if lane.patience.is_some_and(|until| until <= now) {
+                lane.patience = None;
+                lane.wake();
+            }
+        }
+        state.clock.due = state.lanes.values().filter_map(|lane| lane.patience).min();
+    }
+
     // ---- the driver's side ----
 
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<()> {
@@ -297,6 +335,18 @@ impl Lanes {
         }
         state.discard(number);
         state.forget(self.limits.replay);
+    }
+}
+
+impl Clock {
+    fn look_at(&mut self, time: Instant) {
+        if self.due.is_some_and(|due| due <= time) {
+            return;
+        }
+        self.due = Some(time);
+        if let Some(keeper) = self.keeper.take() {
+            keeper.wake();
+        }
     }
 }
 
@@ -388,19 +438,32 @@ impl Reader {
     ///
     /// `whole` says that one answer alone may be the whole body.
     pub(super) async fn first(self, patience: Duration, whole: bool) -> FirstOfLane {
-        let spoken = poll_fn(|cx| {
+        let mut until = Some(Instant::now() + patience.min(LONG));
+        poll_fn(|cx| {
             let mut state = self.lanes.lock();
-            let closed = state.closed;
-            let Some(lane) = state.lanes.get_mut(&self.lane) else {
+            let State {
+                lanes,
+                clock,
+                closed,
+                ..
+            } = &mut *state;
+            let Some(lane) = lanes.get_mut(&self.lane) else {
                 return Poll::Ready(());
             };
-            if lane.last > 0 || lane.hung_up || closed {
+            // The first time it begins to wait, and later it has waited long enough if the clock says so.
+            let waits = until.is_some() || lane.patience.is_some();
+            if lane.last > 0 || lane.hung_up || *closed || !waits {
+                lane.patience = None;
                 return Poll::Ready(());
             }
             lane.waker = Some(cx.waker().clone());
+            if let Some(until) = until.take() {
+                lane.patience = Some(until);
+                clock.look_at(until);
+            }
             Poll::Pending
-        });
-        let _ = within(patience, spoken).await;
+        })
+        .await;
         let mut state = self.lanes.lock();
         if let Some(lane) = state.lanes.get(&self.lane)
             && whole
@@ -489,6 +552,7 @@ impl Drop for Reader {
         let waited = lane.unread();
         lane.reader = None;
         lane.waker = None;
+        lane.patience = None;
         lane.hung_up = false;
         state.backlog -= waited;
         state.discard(self.lane);

@@ -1,13 +1,14 @@
 //! Legacy sessions: each is one connection, whose messages come and go by many requests.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mcp_types::{Inbound, Outbound, Principal, RequestId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::Driving;
@@ -150,20 +151,34 @@ impl Sessions {
         mut driving: Driving,
         room: OwnedSemaphorePermit,
     ) {
-        loop {
-            let expires = session.used() + self.idle;
-            tokio::select! {
-                () = &mut driving => break,
-                () = tokio::time::sleep_until(expires), if !session.token.is_cancelled() => {
-                    if !session.lanes.is_idle() {
-                        session.touch();
-                    } else if session.used() + self.idle <= Instant::now() {
-                        tracing::debug!("a session has expired");
-                        session.end();
-                    }
-                }
+        let mut timer = std::pin::pin!(sleep_until(session.used() + self.idle));
+        poll_fn(|cx| {
+            if driving.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
             }
-        }
+            loop {
+                let expires = session.used() + self.idle;
+                let due = session
+                    .lanes
+                    .due(cx)
+                    .map_or(expires, |due| due.min(expires));
+                // One that is early is left as it is.
+                if due < timer.deadline() {
+                    timer.as_mut().reset(due);
+                }
+                ready!(timer.as_mut().poll(cx));
+                let now = Instant::now();
+                session.lanes.lose_patience(now);
+                if !session.lanes.is_idle() {
+                    session.touch();
+                } else if session.used() + self.idle <= now && !session.token.is_cancelled() {
+                    tracing::debug!("a session has expired");
+                    session.end();
+                }
+                timer.as_mut().reset(now + self.idle);
+            }
+        })
+        .await;
         session.end();
         session.lanes.close();
         self.lock().remove(&session.id);
