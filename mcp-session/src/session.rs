@@ -389,6 +389,20 @@ impl Session {
         self.incoming.len()
     }
 
+    /// Of a server's side: whether another client could not tell it from a new one, but for what it
+    /// [expects](Self::expect_meta). Nothing is under way, and no legacy session was opened.
+    pub fn is_blank(&self) -> bool {
+        let Side::Server(server) = &self.side else {
+            return false;
+        };
+        server.is_blank()
+            && self.incoming.len() + self.outgoing.len() == 0
+            && self.transmits.is_empty()
+            && self.events.is_empty()
+            && self.counters == Counters::default()
+            && !self.disconnected
+    }
+
     /// What this session has seen that nobody else hears of.
     pub fn counters(&self) -> Counters {
         self.counters
