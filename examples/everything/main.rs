@@ -59,7 +59,7 @@ fn rounds(server: Server) -> Result<Server, Box<dyn std::error::Error>> {
 async fn http(address: &str, http_sse: bool) -> Result<(), Box<dyn std::error::Error>> {
     let server = rounds(server())?.start();
     let catalog = server.catalog();
-    let service = HttpService::new(move |c| server.serve(c.transport, c.extensions))
+    let service = HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
         .path("/mcp")
         .tool_schemas(move |tool| catalog.input_schema(tool));
     let service = if http_sse {

@@ -214,7 +214,7 @@ impl RequestContext {
     ///
     /// After an input round, that of the connection on which the round came.
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.binding().shared.options.extensions.get()
+        self.binding().shared.identity.extension()
     }
 
     /// Whether a log message of that level would be sent.

@@ -1,5 +1,6 @@
 //! The one task of a connection.
 
+mod renew;
 mod reopen;
 
 use std::collections::VecDeque;
@@ -783,37 +784,33 @@ impl<T> Driver<T> {
         if let Closed::NotOpened(error) = &why {
             self.not_opened = Some(error.clone());
         }
-        self.shared.status.send_if_modified(|status| {
-            let first = status.closed.is_none();
+        self.session.handle_disconnected(&reason);
+        let mut outcomes = Vec::new();
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Response { call, outcome } => outcomes.push((call, outcome)),
+                Event::Failed(error) => self.not_opened = Some(error),
+                _ => {}
+            }
+        }
+        // Before callers and handlers hear of it, so that they find it so.
+        self.shared.status.send_modify(|status| {
             status.closed.get_or_insert(why);
-            first
+            // Whoever waits for it to be open waits in vain.
+            if status.opened.is_none() {
+                let lost = || ConnectError::ConnectionLost(reason.to_string());
+                status.opened = Some(Err(self.not_opened.take().unwrap_or_else(lost)));
+            }
         });
         for (_, running) in self.running.drain() {
             running.binding.end();
             running.task.abort();
         }
-        self.session.handle_disconnected(&reason);
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Response { call, outcome } => {
-                    if let Some(pending) = self.calls.remove(call) {
-                        pending.finish(outcome);
-                    }
-                }
-                Event::Failed(error) => self.not_opened = Some(error),
-                _ => {}
+        for (call, outcome) in outcomes {
+            if let Some(pending) = self.calls.remove(call) {
+                pending.finish(outcome);
             }
         }
-        // Whoever waits for it to be open waits in vain.
-        self.shared.status.send_if_modified(|status| {
-            let waited_for = status.opened.is_none();
-            if waited_for {
-                let error = self.not_opened.take();
-                let lost = || ConnectError::ConnectionLost(reason.to_string());
-                status.opened = Some(Err(error.unwrap_or_else(lost)));
-            }
-            waited_for
-        });
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
             match command {

@@ -4,9 +4,9 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mcp_types::NotificationMessage;
+use mcp_types::{Extensions, NotificationMessage};
 
 use crate::context::RequestContext;
 use crate::mailbox::{Mailbox, MailboxLimits};
@@ -18,9 +18,45 @@ use crate::peer::{Peer, Shared};
 pub struct ConnectionId(u64);
 
 impl ConnectionId {
-    pub(crate) fn next() -> Self {
+    fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The id that a connection has, and what is known about it.
+pub(crate) struct Identity {
+    id: AtomicU64,
+    extensions: Mutex<Extensions>,
+}
+
+impl Identity {
+    pub(crate) fn new(extensions: Extensions) -> Self {
+        Self {
+            id: AtomicU64::new(ConnectionId::next().0),
+            extensions: Mutex::new(extensions),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        ConnectionId(self.id.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.extensions().get()
+    }
+
+    /// Another connection has begun, which the one before has no handle of.
+    pub(crate) fn renew(&self, extensions: Extensions) {
+        self.id.store(ConnectionId::next().0, Ordering::Relaxed);
+        *self.extensions() = extensions;
+    }
+
+    fn extensions(&self) -> MutexGuard<'_, Extensions> {
+        // It is replaced as a whole.
+        self.extensions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,6 +101,17 @@ impl End {
         self.follows_tasks.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the peer was cut off, or could be told of what it has not asked for.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.is_cut() || self.follows_tasks.load(Ordering::Relaxed)
+    }
+
+    /// Another connection begins.
+    pub(crate) fn renew(&self) {
+        let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        *hooks = Some(Vec::new());
+    }
+
     /// Runs what was to run at the end; what comes later runs at once.
     pub(crate) fn ended(&self) {
         let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,12 +133,12 @@ impl Link {
 
     /// Which connection it is.
     pub fn id(&self) -> ConnectionId {
-        self.shared.id
+        self.shared.identity.id()
     }
 
     /// What is known about the connection, of one type: its headers, say, or the peer's principal.
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.shared.options.extensions.get()
+        self.shared.identity.extension()
     }
 
     /// Whether the connection is closed.

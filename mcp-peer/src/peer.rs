@@ -19,13 +19,13 @@ use crate::context::Delivery;
 use crate::counters::{Counters, Tally};
 use crate::inbox::{Overflow, Receiver, Subscribers, decode_body};
 use crate::limits::{Options, ProgressPolicy};
-use crate::link::{ConnectionId, End};
+use crate::link::{End, Identity};
 use crate::outbox::{Command, Outbox};
 use crate::pending::ProgressUpdate;
 
 /// What the handles of a connection share with its driver.
 pub(crate) struct Shared {
-    pub(crate) id: ConnectionId,
+    pub(crate) identity: Identity,
     pub(crate) options: Options,
     pub(crate) tally: Tally,
     pub(crate) outbox: Outbox,
@@ -62,9 +62,10 @@ const LEVELS: [LogLevel; 8] = [
 ];
 
 impl Shared {
-    pub(crate) fn new(options: Options) -> Arc<Self> {
+    pub(crate) fn new(mut options: Options) -> Arc<Self> {
+        let extensions = std::mem::take(&mut options.extensions);
         Arc::new(Self {
-            id: ConnectionId::next(),
+            identity: Identity::new(extensions),
             tally: Tally::default(),
             outbox: Outbox::new(options.outbox_bytes),
             options,
@@ -96,6 +97,12 @@ impl Shared {
             .position(|l| *l == level)
             .unwrap_or(LEVELS.len());
         self.log_level.store(index as u8, Ordering::Relaxed);
+    }
+
+    /// Whether no handle has changed anything that a new connection would not have.
+    pub(crate) fn is_blank(&self) -> bool {
+        let level = self.log_level.load(Ordering::Relaxed);
+        level == u8::MAX && !self.is_reading_paused() && !self.end.is_marked()
     }
 
     /// For a lossless queue that is full; whoever pauses must resume.
@@ -165,6 +172,16 @@ impl Peer {
             progress: ProgressPolicy::default(),
             _life: Some(Arc::new(Life(Arc::clone(shared)))),
         }
+    }
+
+    /// Whether there is no other handle of the connection, of whatever kind, but the driver's.
+    pub(crate) fn is_last(&self) -> bool {
+        let life = self._life.as_ref();
+        // This one, the driver's, and that of what closes the connection.
+        life.is_some_and(|life| Arc::strong_count(life) == 1)
+            && Arc::strong_count(&self.shared) == 3
+            && Arc::weak_count(&self.shared) == 0
+            && self.shared.status.receiver_count() == 0
     }
 
     /// The same handle, which does not keep the connection open: it closes when all others are dropped.

@@ -27,6 +27,7 @@ mod rounds;
 mod router;
 mod schema;
 mod seal;
+mod served;
 mod server;
 mod shelf;
 mod tasks;
@@ -65,6 +66,7 @@ pub use room::{
 pub use schemars::{self, JsonSchema};
 pub use seal::ReplayKeys;
 pub use serde;
+pub use served::Served;
 pub use server::{NotConnected, RefusedConnection, ServeError, Server, ServerConnection};
 pub use tasks::{MemoryTasks, StoreError, Storing, TaskOptions, TaskOwner, TaskRecord, TaskStore};
 pub use tool::{ToolDef, tool};

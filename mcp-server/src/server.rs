@@ -1,10 +1,7 @@
 //! Servers.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig, ServerSetup};
@@ -27,6 +24,7 @@ use crate::resource::ResourceDef;
 use crate::room::RoomOptions;
 use crate::rounds::Between;
 use crate::router::{Router, Settings};
+use crate::served::Served;
 use crate::tasks::{MemoryTasks, TaskOptions, TaskStore, Tasks};
 use crate::tool::ToolDef;
 
@@ -382,17 +380,17 @@ impl Server {
             settings: self.settings,
         });
         let around = self.around.into_iter().rev();
-        ServerConnection {
+        ServerConnection(Arc::new(Started {
             handler: around.fold(router, |handler, wrap| wrap(handler)),
             catalog,
             listeners: self.listeners,
             logs: self.logs,
             config: self.config,
-            setup: Arc::default(),
+            setup: Mutex::default(),
             options: self.options,
             subscriptions: self.subscriptions,
             max_connections: self.max_connections,
-        }
+        }))
     }
 }
 
@@ -451,62 +449,52 @@ impl<T> fmt::Debug for RefusedConnection<T> {
     }
 }
 
-/// A server that takes connections; clones share what it offers.
+/// A server that takes connections; clones are handles to the same.
 #[derive(Clone)]
-pub struct ServerConnection {
+pub struct ServerConnection(pub(crate) Arc<Started>);
+
+/// What connections of a server have in common.
+pub(crate) struct Started {
     handler: Arc<dyn Handler>,
     catalog: Catalog,
     listeners: Vec<Listen>,
     logs: Option<LogRate>,
     config: ServerConfig,
     /// What connections are set up with, as long as the same kinds of things are offered.
-    setup: Arc<Mutex<Option<(Offered, Arc<ServerSetup>)>>>,
+    setup: Mutex<Option<(Offered, Arc<ServerSetup>)>>,
     options: Options,
     subscriptions: bool,
     max_connections: usize,
 }
 
-impl ServerConnection {
-    /// One more connection: nothing happens on it until its driver is polled.
-    ///
-    /// # Errors
-    /// [`RefusedConnection`], with the transport as it was.
-    pub fn connect<T: Transport>(
-        &self,
-        transport: T,
-    ) -> Result<Connection<T>, RefusedConnection<T>> {
-        self.connect_with(transport, self.options.extensions.clone())
+impl Started {
+    fn hub(&self) -> &Hub {
+        self.catalog.hub()
     }
 
-    /// One more connection, with what is known about it, for handlers to ask by [`Cx::extension`](crate::Cx::extension).
-    ///
-    /// # Errors
-    /// [`RefusedConnection`], with the transport as it was.
-    pub fn connect_with<T: Transport>(
-        &self,
-        transport: T,
-        extensions: Extensions,
-    ) -> Result<Connection<T>, RefusedConnection<T>> {
-        if let Err(why) = self.hub().keep_place(self.max_connections) {
-            return Err(RefusedConnection { why, transport });
-        }
-        let setup = self.setup();
-        let handler = Arc::clone(&self.handler);
-        let mut options = self.options.clone();
-        options.extensions = extensions;
+    /// Keeps a place for one more connection; [`begun`](Self::begun) takes it.
+    pub(crate) fn keep_place(&self) -> Result<(), NotConnected> {
+        self.hub().keep_place(self.max_connections)
+    }
+
+    /// What is known about a connection that begins now.
+    pub(crate) fn known(&self, mut extensions: Extensions) -> Extensions {
         if let Some(rate) = self.logs {
-            options.extensions.insert(LogBucket::new(rate));
+            extensions.insert(LogBucket::new(rate));
         }
-        let connection = mcp_peer::server(transport, setup, handler, options);
+        extensions
+    }
+
+    /// A connection has begun.
+    pub(crate) fn begun(&self, peer: &Peer) {
         for listen in &self.listeners {
-            listen(&connection.peer);
+            listen(peer);
         }
-        self.hub().connected(connection.peer.link());
-        Ok(connection)
+        self.hub().connected(peer.link());
     }
 
     /// What a connection that begins now is set up with.
-    fn setup(&self) -> Arc<ServerSetup> {
+    pub(crate) fn setup(&self) -> Arc<ServerSetup> {
         let offered = self.catalog.offered();
         // It is replaced as a whole.
         let mut last = self.setup.lock().unwrap_or_else(PoisonError::into_inner);
@@ -521,6 +509,49 @@ impl ServerConnection {
         *last = Some((offered, Arc::clone(&setup)));
         setup
     }
+}
+
+impl ServerConnection {
+    /// One more connection: nothing happens on it until its driver is polled.
+    ///
+    /// # Errors
+    /// [`RefusedConnection`], with the transport as it was.
+    pub fn connect<T: Transport>(
+        &self,
+        transport: T,
+    ) -> Result<Connection<T>, RefusedConnection<T>> {
+        self.connect_with(transport, self.0.options.extensions.clone())
+    }
+
+    /// One more connection, with what is known about it, for handlers to ask by [`Cx::extension`](crate::Cx::extension).
+    ///
+    /// # Errors
+    /// [`RefusedConnection`], with the transport as it was.
+    pub fn connect_with<T: Transport>(
+        &self,
+        transport: T,
+        extensions: Extensions,
+    ) -> Result<Connection<T>, RefusedConnection<T>> {
+        self.connect_set_up(transport, extensions, self.0.setup())
+    }
+
+    fn connect_set_up<T: Transport>(
+        &self,
+        transport: T,
+        extensions: Extensions,
+        setup: Arc<ServerSetup>,
+    ) -> Result<Connection<T>, RefusedConnection<T>> {
+        let server = &*self.0;
+        if let Err(why) = server.keep_place() {
+            return Err(RefusedConnection { why, transport });
+        }
+        let handler = Arc::clone(&server.handler);
+        let mut options = server.options.clone();
+        options.extensions = server.known(extensions);
+        let connection = mcp_peer::server(transport, setup, handler, options);
+        server.begun(&connection.peer);
+        Ok(connection)
+    }
 
     /// Takes no further connections, and ends those that there are in good order: streams of changes are ended, handlers have
     /// [`Options::drain`] to finish, what is queued is sent. What is left at the deadline is cut off; how many that were.
@@ -528,7 +559,7 @@ impl ServerConnection {
     /// # Cancel safety
     /// If the future is dropped, nothing is cut off; the rest goes on.
     pub async fn shutdown(&self, deadline: Duration) -> usize {
-        self.hub().shut_down(deadline).await
+        self.0.hub().shut_down(deadline).await
     }
 
     /// Serves one more connection until it ends, with what is known about it; nothing happens on it until it is polled.
@@ -538,32 +569,24 @@ impl ServerConnection {
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection and drops every handler.
-    pub fn serve<T: Transport>(
-        &self,
-        transport: T,
-        extensions: Extensions,
-    ) -> impl Future<Output = Result<(), ServeError<T::TransportError>>> + Send + use<T> {
-        let connected = self.connect_with(transport, extensions);
-        let mut connected = connected.map_err(|refused| refused.why);
-        // An async block would have room for the driver three times. The handle stays, for without any, the driver would
-        // take the connection for one that nobody wants any more.
-        poll_fn(move |cx| match &mut connected {
-            Ok(connection) => {
-                let ended = Pin::new(&mut connection.driver).poll(cx);
-                ended.map_err(ServeError::Connection)
-            }
-            Err(why) => Poll::Ready(Err((*why).into())),
-        })
+    pub fn serve<T: Transport>(&self, transport: T, extensions: Extensions) -> Served<T> {
+        let setup = self.0.setup();
+        let connected = self.connect_set_up(transport, extensions, Arc::clone(&setup));
+        Served::new(
+            self.clone(),
+            setup,
+            connected.map_err(|refused| refused.why),
+        )
     }
 
     /// A handle to what the server offers, to add and remove while it serves.
     pub fn catalog(&self) -> Catalog {
-        self.catalog.clone()
+        self.0.catalog.clone()
     }
 
     /// A handle to everyone who is connected, and to the server's rooms.
     pub fn hub(&self) -> Hub {
-        self.catalog.hub().clone()
+        self.0.hub().clone()
     }
 }
 
@@ -579,8 +602,8 @@ impl fmt::Debug for Server {
 impl fmt::Debug for ServerConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerConnection")
-            .field("info", &self.config.info)
-            .field("catalog", &self.catalog)
+            .field("info", &self.0.config.info)
+            .field("catalog", &self.0.catalog)
             .finish_non_exhaustive()
     }
 }

@@ -137,6 +137,11 @@ impl ServerSide {
         &self.setup.config
     }
 
+    /// Whether nobody has opened anything.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.legacy.is_none() && self.subscriptions.is_empty()
+    }
+
     /// The other end of the legacy session, if there is one.
     pub(crate) fn legacy_caller(&self) -> Option<&Arc<Caller>> {
         self.legacy.as_ref().map(|legacy| &legacy.caller)

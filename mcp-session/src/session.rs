@@ -103,7 +103,7 @@ pub struct Counters {
 
 #[derive(Debug)]
 pub(crate) enum Side {
-    Client(ClientSide),
+    Client(Box<ClientSide>),
     Server(ServerSide),
 }
 
@@ -111,7 +111,7 @@ impl Session {
     /// A client's side; its first message is there to be transmitted.
     pub fn client(config: ClientConfig, now: Instant) -> Self {
         let limits = config.limits.clone();
-        let mut session = Self::new(Side::Client(ClientSide::new(config)), limits);
+        let mut session = Self::new(Side::Client(Box::new(ClientSide::new(config))), limits);
         session.open(now);
         session
     }
@@ -133,7 +133,10 @@ impl Session {
         };
         let mut config = client.config.clone();
         config.era = era;
-        let mut session = Self::new(Side::Client(ClientSide::new(config)), self.limits.clone());
+        let mut session = Self::new(
+            Side::Client(Box::new(ClientSide::new(config))),
+            self.limits.clone(),
+        );
         session.incoming = self.incoming.succeeded();
         session.counters = self.counters;
         session.open(now);
@@ -387,6 +390,20 @@ impl Session {
     /// Requests of the peer's that are not answered.
     pub fn incoming_in_flight(&self) -> usize {
         self.incoming.len()
+    }
+
+    /// Of a server's side: whether another client could not tell it from a new one, but for what it
+    /// [expects](Self::expect_meta). Nothing is under way, and no legacy session was opened.
+    pub fn is_blank(&self) -> bool {
+        let Side::Server(server) = &self.side else {
+            return false;
+        };
+        server.is_blank()
+            && self.incoming.len() + self.outgoing.len() == 0
+            && self.transmits.is_empty()
+            && self.events.is_empty()
+            && self.counters == Counters::default()
+            && !self.disconnected
     }
 
     /// What this session has seen that nobody else hears of.

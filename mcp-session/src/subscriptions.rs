@@ -33,6 +33,10 @@ struct Listening {
 }
 
 impl Subscriptions {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.uris.is_empty()
+    }
+
     /// `resources/subscribe` of a legacy session.
     pub(crate) fn subscribe(
         &mut self,

@@ -71,7 +71,7 @@ async fn server() -> (Running, Arc<Notify>, Arc<Notify>) {
         }))
         .start();
     let catalog = server.catalog();
-    let service = HttpService::new(move |c| server.serve(c.transport, c.extensions))
+    let service = HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
         .tool_schemas(move |tool| catalog.input_schema(tool));
     (serve(service).await, started, ended)
 }
@@ -429,7 +429,7 @@ async fn each_request_carries_the_program_s_headers_on_a_connection_that_is_kept
     let server = Server::new("server", "1.0.0")
         .tool(tool("origin", origin))
         .start();
-    let server = serve(HttpService::new(move |c| {
+    let server = serve(HttpService::renewing(move |c| {
         server.serve(c.transport, c.extensions)
     }))
     .await;

@@ -69,7 +69,7 @@ fn service(signals: &Arc<Signals>) -> HttpService {
         .tool(tool("wait", with(Arc::clone(signals), wait)))
         .tool(tool("hang_up", with(Arc::clone(signals), hang_up)))
         .start();
-    HttpService::new(move |c| server.serve(c.transport, c.extensions))
+    HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
 }
 
 async fn server() -> (Running, Arc<Signals>) {

@@ -26,7 +26,7 @@ fn service() -> HttpService {
     let server = Server::new("mounted", "1.0.0")
         .tool(tool("steps", steps))
         .start();
-    HttpService::new(move |c| server.serve(c.transport, c.extensions))
+    HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Load on one machine: what idle connections cost, a room of many members, and the time of a call, each beside the same wire work
-//! with tokio-tungstenite and nothing else. `cargo bench -p mcp-transport-ws` prints the ratios.
+//! with tokio-tungstenite and nothing else. `cargo bench -p mcp-transport-ws` prints the ratios; with `-- idle`, `-- room` or `-- call`
+//! those of one part.
 //!
 //! Each server is a process of its own with one thread, and so is what plays all the clients; only the servers are measured.
 
@@ -39,11 +40,18 @@ async fn main() -> Result<(), Failure> {
     match std::env::args().nth(1).as_deref() {
         Some("ours") => ours().await,
         Some("raw") => raw().await,
-        _ => measure().await,
+        Some("idle") => measure_idle().await,
+        Some("room") => measure_room().await,
+        Some("call") => measure_call().await,
+        _ => {
+            measure_idle().await?;
+            measure_room().await?;
+            measure_call().await
+        }
     }
 }
 
-async fn measure() -> Result<(), Failure> {
+async fn measure_idle() -> Result<(), Failure> {
     println!("idle: {IDLE} connections, heap of the server for each, in bytes");
     for used in [false, true] {
         let [ours, raw] = [idle("ours", used).await?, idle("raw", used).await?];
@@ -54,6 +62,10 @@ async fn measure() -> Result<(), Failure> {
         };
         println!("  {after}: ours {ours}, tungstenite {raw}");
     }
+    Ok(())
+}
+
+async fn measure_room() -> Result<(), Failure> {
     for burst in [1, 50] {
         println!("room: {MEMBERS} members, {MESSAGES} messages, {burst} at once");
         let mut best = [Fanout::WORST; 2];
@@ -76,6 +88,10 @@ async fn measure() -> Result<(), Failure> {
             ours.cpu / raw.cpu
         );
     }
+    Ok(())
+}
+
+async fn measure_call() -> Result<(), Failure> {
     println!("call: {CALLS} one after the other, each with three progress notifications, in µs");
     let mut best = [[f64::INFINITY; 2]; 2];
     for _ in 0..ROUNDS {

@@ -120,6 +120,11 @@ impl Frames {
         self.unsent == 0 && !self.reply && self.rest.is_empty() && self.goodbye.is_none()
     }
 
+    /// Whether an answer to the peer is queued behind what is to be sent.
+    pub(crate) fn owes_reply(&self) -> bool {
+        self.reply
+    }
+
     /// The next thing that has come in whole.
     pub(crate) fn poll_read<Io: AsyncRead + AsyncWrite + Unpin>(
         &mut self,

@@ -32,7 +32,8 @@ pub(crate) async fn read_head(
     let mut searched = 0;
     loop {
         if let Some(at) = memchr::memmem::find(&buffer[searched..], b"\r\n\r\n") {
-            let head = buffer.split_to(searched + at + 4).freeze();
+            // In an allocation of its own size: the headers live as long as the connection.
+            let head = Bytes::copy_from_slice(&buffer.split_to(searched + at + 4));
             return if head.len() > max {
                 Err(HeadError::TooLong(max))
             } else {

@@ -61,6 +61,8 @@ pub struct WebSocket<Io> {
     frames: Frames,
     /// Bytes have gone to `io` since it was flushed.
     unflushed: bool,
+    /// The stream's side has something to say, an answer or a ping, for which no sink may come.
+    owes: bool,
     control: ControlRate,
     liveness: Liveness,
     /// Since when the peer takes nothing.
@@ -105,6 +107,7 @@ impl<Io> WebSocket<Io> {
             state: State::Open,
             frames: Frames::new(role, limits.frame, limits.message, input),
             unflushed: false,
+            owes: false,
             control: ControlRate::default(),
             liveness: Liveness::new(limits.keep_alive),
             blocked: None,
@@ -148,6 +151,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
                 }
                 Poll::Ready(Ok(Received::Close(close))) => self.closed_by_peer(close),
                 Poll::Ready(Ok(Received::Control)) => {
+                    self.owes |= self.frames.owes_reply();
                     control_frames += 1;
                     if self.control.is_flood() {
                         self.fail(Violation::Flood);
@@ -189,6 +193,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
                 Silence::Ask => {
                     self.frames.release();
                     self.frames.ping();
+                    self.owes = true;
                 }
                 Silence::Dead(timeout) => {
                     return Poll::Ready(Err(self.broken(Error::Unresponsive(timeout))));
@@ -198,9 +203,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         self.poll_reply(cx)
     }
 
-    /// Sends what the stream's side has to say, without waiting for it.
+    /// Sends what the stream's side has to say, without waiting for it. What the sink has taken waits for its flush: who reads
+    /// after each message would write each by itself.
     fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
-        if self.frames.is_written() && !self.unflushed {
+        if !self.owes {
             return Poll::Pending;
         }
         // Whoever waits in the sink must still be woken, and sends this, too.
@@ -219,6 +225,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.unflushed = false;
         }
+        self.owes = false;
         self.frames.release_unused();
         Poll::Ready(Ok(()))
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use mcp_server::{Notification, Server};
 use mcp_testing::soon;
 use mcp_transport_ws::{
@@ -355,4 +355,23 @@ async fn a_whole_server_is_rid_of_a_dead_peer_in_time_quiet_or_busy() {
         let took = start.elapsed().as_secs_f64();
         assert!(expected.contains(&took), "busy: {busy}, after {took} s");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_leaves_what_is_to_be_sent_to_whoever_flushes() {
+    let (mut socket, mut peer) = server(1024).await;
+    for _ in 0..3 {
+        socket.feed(message(1)).await.unwrap();
+        assert!(socket.next().now_or_never().is_none());
+    }
+    assert!(
+        peer.read_u8().now_or_never().is_none(),
+        "nothing is written yet"
+    );
+    // But an answer to the peer does not wait for that.
+    peer.write_all(&[0x89, 0x80, 0, 0, 0, 0]).await.unwrap();
+    assert!(socket.next().now_or_never().is_none());
+    let mut bytes = [0; 256];
+    let read = peer.read(&mut bytes).await.unwrap();
+    assert!(bytes[..read].ends_with(&[0x8a, 0]), "{:?}", &bytes[..read]);
 }

@@ -26,6 +26,7 @@ mod parse;
 pub mod progress;
 pub mod prompts;
 pub mod raw;
+mod renew;
 pub mod resources;
 pub mod revision;
 pub mod roots;
@@ -90,6 +91,7 @@ pub use prompts::{
     Prompt, PromptArgument, PromptListChanged, PromptMessage,
 };
 pub use raw::RawJson;
+pub use renew::Renew;
 pub use resources::{
     BlobResourceContents, ListResourceTemplates, ListResourceTemplatesParams,
     ListResourceTemplatesResult, ListResources, ListResourcesParams, ListResourcesResult,

@@ -376,3 +376,29 @@ impl From<Outbound> for Inbound {
         Self::Message(outbound.message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_as_json_strings_are() {
+        for name in [
+            "",
+            "ping",
+            "a\"b",
+            "a\\b",
+            "a\nb",
+            "a\u{1f}b",
+            "a\u{7f}b",
+            "ü/\u{2028}",
+        ] {
+            let message = Message::notification(name, None);
+            let expected = serde_json::to_string(name).unwrap();
+            assert_eq!(
+                message.to_string(),
+                format!(r#"{{"jsonrpc":"2.0","method":{expected}}}"#)
+            );
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub async fn serve(make: Make, listener: TcpListener) -> Result<(), Failure> {
         Make::Floor => serve_by_hyper(listener, service_fn(floor_answer)).await,
         Make::Ours => {
             let server = ours::server().start();
-            let service = HttpService::new(move |c| server.serve(c.transport, c.extensions));
+            let service = HttpService::renewing(move |c| server.serve(c.transport, c.extensions));
             let listener = HttpListener::from(listener);
             listener
                 .serve(service.path("/mcp"), std::future::pending())

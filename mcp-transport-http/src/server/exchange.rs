@@ -13,12 +13,10 @@ use bytes::{Bytes, BytesMut};
 use mcp_types::{Inbound, Message, Outbound, RequestId};
 use tokio::time::{Instant, Sleep};
 
+use super::driving::{Driving, Rested, Resting};
 use super::reply;
 use super::shutdown::Ending;
 use crate::sse;
-
-/// What drives a connection.
-pub(super) type Driving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Bytes that may wait for the client before the program waits.
 const BACKLOG: usize = 64 * 1024;
@@ -30,7 +28,7 @@ pub(super) struct ExchangeTransport {
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     inbound: Option<Inbound>,
     /// The request; there is none in a notification.
     id: Option<RequestId>,
@@ -44,6 +42,26 @@ struct State {
     writer: Option<Waker>,
 }
 
+impl State {
+    /// Of an exchange about one message.
+    fn new(inbound: Inbound) -> Self {
+        let id = match &inbound {
+            Inbound::Message(Message::Request(request)) => Some(request.id.clone()),
+            _ => None,
+        };
+        Self {
+            inbound: Some(inbound),
+            id,
+            outgoing: VecDeque::new(),
+            backlog: 0,
+            answered: false,
+            ended: false,
+            reader: None,
+            writer: None,
+        }
+    }
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -54,7 +72,8 @@ impl ExchangeTransport {
         if let Some(inbound) = state.inbound.take() {
             return Poll::Ready(Some(inbound));
         }
-        if state.id.is_none() || state.answered || state.ended {
+        // Behind its answer, another request may come.
+        if state.id.is_none() || state.ended {
             return Poll::Ready(None);
         }
         state.reader = Some(cx.waker().clone());
@@ -117,20 +136,7 @@ pub(super) enum First {
 impl Exchange {
     /// Both ends of an exchange about one message.
     pub(super) fn new(inbound: Inbound, ending: Ending) -> (ExchangeTransport, Self) {
-        let id = match &inbound {
-            Inbound::Message(Message::Request(request)) => Some(request.id.clone()),
-            _ => None,
-        };
-        let state = Arc::new(Mutex::new(State {
-            inbound: Some(inbound),
-            id,
-            outgoing: VecDeque::new(),
-            backlog: 0,
-            answered: false,
-            ended: false,
-            reader: None,
-            writer: None,
-        }));
+        let state = Arc::new(Mutex::new(State::new(inbound)));
         let transport = ExchangeTransport {
             state: Arc::clone(&state),
         };
@@ -147,8 +153,32 @@ impl Exchange {
         self
     }
 
+    /// An exchange by what drove another one, and has been renewed.
+    pub(super) fn again(rested: Rested, inbound: Inbound, ending: Ending) -> Self {
+        let Rested { driving, state } = rested;
+        let mut last = lock(&state);
+        let outgoing = std::mem::take(&mut last.outgoing);
+        *last = State {
+            outgoing,
+            ..State::new(inbound)
+        };
+        drop(last);
+        Self {
+            driving: Some(driving),
+            state,
+            ending,
+        }
+    }
+
     /// Runs the program until it says something, or for `patience`.
-    pub(super) async fn first(mut self, patience: Duration, keep_alive: Duration) -> First {
+    ///
+    /// If that is the answer and nothing else, what drives it is to rest.
+    pub(super) async fn first(
+        mut self,
+        patience: Duration,
+        keep_alive: Duration,
+        resting: &Resting,
+    ) -> First {
         let spoken = std::future::poll_fn(|cx| {
             self.poll_drive(cx);
             let state = lock(&self.state);
@@ -169,7 +199,15 @@ impl Exchange {
         let silent = state.outgoing.is_empty() && self.driving.is_none();
         drop(state);
         match answer {
-            Some(message) => First::Answer(message),
+            Some(message) => {
+                if let Some(mut driving) = self.driving.take()
+                    && driving.rest()
+                {
+                    let state = self.state;
+                    resting.put(Rested { driving, state });
+                }
+                First::Answer(message)
+            }
             None if silent => First::Nothing,
             None => First::Stream(ExchangeStream {
                 exchange: self,
@@ -192,17 +230,12 @@ impl Exchange {
 
     fn poll_drive(&mut self, cx: &mut Context<'_>) {
         if let Some(driving) = &mut self.driving
-            && driving.as_mut().poll(cx).is_ready()
+            && Pin::new(driving).poll(cx).is_ready()
         {
             self.driving = None;
         }
-        let answered = lock(&self.state).answered;
-        if answered {
-            // Whatever still ran for this request runs for nobody.
-            self.driving = None;
-        }
         // Most are answered at once, and wait for no end.
-        if self.driving.is_some() {
+        if self.driving.is_some() && !lock(&self.state).answered {
             self.poll_ending(cx);
         }
     }
@@ -251,6 +284,10 @@ impl ExchangeStream {
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.exchange.poll_drive(cx);
         let mut state = lock(&self.exchange.state);
+        if state.answered {
+            // Whatever still runs for this request runs for nobody.
+            self.exchange.driving = None;
+        }
         if state.outgoing.is_empty() {
             if self.exchange.driving.is_none() {
                 return Poll::Ready(None);

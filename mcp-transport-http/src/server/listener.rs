@@ -21,7 +21,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
-use super::service::{HttpService, PeerAddr, bounded};
+use super::service::{HttpService, bounded};
 
 /// Bounds and times of a listener's connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,10 +193,8 @@ fn connection(
         builder.http1().max_headers(options.headers);
     }
     let io = TokioIo::new(Impatient::new(stream, options));
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddr(peer));
-        service.clone().call(request)
-    });
+    let service = service.of(peer);
+    let service = service_fn(move |request: Request<Incoming>| service.clone().call(request));
     async move {
         let connection = builder.serve_connection(io, service).into_owned();
         if let Err(error) = watcher.watch(connection).await {

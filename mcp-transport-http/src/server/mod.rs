@@ -1,6 +1,7 @@
 //! The server's side.
 
 mod body;
+mod driving;
 mod exchange;
 mod headers;
 #[cfg(feature = "http-sse")]

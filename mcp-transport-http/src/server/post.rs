@@ -196,7 +196,8 @@ impl Inner {
         let options = &self.options;
         let inbound = Inbound::Message(Message::Request(request));
         let exchange = self.start(client, inbound);
-        match exchange.first(options.patience, options.keep_alive).await {
+        let first = exchange.first(options.patience, options.keep_alive, &self.resting);
+        match first.await {
             First::Answer(message) => {
                 let status = match &message {
                     Message::Response(response) => match &response.outcome {
@@ -220,9 +221,16 @@ impl Inner {
 
     fn start(&self, client: Client, inbound: Inbound) -> Exchange {
         let ending = Ending::new(self.shutdown.clone());
+        let mut extensions = client.into_extensions();
+        if let Some(mut rested) = self.resting.take() {
+            match rested.driving.renew(extensions) {
+                Ok(()) => return Exchange::again(rested, inbound, ending),
+                Err(refused) => extensions = refused,
+            }
+        }
         let (transport, exchange) = Exchange::new(inbound, ending);
         let transport = HttpTransport(Kind::Exchange(transport));
-        exchange.drive(self.connect(transport, client.into_extensions()))
+        exchange.drive(self.connect(transport, extensions))
     }
 
     // ---- legacy ----

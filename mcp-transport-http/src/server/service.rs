@@ -8,16 +8,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::FutureExt;
 use http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use mcp_types::{Extensions, Principal, RawJson};
+use mcp_types::{Extensions, Principal, RawJson, Renew};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
-use super::exchange::Driving;
+use super::driving::{Driving, Once, Program, Resting};
 #[cfg(feature = "http-sse")]
 use super::http_sse;
 use super::lanes::LaneLimits;
@@ -45,17 +44,20 @@ pub(super) type Permit = OwnedSemaphorePermit;
 /// }
 ///
 /// let server = Server::new("greeter", "1.0.0").tool(tool("hello", hello)).start();
-/// let service = HttpService::new(move |client| server.serve(client.transport, client.extensions));
+/// let service = HttpService::renewing(move |client| server.serve(client.transport, client.extensions));
 /// ```
 ///
 /// Clones are one service.
 #[derive(Clone)]
 pub struct HttpService {
     pub(super) inner: Arc<Inner>,
+    /// Whose requests come to this clone.
+    peer: Option<PeerAddr>,
 }
 
 pub(super) struct Inner {
     connect: Box<dyn Fn(Accepted) -> Driving + Send + Sync>,
+    pub(super) resting: Resting,
     authenticate: Option<Authenticate>,
     pub(super) schemas: Option<Schemas>,
     hosts: Names,
@@ -73,7 +75,8 @@ pub(super) type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
 type Authenticate = Box<dyn Fn(&Parts) -> Authenticating + Send + Sync>;
 type Authenticating = Pin<Box<dyn Future<Output = Result<Option<Principal>, Denied>> + Send>>;
 
-/// Where a request came from; a listener puts it into the request's extensions.
+/// Where a request came from: for handlers, and in the extensions of what [`HttpService::authenticate`] is shown. A listener that is
+/// not [`HttpListener`](crate::HttpListener) puts it into each request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
@@ -100,16 +103,27 @@ impl HttpService {
         D: Future<Output = Result<(), E>> + Send + 'static,
         E: fmt::Display + 'static,
     {
-        let connect = move |accepted| -> Driving {
-            // An async block would have room for the driver twice: as what it captures, and as what it awaits.
-            Box::pin(connect(accepted).map(|ended| {
-                if let Err(error) = ended {
-                    tracing::warn!(%error, "a connection broke");
-                }
-            }))
-        };
+        Self::connecting(move |accepted| Box::new(Program(Once::new(connect(accepted)))))
+    }
+
+    /// A service as from [`new`](Self::new), by something that can drive one connection after another, as
+    /// `ServerConnection::serve` of `mcp-server` returns it: for a modern request, which is a connection of its own, half of the
+    /// work is to begin and to end that.
+    ///
+    /// Each request has its own extensions all the same, and what a handler has kept of one is none of another's.
+    pub fn renewing<F, D, E>(connect: F) -> Self
+    where
+        F: Fn(Accepted) -> D + Send + Sync + 'static,
+        D: Future<Output = Result<(), E>> + Renew + Send + Unpin + 'static,
+        E: fmt::Display + 'static,
+    {
+        Self::connecting(move |accepted| Box::new(Program(connect(accepted))))
+    }
+
+    fn connecting(connect: impl Fn(Accepted) -> Driving + Send + Sync + 'static) -> Self {
         Self::from_inner(Inner {
             connect: Box::new(connect),
+            resting: Resting::default(),
             authenticate: None,
             schemas: None,
             hosts: Names::Local,
@@ -129,7 +143,15 @@ impl HttpService {
         inner.room = Arc::new(Semaphore::new(bounded(options.requests)));
         inner.sessions = Arc::new(Sessions::new(options.sessions, options.session_idle));
         let inner = Arc::new(inner);
-        Self { inner }
+        Self { inner, peer: None }
+    }
+
+    /// A clone for the requests of one connection.
+    pub(super) fn of(&self, peer: SocketAddr) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            peer: Some(PeerAddr(peer)),
+        }
     }
 
     /// Changes what clones do not share yet.
@@ -226,6 +248,7 @@ impl HttpService {
     pub async fn shutdown(&self) {
         let inner = &self.inner;
         inner.shutdown.cancel();
+        inner.resting.clear();
         inner.sessions.ended().await;
         let all = bounded(inner.options.requests) as u32;
         // The semaphore is never closed.
@@ -247,7 +270,8 @@ impl HttpService {
             return unavailable("too many requests at a time").into();
         };
         let (parts, body) = request.into_parts();
-        let response = match inner.answer(parts, body).await {
+        let peer = self.peer.or_else(|| parts.extensions.get().copied());
+        let response = match inner.answer(parts, peer, body).await {
             Ok(response) => response,
             Err(refusal) => {
                 tracing::debug!(status = %refusal.status, reason = refusal.error.message, "refused");
@@ -271,6 +295,7 @@ impl Inner {
     async fn answer<B>(
         self: &Arc<Self>,
         mut parts: Parts,
+        peer: Option<PeerAddr>,
         body: B,
     ) -> Result<Response<Body>, Refusal>
     where
@@ -291,14 +316,19 @@ impl Inner {
         origin::check(&parts, &self.hosts, &self.origins)?;
         let principal = match &self.authenticate {
             None => None,
-            Some(authenticate) => match authenticate(&parts).await {
-                Ok(principal) => principal,
-                Err(denied) => return Ok(denied.into()),
-            },
+            Some(authenticate) => {
+                if let Some(peer) = peer {
+                    parts.extensions.insert(peer);
+                }
+                match authenticate(&parts).await {
+                    Ok(principal) => principal,
+                    Err(denied) => return Ok(denied.into()),
+                }
+            }
         };
         let client = Client {
             headers: std::mem::take(&mut parts.headers),
-            peer: parts.extensions.get::<PeerAddr>().copied(),
+            peer,
             principal,
         };
         #[cfg(feature = "http-sse")]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::Driving;
+use super::driving::Driving;
 use super::lanes::{LaneLimits, Lanes};
 use super::service::bounded;
 use super::shutdown::Ending;
@@ -153,7 +154,7 @@ impl Sessions {
     ) {
         let mut timer = std::pin::pin!(sleep_until(session.used() + self.idle));
         poll_fn(|cx| {
-            if driving.as_mut().poll(cx).is_ready() {
+            if Pin::new(&mut driving).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
             loop {

@@ -1,0 +1,189 @@
+//! Modern requests that are served one after another by the same driver have nothing else in common.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http::HeaderMap;
+use mcp_server::{Cx, Delivery, Server, ServerConnection, tool, with};
+use mcp_transport_http::HttpService;
+use support::{Reply, Running, modern, serve, soon};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+struct Seen {
+    kept: Mutex<Vec<Cx>>,
+    members: Mutex<Vec<String>>,
+    ids: Mutex<Vec<mcp_server::ConnectionId>>,
+    started: Notify,
+    go_on: Notify,
+}
+
+fn own(cx: &Cx) -> String {
+    let headers = cx.extension::<HeaderMap>().unwrap();
+    headers["x-own"].to_str().unwrap().to_owned()
+}
+
+async fn who(cx: Cx) -> String {
+    own(&cx)
+}
+
+async fn keep(seen: Arc<Seen>, cx: Cx) -> String {
+    seen.kept.lock().unwrap().push(cx.clone());
+    own(&cx)
+}
+
+async fn join(seen: Arc<Seen>, cx: Cx) -> &'static str {
+    let room = cx.hub().room("lobby");
+    let member = room.join_as(&cx, own(&cx)).unwrap();
+    seen.ids.lock().unwrap().push(member.id());
+    for member in room.members() {
+        seen.members.lock().unwrap().push(member.name().to_owned());
+    }
+    "Joined."
+}
+
+async fn wait(seen: Arc<Seen>, cx: Cx) -> String {
+    seen.started.notify_one();
+    seen.go_on.notified().await;
+    own(&cx)
+}
+
+struct Stage {
+    running: Running,
+    server: ServerConnection,
+    /// Drivers that were begun from the start.
+    begun: Arc<AtomicUsize>,
+    seen: Arc<Seen>,
+}
+
+impl Stage {
+    async fn new(change: impl FnOnce(Server) -> Server) -> Self {
+        let seen = Arc::new(Seen::default());
+        let server = Server::new("renewing", "1.0.0")
+            .tool(tool("who", who))
+            .tool(tool("keep", with(Arc::clone(&seen), keep)))
+            .tool(tool("join", with(Arc::clone(&seen), join)))
+            .tool(tool("wait", with(Arc::clone(&seen), wait)))
+            .with_notifications();
+        let server = change(server).start();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let (serving, count) = (server.clone(), Arc::clone(&begun));
+        let service = HttpService::renewing(move |c| {
+            count.fetch_add(1, Ordering::SeqCst);
+            serving.serve(c.transport, c.extensions)
+        });
+        let running = serve(service).await;
+        Self {
+            running,
+            server,
+            begun,
+            seen,
+        }
+    }
+
+    fn request(tool: &str, own: &str) -> String {
+        let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"extensions":{"io.mcp-stack/notifications":{}}}}"#;
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}",{meta}}}}}"#
+        );
+        let headers = format!(
+            "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: {tool}\nX-Own: {own}"
+        );
+        support::request("POST", &headers, &body)
+    }
+
+    async fn ask(&self, tool: &str, own: &str) -> Reply {
+        self.running.ask(Self::request(tool, own).as_bytes()).await
+    }
+
+    fn begun(&self) -> usize {
+        self.begun.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn each_has_what_is_known_about_itself() {
+    let stage = Stage::new(|server| server).await;
+    for own in ["a", "b", "c"] {
+        let reply = stage.ask("who", own).await;
+        assert!(
+            reply.body.contains(&format!("\"text\":\"{own}\"")),
+            "{reply:?}"
+        );
+        assert_eq!(stage.server.hub().connections(), 0);
+    }
+    assert_eq!(stage.begun(), 1, "the others were renewed");
+}
+
+#[tokio::test]
+async fn what_a_handler_has_kept_stays_what_it_was() {
+    let stage = Stage::new(|server| server).await;
+    stage.ask("keep", "a").await;
+    for own in ["b", "c"] {
+        stage.ask("who", own).await;
+    }
+    assert_eq!(
+        stage.begun(),
+        2,
+        "what somebody has a handle of is not renewed"
+    );
+    let kept = stage.seen.kept.lock().unwrap().pop().unwrap();
+    assert_eq!(own(&kept), "a");
+    let sent = soon(kept.progress().step("late")).await;
+    assert_ne!(sent, Delivery::Sent);
+}
+
+#[tokio::test]
+async fn each_is_a_connection_of_its_own_to_rooms() {
+    let stage = Stage::new(|server| server).await;
+    for own in ["a", "b", "c"] {
+        let reply = stage.ask("join", own).await;
+        assert!(reply.body.contains("Joined."), "{reply:?}");
+    }
+    assert_eq!(stage.begun(), 1);
+    // Nobody finds another one there, for each leaves with its answer.
+    assert_eq!(*stage.seen.members.lock().unwrap(), ["a", "b", "c"]);
+    let ids: HashSet<_> = stage.seen.ids.lock().unwrap().iter().copied().collect();
+    assert_eq!(ids.len(), 3, "an id is never used twice");
+    assert!(stage.server.hub().room("lobby").members().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_offered_now_is_declared_now() {
+    let stage = Stage::new(|server| server).await;
+    let discover = modern("server/discover", None, "");
+    let reply = stage.running.ask(discover.as_bytes()).await;
+    assert!(!reply.body.contains("\"prompts\""), "{reply:?}");
+    let prompt = mcp_server::prompt("hello", || async { "Hello." });
+    stage.server.catalog().add(prompt).unwrap();
+    let reply = stage.running.ask(discover.as_bytes()).await;
+    assert!(reply.body.contains("\"prompts\""), "{reply:?}");
+    assert_eq!(stage.begun(), 2);
+}
+
+#[tokio::test]
+async fn one_that_rests_takes_no_place() {
+    let stage = Stage::new(|server| server.max_connections(1)).await;
+    assert_eq!(stage.ask("who", "a").await.status, 200);
+    let mut waiting = stage.running.connect().await;
+    waiting.send(Stage::request("wait", "b").as_bytes()).await;
+    soon(stage.seen.started.notified()).await;
+    assert_eq!(stage.ask("who", "c").await.status, 503);
+    stage.seen.go_on.notify_one();
+    let reply = soon(waiting.reply()).await;
+    assert!(reply.body.contains("\"text\":\"b\""), "{reply:?}");
+    assert_eq!(stage.ask("who", "d").await.status, 200);
+    assert_eq!(
+        stage
+            .server
+            .shutdown(std::time::Duration::from_secs(5))
+            .await,
+        0
+    );
+    assert_eq!(stage.ask("who", "e").await.status, 503);
+}
