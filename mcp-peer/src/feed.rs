@@ -16,7 +16,27 @@ use crate::peer::Shared;
 ///
 /// Each that [follows](Self::follow) it has a place of its own in it, and its driver sends as fast as its transport takes them.
 /// What all have had is forgotten. When there is no room, the oldest are dropped, which those that did not have them yet are
-/// told in their place.
+/// told in their place; whoever would rather wait, or be rid of them, looks for [room](Self::has_room) first.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use mcp_peer::session::ServerConfig;
+/// use mcp_peer::types::{Implementation, NotificationMessage};
+/// use mcp_peer::{Feed, MailboxLimits, NoHandler, Options};
+///
+/// let named = |name: &str| NotificationMessage { method: name.into(), params: None };
+/// let limits = MailboxLimits { messages: 1024, bytes: 1 << 20 };
+/// let feed = Feed::new(limits, move |missed| named(&format!("com.example/missed-{missed}")));
+///
+/// let config = ServerConfig::new(Implementation::new("example", "1.0.0"));
+/// let (_client, transport) = mcp_peer::duplex(16);
+/// let connection = mcp_peer::server(transport, config, Arc::new(NoHandler), Options::default());
+///
+/// let followers = [feed.follow(&connection.peer.link())];
+/// feed.post(&named("com.example/tick"), &followers);
+/// assert_eq!(followers[0].waiting(), (1, 0), "until the driver runs");
+/// ```
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
 
@@ -63,7 +83,7 @@ struct Place {
     dropped: AtomicU64,
     unwanted: AtomicU64,
     /// The last command of the outbox is to take whatever will have come by the time it is not the last one any more.
-    /// Changed with the outbox's lock held.
+    /// Changed with the outbox's lock held, until that is closed.
     open: AtomicBool,
     taken: Notify,
 }

@@ -282,7 +282,7 @@ impl Room {
 
     /// Sends a notification to every member; all get what is sent to the room in the same order.
     ///
-    /// It is encoded once, and has its place in each member's queue when this returns. It waits only where
+    /// It is encoded and kept once, and has its place in what each member gets when this returns. It waits only where
     /// [`WhenFull::Wait`] or the backplane makes it wait.
     ///
     /// # Errors
@@ -319,7 +319,7 @@ impl Room {
         Ok(())
     }
 
-    /// Puts a message into the queue of every member on this node.
+    /// Puts a message into what the members on this node get.
     pub(crate) async fn deliver(&self, message: &NotificationMessage) {
         let turn = &self.place.turn;
         let _turn = match self.place.options.when_full {
