@@ -393,11 +393,10 @@ impl Session {
     }
 
     pub(crate) fn handshake_deadline(&self) -> Option<Instant> {
-        match &self.side {
-            Side::Client(ClientSide {
-                phase: Phase::Probing { deadline, .. } | Phase::Initializing { deadline, .. },
-                ..
-            }) => Some(*deadline),
+        match &self.as_client()?.phase {
+            Phase::Probing { deadline, .. } | Phase::Initializing { deadline, .. } => {
+                Some(*deadline)
+            }
             _ => None,
         }
     }

@@ -103,7 +103,7 @@ pub struct Counters {
 
 #[derive(Debug)]
 pub(crate) enum Side {
-    Client(ClientSide),
+    Client(Box<ClientSide>),
     Server(ServerSide),
 }
 
@@ -111,7 +111,7 @@ impl Session {
     /// A client's side; its first message is there to be transmitted.
     pub fn client(config: ClientConfig, now: Instant) -> Self {
         let limits = config.limits.clone();
-        let mut session = Self::new(Side::Client(ClientSide::new(config)), limits);
+        let mut session = Self::new(Side::Client(Box::new(ClientSide::new(config))), limits);
         session.open(now);
         session
     }
@@ -133,7 +133,10 @@ impl Session {
         };
         let mut config = client.config.clone();
         config.era = era;
-        let mut session = Self::new(Side::Client(ClientSide::new(config)), self.limits.clone());
+        let mut session = Self::new(
+            Side::Client(Box::new(ClientSide::new(config))),
+            self.limits.clone(),
+        );
         session.incoming = self.incoming.succeeded();
         session.counters = self.counters;
         session.open(now);
