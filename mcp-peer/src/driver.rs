@@ -371,18 +371,12 @@ impl<T: Transport> Driver<T> {
         let messages = SEND_AHEAD.saturating_sub(self.session.transmit_len());
         let bytes = self.shared.options.outbox_bytes.saturating_sub(self.ahead);
         let taken = follower.take(end, messages, bytes as usize);
-        let mut unwanted = 0;
-        for message in taken
-            .notice
-            .into_iter()
-            .chain(taken.first)
+        let messages = taken.notice.into_iter().chain(taken.first);
+        let ahead = &mut self.ahead;
+        let counted = messages
             .chain(taken.more)
-        {
-            self.ahead = self.ahead.saturating_add(weight(&message));
-            let sent = self.session.notify(None, message.method, message.params);
-            unwanted += u64::from(sent.is_err());
-        }
-        follower.unwanted(unwanted);
+            .inspect(|message| *ahead = ahead.saturating_add(weight(message)));
+        follower.unwanted(self.session.notify_each(counted));
         if taken.left {
             let end = Some(end);
             self.commands
