@@ -26,10 +26,10 @@ use self::reopen::Reopens;
 use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
+use crate::feed::Follower;
 use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
 use crate::link::Link;
-use crate::mailbox::Mailbox;
 use crate::outbox::{Command, LONG_ANSWER, answer_weight};
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
@@ -210,7 +210,7 @@ fn echo(inbound: &Inbound) -> usize {
     }
 }
 
-/// What a notification of a mailbox counts of what is ahead of the transport.
+/// What a notification to many counts of what is ahead of the transport.
 fn weight(message: &NotificationMessage) -> u32 {
     let bytes = message.params.as_ref().map_or(0, RawJson::len);
     u32::try_from(bytes).unwrap_or(u32::MAX)
@@ -316,7 +316,8 @@ impl<T: Transport> Driver<T> {
                     let _ = reply.send(sent);
                 }
             }
-            Command::Mail { mailbox, count } => self.mail(mailbox, count),
+            // None that was taken out of the queue is still open.
+            Command::Mail { follower, end } => self.mail(follower, end.unwrap_or_default()),
             Command::Log {
                 related,
                 level,
@@ -368,28 +369,21 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Sends the next ones of a mailbox, as many as the transport may be ahead of; the rest waits where it was.
-    fn mail(&mut self, mailbox: Mailbox, count: usize) {
+    /// Sends what waits for a follower, as much as the transport may be ahead of; the rest waits where it was.
+    fn mail(&mut self, follower: Follower, end: u64) {
         let messages = SEND_AHEAD.saturating_sub(self.session.transmit_len());
         let bytes = self.shared.options.outbox_bytes.saturating_sub(self.ahead);
-        let taken = mailbox.take(count.min(messages), bytes as usize);
-        let left = count.saturating_sub(taken.len().max(1));
-        let mut unwanted = 0;
-        for message in taken
-            .notice
-            .into_iter()
-            .chain(taken.first)
+        let taken = follower.take(end, messages, bytes as usize);
+        let messages = taken.notice.into_iter().chain(taken.first);
+        let ahead = &mut self.ahead;
+        let counted = messages
             .chain(taken.more)
-        {
-            self.ahead = self.ahead.saturating_add(weight(&message));
-            let sent = self.session.notify(None, message.method, message.params);
-            unwanted += u64::from(sent.is_err());
-        }
-        mailbox.unwanted(unwanted);
-        if left > 0 {
-            let count = left;
+            .inspect(|message| *ahead = ahead.saturating_add(weight(message)));
+        follower.unwanted(self.session.notify_each(counted));
+        if taken.left {
+            let end = Some(end);
             self.commands
-                .push_front((Command::Mail { mailbox, count }, 0));
+                .push_front((Command::Mail { follower, end }, 0));
         }
     }
 
@@ -817,7 +811,7 @@ impl<T> Driver<T> {
                 Command::Call(pending) => {
                     pending.finish(Err(RequestError::ConnectionLost(reason.to_string())));
                 }
-                Command::Mail { mailbox, .. } => mailbox.close(),
+                Command::Mail { follower, .. } => follower.close(),
                 _ => {}
             }
         }

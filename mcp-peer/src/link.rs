@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mcp_types::{Extensions, NotificationMessage};
+use mcp_types::Extensions;
 
 use crate::context::RequestContext;
+use crate::feed::Follower;
 use crate::mailbox::{Mailbox, MailboxLimits};
 use crate::outbox::Command;
 use crate::peer::{Peer, Shared};
@@ -69,7 +70,7 @@ impl fmt::Display for ConnectionId {
 /// A connection as others hold it; it does not keep the connection open.
 #[derive(Clone)]
 pub struct Link {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// What others want of the end of a connection.
@@ -175,14 +176,8 @@ impl Link {
     }
 
     /// A queue of notifications to this connection's peer.
-    ///
-    /// `notice` makes what the peer is told when some of them had to be dropped, and how many.
-    pub fn mailbox(
-        &self,
-        limits: MailboxLimits,
-        notice: Option<Arc<dyn Fn(u64) -> NotificationMessage + Send + Sync>>,
-    ) -> Mailbox {
-        Mailbox::new(&self.shared, limits, notice)
+    pub fn mailbox(&self, limits: MailboxLimits) -> Mailbox {
+        Mailbox(Follower::alone(&self.shared, limits))
     }
 }
 

@@ -11,7 +11,7 @@ use mcp_types::{ClientCapabilities, LogLevel, MethodName, NotificationMessage, R
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::dispatch::Answer;
-use crate::mailbox::Mailbox;
+use crate::feed::Follower;
 use crate::pending::PendingCall;
 
 /// What a handle or a handler wants of the driver.
@@ -30,10 +30,10 @@ pub(crate) enum Command {
         /// Who wants to know whether it could be sent.
         reply: Option<oneshot::Sender<Result<(), NotSent>>>,
     },
-    /// The next ones of a mailbox.
+    /// What waits for a follower, up to the one before the number `end`; none as long as it is the last command in the queue.
     Mail {
-        mailbox: Mailbox,
-        count: usize,
+        follower: Follower,
+        end: Option<u64>,
     },
     Log {
         related: Option<IncomingKey>,
@@ -136,26 +136,30 @@ impl Outbox {
         self.push_with_cost(command, 0)
     }
 
-    /// Puts the next one of a mailbox into the queue: many in a row are one command, which keeps their place as well.
-    pub(crate) fn push_mail(&self, mailbox: &Mailbox) -> Result<(), Gone> {
-        let mut queue = self.lock();
-        if !queue.closed
-            && let Some((
-                Command::Mail {
-                    mailbox: last,
-                    count,
-                },
-                _,
-            )) = queue.commands.back_mut()
-            && last.is(mailbox)
-        {
-            // The driver knows of it.
-            *count += 1;
-            return Ok(());
+    /// Puts in that something waits for a follower. As long as nothing comes behind it, that is said of whatever more comes, too.
+    pub(crate) fn push_mail(&self, follower: &Follower) -> Result<(), Gone> {
+        let sleeper = {
+            let mut queue = self.lock();
+            if queue.closed {
+                return Err(Gone);
+            }
+            if follower.is_open() {
+                return Ok(());
+            }
+            queue.seal();
+            follower.open();
+            let follower = follower.clone();
+            let mail = Command::Mail {
+                follower,
+                end: None,
+            };
+            queue.commands.push_back((mail, 0));
+            queue.sleeper.take()
+        };
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
         }
-        drop(queue);
-        let (mailbox, count) = (mailbox.clone(), 1);
-        self.push(Command::Mail { mailbox, count })
+        Ok(())
     }
 
     /// Puts an answer into the queue; what it weighs is [given back](Self::answers_sent) when it is sent.
@@ -190,6 +194,7 @@ impl Outbox {
             if queue.closed {
                 return Err(Gone);
             }
+            queue.seal();
             if queue.commands.capacity() == 0 {
                 // Most connections never need more.
                 queue.commands.reserve_exact(1);
@@ -208,6 +213,7 @@ impl Outbox {
         debug_assert!(buffer.is_empty());
         let mut queue = self.lock();
         queue.sleeper = None;
+        queue.seal();
         std::mem::swap(&mut queue.commands, buffer);
     }
 
@@ -266,6 +272,17 @@ impl Outbox {
     /// No code runs under this lock that could panic, and a queue is never left half changed.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Nothing more belongs to the last command: what comes from now on has its place behind something else.
+    fn seal(&mut self) {
+        if let Some((Command::Mail { follower, end }, _)) = self.commands.back_mut()
+            && end.is_none()
+        {
+            *end = Some(follower.seal());
+        }
     }
 }
 

@@ -243,7 +243,7 @@ impl Hub {
     pub(crate) fn connected(&self, link: Link) {
         let id = link.id();
         let connected = Connected {
-            news: link.mailbox(NEWS, None),
+            news: link.mailbox(NEWS),
             link: link.clone(),
             rooms: Vec::new(),
         };

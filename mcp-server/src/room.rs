@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use mcp_peer::types::{MethodName, Notification, NotificationMessage, ObjectBuf, RawJson};
-use mcp_peer::{ConnectionId, Link, Mailbox, MailboxLimits, NotPosted};
+use mcp_peer::{ConnectionId, Feed, Follower, Link, MailboxLimits};
 use serde::{Deserialize, Serialize};
 
 use crate::backplane::{Audience, BackplaneError, Post};
@@ -191,19 +191,18 @@ pub(crate) struct Place {
     /// None for that in which everybody is.
     name: Option<Arc<str>>,
     options: RoomOptions,
-    /// Locked while a message goes to each member's queue, which is what gives them one order.
+    /// Locked while a message goes into the feed, so that it is known who gets it.
     seats: Mutex<HashMap<ConnectionId, Seat>>,
     /// Whose turn it is, where sending may wait: first come, first served.
     turn: tokio::sync::Mutex<()>,
-    /// Makes what a member is told that has missed something.
-    notice: Arc<dyn Fn(u64) -> NotificationMessage + Send + Sync>,
+    feed: Feed,
     hub: Weak<Inner>,
 }
 
 struct Seat {
     member: Member,
     link: Link,
-    mailbox: Mailbox,
+    follower: Follower,
 }
 
 impl Room {
@@ -277,13 +276,13 @@ impl Room {
     /// Messages and bytes that wait for members of it.
     pub fn queued(&self) -> (usize, usize) {
         let seats = self.place.lock();
-        let each = seats.values().map(|s| (s.mailbox.len(), s.mailbox.bytes()));
+        let each = seats.values().map(|seat| seat.follower.waiting());
         each.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
     /// Sends a notification to every member; all get what is sent to the room in the same order.
     ///
-    /// It is encoded once, and has its place in each member's queue when this returns. It waits only where
+    /// It is encoded and kept once, and has its place in what each member gets when this returns. It waits only where
     /// [`WhenFull::Wait`] or the backplane makes it wait.
     ///
     /// # Errors
@@ -320,7 +319,7 @@ impl Room {
         Ok(())
     }
 
-    /// Puts a message into the queue of every member on this node.
+    /// Puts a message into what the members on this node get.
     pub(crate) async fn deliver(&self, message: &NotificationMessage) {
         let turn = &self.place.turn;
         let _turn = match self.place.options.when_full {
@@ -382,12 +381,16 @@ impl Place {
             let method = MethodName::from_static(Lagged::METHOD);
             NotificationMessage { method, params }
         };
+        let limits = MailboxLimits {
+            messages: options.messages,
+            bytes: options.bytes,
+        };
         Self {
             name,
             options,
             seats: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
-            notice: Arc::new(notice),
+            feed: Feed::new(limits, notice),
             hub,
         }
     }
@@ -398,10 +401,6 @@ impl Place {
         link: &Link,
         member: &Member,
     ) -> Result<Result<(), Member>, NotJoined> {
-        let limits = MailboxLimits {
-            messages: self.options.messages,
-            bytes: self.options.bytes,
-        };
         let mut seats = self.lock();
         if let Some(seat) = seats.get(&link.id()) {
             return Ok(Err(seat.member.clone()));
@@ -412,7 +411,7 @@ impl Place {
         let seat = Seat {
             member: member.clone(),
             link: link.clone(),
-            mailbox: link.mailbox(limits, Some(Arc::clone(&self.notice))),
+            follower: self.feed.follow(link),
         };
         seats.insert(link.id(), seat);
         Ok(Ok(()))
@@ -420,33 +419,31 @@ impl Place {
 
     pub(crate) fn unseat(&self, connection: ConnectionId) -> Option<Member> {
         let seat = self.lock().remove(&connection)?;
+        seat.follower.leave();
         Some(seat.member)
     }
 
-    /// Puts a message into every queue, and says whose was full; or, where that is waited for, into none.
-    fn try_deliver(&self, message: &NotificationMessage) -> Result<Vec<Link>, Mailbox> {
+    /// Puts a message into the feed, and says who was too slow for it; or, where that is waited for, does not.
+    fn try_deliver(&self, message: &NotificationMessage) -> Result<Vec<Link>, Follower> {
         let seats = self.lock();
+        let followers = || seats.values().map(|seat| &seat.follower);
         let mut slow = Vec::new();
-        if self.options.when_full == WhenFull::Wait {
-            // Only this makes them fuller, and only with the lock held.
-            let full =
-                |seat: &&Seat| !seat.mailbox.has_room(size(message)) && !seat.link.is_closed();
-            if let Some(seat) = seats.values().find(full) {
-                return Err(seat.mailbox.clone());
-            }
-        }
-        for seat in seats.values() {
+        // As long as the feed has room, everybody has. Only this makes it fuller, and only with the lock held.
+        let when_full = self.options.when_full;
+        if when_full != WhenFull::DropOldest && !self.feed.has_room(size(message)) {
+            self.feed.forget(followers());
             // Who is closed leaves by itself.
-            let _ = match self.options.when_full {
-                WhenFull::DropOldest => seat.mailbox.post_over(message),
-                WhenFull::Disconnect | WhenFull::Wait => seat.mailbox.post(message),
-            }
-            .inspect_err(|why| {
-                if *why == NotPosted::Full && !seat.link.is_closed() {
-                    slow.push(seat.link.clone());
+            let full =
+                |seat: &&Seat| !seat.follower.has_room(size(message)) && !seat.link.is_closed();
+            for seat in seats.values().filter(full) {
+                if when_full == WhenFull::Wait {
+                    return Err(seat.follower.clone());
                 }
-            });
+                seat.follower.leave();
+                slow.push(seat.link.clone());
+            }
         }
+        self.feed.post(message, followers());
         Ok(slow)
     }
 

@@ -200,6 +200,28 @@ async fn what_goes_to_a_room_and_to_everybody_keeps_its_order() {
     assert_eq!(heard(&mut hand), expected);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_sends_here_and_there_keeps_its_order_while_drivers_run_beside_it() {
+    const MESSAGES: usize = 20_000;
+    let server = chat(RoomOptions::default());
+    let lobby = server.hub().room("lobby");
+    let mut reader = reader(&server, EraChoice::Legacy).await;
+    for i in 0..MESSAGES {
+        let message = said("server", i);
+        match i % 7 {
+            0 | 2 | 3 => server.hub().broadcast::<Said>(&message).await.unwrap(),
+            _ => lobby.send::<Said>(&message).await.unwrap(),
+        }
+        // So that nothing is dropped.
+        if i % 500 == 499 {
+            for i in i - 499..=i {
+                let said = soon(reader.said.recv()).await.unwrap().unwrap();
+                assert_eq!(said.text, i.to_string());
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_could_not_hear_does_not_join() {
     let server = chat(RoomOptions::default());

@@ -276,7 +276,7 @@ impl Session {
     ) -> Result<(), NotSent> {
         let related_to = self.may_notify(related, &method)?;
         if related.is_none() && matches!(self.side, Side::Server(_)) {
-            return self.publish(&method, params.as_ref());
+            return self.publish(method, params);
         }
         let message = Message::Notification(NotificationMessage { method, params });
         self.transmit(Outbound {
@@ -284,6 +284,28 @@ impl Session {
             related_to,
         });
         Ok(())
+    }
+
+    /// Sends notifications on its own, in this order, each as [`notify`](Self::notify) does; how many were not sent.
+    ///
+    /// What holds for all of a method is looked up once as long as it is the same.
+    pub fn notify_each(
+        &mut self,
+        notifications: impl IntoIterator<Item = NotificationMessage>,
+    ) -> u64 {
+        let mut unsent = 0;
+        let mut plain = None;
+        for notification in notifications {
+            if plain.as_ref() == Some(&notification.method) {
+                self.transmit(Message::Notification(notification).into());
+                continue;
+            }
+            let NotificationMessage { method, params } = notification;
+            let sent = self.notify(None, method.clone(), params);
+            unsent += u64::from(sent.is_err());
+            plain = (sent.is_ok() && self.goes_as_it_is(&method)).then_some(method);
+        }
+        unsent
     }
 
     /// Ends the streams of a modern client in good order; the driver does it before it closes the connection.

@@ -158,19 +158,19 @@ impl Session {
     /// modern client whose filter asks for it with the stream's tag.
     pub(crate) fn publish(
         &mut self,
-        method: &MethodName,
-        params: Option<&RawJson>,
+        method: MethodName,
+        params: Option<RawJson>,
     ) -> Result<(), NotSent> {
         let legacy = match self.legacy_version() {
             None => Err(NotSent::NoSession),
             Some(_) => self
-                .legacy_direction(method)
-                .and_then(|()| self.is_subscribed(method, params)),
+                .legacy_direction(&method)
+                .and_then(|()| self.is_subscribed(&method, params.as_ref())),
         };
         let Side::Server(server) = &self.side else {
             return legacy;
         };
-        let wanted = |stream: &&Listening| wants(&stream.filter, method, params);
+        let wanted = |stream: &&Listening| wants(&stream.filter, &method, params.as_ref());
         let ids: Vec<RequestId> = server
             .subscriptions
             .streams
@@ -183,18 +183,23 @@ impl Session {
             Err(NotSent::NoSession) if self.streams() > 0 => Err(NotSent::Unwanted),
             outcome => outcome,
         };
+        let tagged = ids.into_iter().map(|id| Outbound {
+            message: Message::notification(method.clone(), Some(tagged(params.as_ref(), &id))),
+            related_to: Some(id),
+        });
+        let tagged: Vec<_> = tagged.collect();
         if legacy.is_ok() {
-            self.transmit(Message::notification(method.clone(), params.cloned()).into());
+            self.transmit(Message::notification(method, params).into());
         }
-        for id in ids {
-            let message = Message::notification(method.clone(), Some(tagged(params, &id)));
-            let related_to = Some(id);
-            self.transmit(Outbound {
-                message,
-                related_to,
-            });
+        for outbound in tagged {
+            self.transmit(outbound);
         }
         outcome
+    }
+
+    /// Whether what a legacy client gets of a method is everything that there is to be sent, whatever it says.
+    pub(crate) fn goes_as_it_is(&self, method: &MethodName) -> bool {
+        self.streams() == 0 && method != "notifications/resources/updated"
     }
 
     /// Whether a legacy client has asked for this: it has to for single resources, and for nothing else.

@@ -1,6 +1,7 @@
 //! Streams of modern clients, subscriptions of legacy ones.
 
 use mcp_session::NotSent;
+use mcp_types::NotificationMessage;
 
 use crate::support::{Side, decode, raw};
 
@@ -240,6 +241,58 @@ fn listening(client: &mut Side) {
     client
         .hear(r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#)
         .tells(&[r#"listening 1 {"toolsListChanged":true}"#]);
+}
+
+#[test]
+fn what_is_sent_in_a_row_goes_where_each_would_go_by_itself() {
+    let row = [
+        (SAID, r#"{"a":1}"#),
+        (SAID, r#"{"a":2}"#),
+        (UPDATED, r#"{"uri":"file:///a"}"#),
+        (UPDATED, r#"{"uri":"file:///b"}"#),
+        (UPDATED, r#"{"uri":"file:///a"}"#),
+        ("notifications/cancelled", "{}"),
+        ("notifications/cancelled", "{}"),
+        (TOOLS, "{}"),
+        (TOOLS, "{}"),
+    ];
+    let side = |version: &str| match version {
+        "2026-07-28" => server(ALL),
+        version => Side::legacy_server(version, "{}", |config| config.capabilities = decode(ALL)),
+    };
+    let filter = r#"{"resourceSubscriptions":["file:///a"],"io.mcp-stack/notifications":["chat.message_received"]}"#;
+    let subscribe = r#"{"id":1,"method":"resources/subscribe","params":{"uri":"file:///a"}}"#;
+    for (version, asks) in [
+        ("2025-11-25", vec![]),
+        ("2025-11-25", vec![subscribe.to_owned()]),
+        // Then both eras are at work on one connection.
+        ("2025-11-25", vec![listen("2", filter, OWN)]),
+        ("2026-07-28", vec![]),
+        (
+            "2026-07-28",
+            vec![listen("2", filter, OWN), listen("3", filter, OWN)],
+        ),
+    ] {
+        let [mut one_by_one, mut in_a_row] = [side(version), side(version)];
+        for side in [&mut one_by_one, &mut in_a_row] {
+            asks.iter().for_each(|ask| drop(side.hear(ask).take_sent()));
+        }
+        let sent = row.map(|(method, params)| publish(&mut one_by_one, method, params));
+        let row = row.map(|(method, params)| NotificationMessage {
+            method: method.into(),
+            params: Some(raw(params)),
+        });
+        let unsent = in_a_row.session.notify_each(row);
+        assert_eq!(
+            unsent,
+            sent.iter().filter(|sent| sent.is_err()).count() as u64
+        );
+        assert_eq!(
+            in_a_row.take_sent(),
+            one_by_one.take_sent(),
+            "{version} {asks:?}"
+        );
+    }
 }
 
 #[test]
