@@ -4,11 +4,12 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use mcp_peer::session::{CallOptions, RequestError};
-use mcp_peer::types::{LogLevel, Meta, ObjectBuf, RawJson, Request};
-use mcp_peer::{ProgressPolicy, ProgressUpdate};
+use mcp_peer::types::{LogLevel, Meta, MethodName, ObjectBuf, RawJson, Request};
+use mcp_peer::{Calling, ProgressPolicy, ProgressUpdate};
 use serde::Serialize;
 
 use crate::cancel::Cancel;
@@ -135,7 +136,31 @@ impl<'a, M: Request> Call<'a, M> {
     }
 }
 
-impl Unsent<'_> {
+impl<'a> Unsent<'a> {
+    /// The request itself, if there is nothing to be done but to make it: it takes much less room then, for as long as it takes.
+    fn plain(
+        mut self,
+    ) -> Result<Calling<'a, impl FnMut(ProgressUpdate) + Send + use<'a>>, Box<Self>> {
+        let more = self.idempotent || self.cancel.is_some() || self.client.reopens();
+        let params = match (more, self.params) {
+            (false, Ok(params)) => params,
+            (_, params) => {
+                self.params = params;
+                return Err(Box::new(self));
+            }
+        };
+        let mut on_progress = self.on_progress;
+        let on_progress = move |update| {
+            if let Some(callback) = &mut on_progress {
+                callback(update);
+            }
+        };
+        let peer = self.client.peer();
+        let method = MethodName::from_static(self.method);
+        let calling = peer.request_raw(method, params, self.options, on_progress);
+        Ok(calling.with_progress(self.progress))
+    }
+
     /// The result as it came.
     pub(crate) async fn finished(mut self) -> Result<RawJson, RequestError> {
         match self.cancel.take() {
@@ -163,22 +188,10 @@ impl Unsent<'_> {
                 0 => std::mem::take(&mut params),
                 _ => params.clone(),
             };
-            let lossless;
-            let peer = match self.progress {
-                ProgressPolicy::Lossless => {
-                    lossless = peer.with_progress(ProgressPolicy::Lossless);
-                    &lossless
-                }
-                _ => peer,
-            };
-            let outcome = peer
-                .request_raw(
-                    self.method.into(),
-                    body,
-                    self.options.clone(),
-                    &mut *on_progress,
-                )
-                .await;
+            let method = MethodName::from_static(self.method);
+            let options = self.options.clone();
+            let calling = peer.request_raw(method, body, options, &mut *on_progress);
+            let outcome = calling.with_progress(self.progress).await;
             match outcome {
                 Err(RequestError::ConnectionLost(_)) if sendings > 0 && self.client.reopens() => {}
                 outcome => return outcome,
@@ -192,10 +205,16 @@ impl<'a, M: Request> IntoFuture for Call<'a, M> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move {
-            let result = self.request.finished().await?;
-            mcp_peer::decode_result(M::METHOD, &result)
-        })
+        match self.request.plain() {
+            Ok(mut calling) => Box::pin(std::future::poll_fn(move |cx| {
+                let result = ready!(Pin::new(&mut calling).poll(cx))?;
+                Poll::Ready(mcp_peer::decode_result(M::METHOD, &result))
+            })),
+            Err(request) => Box::pin(async move {
+                let result = request.finished().await?;
+                mcp_peer::decode_result(M::METHOD, &result)
+            }),
+        }
     }
 }
 

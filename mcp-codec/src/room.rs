@@ -3,13 +3,13 @@
 use bytes::BytesMut;
 
 /// The least room for a read, in bytes: what an idle connection costs.
-pub(crate) const MIN_ROOM: usize = 2 << 10;
+pub(crate) const MIN_ROOM: usize = 1 << 10;
 /// The most room for a read, in bytes: what a pipe holds.
 pub(crate) const MAX_ROOM: usize = 64 << 10;
 /// A buffer is replaced when it is this many times larger than what it is for; less would be to and fro.
 pub(crate) const SLACK: usize = 4;
 
-/// Fits a read buffer to its traffic: a flood gets reads of 64 KiB, an idle connection keeps 2.
+/// Fits a read buffer to its traffic: a flood gets reads of 64 KiB, an idle connection keeps 1.
 ///
 /// For transports with a framing of their own; [`LineCodec`](crate::LineCodec) has one already.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl ReadRoom {
         self.room = if arrived >= self.room || full {
             (self.room * 2).min(MAX_ROOM)
         } else {
-            // Less at once: the next flood needs five reads to get it back.
+            // Less at once: the next flood needs six reads to get it back.
             (arrived * SLACK).clamp(MIN_ROOM, self.room)
         };
     }

@@ -291,42 +291,18 @@ impl<T: Transport> Driver<T> {
     fn execute(&mut self, command: Command) {
         match command {
             // A handler may still be at work; that is no reason to send anything, nor is it the caller's mistake.
-            Command::Call { pending, .. } if self.reading == Reading::Ended => {
+            Command::Call(pending) if self.reading == Reading::Ended => {
                 pending.finish(Err(RequestError::ConnectionLost(
                     Closed::ByPeer.to_string(),
                 )));
             }
-            Command::Call {
-                pending,
-                method,
-                params,
-                options,
-            } => {
-                match self
-                    .session
-                    .call(self.now, pending.key, method, params, *options)
-                {
-                    Ok(()) => {
-                        if let Some(id) = self.watched_id(&pending) {
-                            pending.span.record("id", tracing::field::display(id));
-                        }
-                        self.calls.insert(pending.key, pending);
-                    }
-                    // Made for a connection that is gone, and read on the next one before that is open.
-                    Err(ApiMisuse::NotOpen) if self.reopens != Reopens::Never => {
-                        pending.finish(Err(RequestError::ConnectionLost(
-                            "it is not open again yet".to_owned(),
-                        )));
-                    }
-                    Err(misuse) => pending.finish(Err(misuse.into())),
-                }
-            }
+            Command::Call(pending) => self.call(pending),
             Command::Cancel(key) => {
-                self.calls.remove(&key);
+                self.calls.remove(key);
                 self.session.cancel(key, None);
             }
             Command::Answer { key, answer } => {
-                self.running.remove(&key);
+                self.running.remove(key);
                 self.answer(key, answer);
             }
             Command::Notify {
@@ -363,6 +339,33 @@ impl<T: Transport> Driver<T> {
             Command::Deliver(notification) => deliver(&self.shared, &notification),
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
             Command::Close => self.close(),
+        }
+    }
+
+    fn call(&mut self, pending: Arc<PendingCall>) {
+        // Each call is queued once.
+        let Some(asked) = pending.take_asked() else {
+            return;
+        };
+        let options = asked
+            .options
+            .map_or_else(CallOptions::default, |boxed| *boxed);
+        let called =
+            (self.session).call(self.now, pending.key, asked.method, asked.params, options);
+        match called {
+            Ok(()) => {
+                if let Some(id) = self.watched_id(&pending) {
+                    pending.span.record("id", tracing::field::display(id));
+                }
+                self.calls.insert(pending.key, pending);
+            }
+            // Made for a connection that is gone, and read on the next one before that is open.
+            Err(ApiMisuse::NotOpen) if self.reopens != Reopens::Never => {
+                pending.finish(Err(RequestError::ConnectionLost(
+                    "it is not open again yet".to_owned(),
+                )));
+            }
+            Err(misuse) => pending.finish(Err(misuse.into())),
         }
     }
 
@@ -438,7 +441,7 @@ impl<T: Transport> Driver<T> {
             }
             Event::Request(incoming) => self.serve(incoming, cx),
             Event::Cancelled(key, why) => {
-                if let Some(running) = self.running.remove(&key) {
+                if let Some(running) = self.running.remove(key) {
                     running.binding.end();
                     running.task.abort();
                 }
@@ -450,7 +453,7 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Response { call, outcome } => {
-                if let Some(pending) = self.calls.remove(&call) {
+                if let Some(pending) = self.calls.remove(call) {
                     pending.finish(outcome);
                 } else if call == PING {
                     // An error is an answer, too.
@@ -459,7 +462,7 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::Progress { call, progress } => {
-                if let Some(pending) = self.calls.get(&call) {
+                if let Some(pending) = self.calls.get(call) {
                     deliver_progress(&self.shared, &progress);
                     pending.progress(progress, &self.shared);
                 }
@@ -473,7 +476,7 @@ impl<T: Transport> Driver<T> {
             }
             Event::FollowsTasks => self.shared.end.follow_tasks(),
             Event::Listening { call, filter } => {
-                if let Some(pending) = self.calls.get(&call) {
+                if let Some(pending) = self.calls.get(call) {
                     pending.acknowledge(filter);
                 }
             }
@@ -798,14 +801,14 @@ impl<T> Driver<T> {
             running.task.abort();
         }
         for (call, outcome) in outcomes {
-            if let Some(pending) = self.calls.remove(&call) {
+            if let Some(pending) = self.calls.remove(call) {
                 pending.finish(outcome);
             }
         }
         let left = self.shared.outbox.close();
         for (command, _) in self.commands.drain(..).chain(left) {
             match command {
-                Command::Call { pending, .. } => {
+                Command::Call(pending) => {
                     pending.finish(Err(RequestError::ConnectionLost(reason.to_string())));
                 }
                 Command::Mail { follower, .. } => follower.close(),

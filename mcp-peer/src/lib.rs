@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod calling;
 mod closed;
 mod context;
 mod counters;
@@ -20,6 +21,7 @@ mod tap;
 mod trace;
 mod transport;
 
+pub use calling::Calling;
 pub use closed::{Closed, ConnectionError};
 pub use context::{Delivery, Question, RequestContext, Rounds};
 pub use counters::Counters;

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use mcp_session::{CallKey, CallOptions, RequestError};
-use mcp_types::{Listen, ListenParams, Request, SubscriptionFilter};
-use tracing::Span;
+use mcp_session::{CallKey, RequestError};
+use mcp_types::{Listen, ListenParams, MethodName, Request, SubscriptionFilter};
 
 use crate::limits::ProgressPolicy;
 use crate::outbox::Command;
 use crate::peer::{Peer, Shared, encode_params};
-use crate::pending::PendingCall;
+use crate::pending::{Asked, PendingCall};
 
 /// A stream on which a modern server tells of changes, as long as this value lives; made by [`Peer::listen`].
 ///
@@ -36,13 +35,19 @@ impl Peer {
     /// Dropping the future ends the stream on the wire.
     pub async fn listen(&self, filter: SubscriptionFilter) -> Result<Listening, RequestError> {
         let params = encode_params(Listen::METHOD, &ListenParams::new(filter))?;
-        let options = CallOptions::default();
-        let key = self.shared.next_key();
-        let pending = PendingCall::new(key, ProgressPolicy::default(), Span::none());
-        let pending = self
-            .shared
-            .start(pending, Listen::METHOD.into(), params, options)
-            .await?;
+        let bytes = params.text_len();
+        let asked = Asked {
+            method: MethodName::from_static(Listen::METHOD),
+            params,
+            options: None,
+        };
+        let mut pending = PendingCall::new(asked, ProgressPolicy::default());
+        let room = self.shared.outbox.room(bytes).await;
+        let room = room.map_err(|_| self.shared.lost())?;
+        pending.key = self.shared.next_key();
+        let pending = Arc::new(pending);
+        room.push(Command::Call(Arc::clone(&pending)))
+            .map_err(|_| self.shared.lost())?;
         let mut listening = Listening {
             shared: Arc::clone(&self.shared),
             pending,

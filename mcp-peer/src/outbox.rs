@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use mcp_session::{CallKey, CallOptions, IncomingKey, NotSent};
-use mcp_types::{
-    ClientCapabilities, LogLevel, MethodName, NotificationMessage, ObjectBuf, RawJson,
-};
+use mcp_session::{CallKey, IncomingKey, NotSent};
+use mcp_types::{ClientCapabilities, LogLevel, MethodName, NotificationMessage, RawJson};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::dispatch::Answer;
@@ -18,12 +16,8 @@ use crate::pending::PendingCall;
 
 /// What a handle or a handler wants of the driver.
 pub(crate) enum Command {
-    Call {
-        pending: Arc<PendingCall>,
-        method: MethodName,
-        params: ObjectBuf,
-        options: Box<CallOptions>,
-    },
+    /// What is asked for is with it.
+    Call(Arc<PendingCall>),
     Cancel(CallKey),
     Answer {
         key: IncomingKey,
@@ -115,14 +109,26 @@ impl Outbox {
     ///
     /// Cancel safe: room that was waited for is given back.
     pub(crate) async fn room(&self, bytes: usize) -> Result<Room<'_>, Gone> {
-        let cost = u32::try_from(bytes.saturating_add(BASE_COST))
-            .map_or(self.capacity, |cost| cost.min(self.capacity));
+        let cost = self.cost(bytes);
         let permit = match self.room.try_acquire_many(cost) {
             Ok(permit) => permit,
             Err(_) => self.room.acquire_many(cost).await.map_err(|_| Gone)?,
         };
         permit.forget();
         Ok(Room { outbox: self, cost })
+    }
+
+    /// The room, if nobody has to wait for it; `None` also if there will never be any again.
+    pub(crate) fn room_now(&self, bytes: usize) -> Option<Room<'_>> {
+        let cost = self.cost(bytes);
+        self.room.try_acquire_many(cost).ok()?.forget();
+        Some(Room { outbox: self, cost })
+    }
+
+    /// What a command with such a body takes of the room.
+    fn cost(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.saturating_add(BASE_COST))
+            .map_or(self.capacity, |cost| cost.min(self.capacity))
     }
 
     /// Puts a command into the queue without waiting.
@@ -189,6 +195,10 @@ impl Outbox {
                 return Err(Gone);
             }
             queue.seal();
+            if queue.commands.capacity() == 0 {
+                // Most connections never need more.
+                queue.commands.reserve_exact(1);
+            }
             queue.commands.push_back((command, cost));
             queue.sleeper.take()
         };

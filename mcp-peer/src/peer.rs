@@ -13,6 +13,7 @@ use mcp_types::{
 };
 use tokio::sync::{oneshot, watch};
 
+use crate::calling::Calling;
 use crate::closed::Closed;
 use crate::context::Delivery;
 use crate::counters::{Counters, Tally};
@@ -20,8 +21,7 @@ use crate::inbox::{Overflow, Receiver, Subscribers, decode_body};
 use crate::limits::{Options, ProgressPolicy};
 use crate::link::{End, Identity};
 use crate::outbox::{Command, Outbox};
-use crate::pending::{PendingCall, ProgressUpdate};
-use crate::trace::Trace;
+use crate::pending::ProgressUpdate;
 
 /// What the handles of a connection share with its driver.
 pub(crate) struct Shared {
@@ -119,7 +119,7 @@ impl Shared {
         self.outbox.wake();
     }
 
-    fn lost(&self) -> RequestError {
+    pub(crate) fn lost(&self) -> RequestError {
         let why = self.status.borrow().closed.clone();
         RequestError::ConnectionLost(why.unwrap_or(Closed::DriverDropped).to_string())
     }
@@ -137,82 +137,13 @@ impl Shared {
     }
 
     /// The era of the requests that this side makes: a server makes none of its own to a modern client.
-    fn era(&self) -> Era {
+    pub(crate) fn era(&self) -> Era {
         let established = self.established();
         established.map_or(Era::Legacy, |established| established.version.era())
     }
 
     pub(crate) fn next_key(&self) -> CallKey {
         CallKey(self.next_call.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Queues a request.
-    pub(crate) async fn start(
-        &self,
-        pending: PendingCall,
-        method: MethodName,
-        params: ObjectBuf,
-        options: CallOptions,
-    ) -> Result<Arc<PendingCall>, RequestError> {
-        let room = self
-            .outbox
-            .room(params.text_len())
-            .await
-            .map_err(|_| self.lost())?;
-        let pending = Arc::new(pending);
-        let command = Command::Call {
-            pending: Arc::clone(&pending),
-            method,
-            params,
-            options: Box::new(options),
-        };
-        room.push(command).map_err(|_| self.lost())?;
-        Ok(pending)
-    }
-
-    /// Sends a request and waits for its answer; every progress update before it is handed over first.
-    pub(crate) async fn call(
-        &self,
-        method: MethodName,
-        params: ObjectBuf,
-        options: CallOptions,
-        policy: ProgressPolicy,
-        on_progress: &mut (dyn FnMut(ProgressUpdate) + Send),
-    ) -> Result<RawJson, RequestError> {
-        let key = self.next_key();
-        let mut trace = Trace::call(key, &method, || self.era());
-        let pending = PendingCall::new(key, policy, trace.span());
-        let pending = (self.start(pending, method, params, options).await)
-            .inspect_err(|error| trace.called(Err(error)))?;
-        let mut guard = CancelOnDrop {
-            shared: self,
-            pending: Some(&pending),
-        };
-        let outcome = std::future::poll_fn(|cx| {
-            let _entered = trace.enter();
-            pending.poll(cx, self, on_progress)
-        })
-        .await;
-        guard.pending = None;
-        trace.called(outcome.as_ref().map(drop));
-        outcome
-    }
-}
-
-/// Tells the peer that nobody waits for the answer any more.
-///
-/// The cancellation may cross the answer: then the engine does not know the key any more, and nothing is sent.
-struct CancelOnDrop<'a> {
-    shared: &'a Shared,
-    pending: Option<&'a PendingCall>,
-}
-
-impl Drop for CancelOnDrop<'_> {
-    fn drop(&mut self) {
-        if let Some(pending) = self.pending {
-            pending.abandon(self.shared);
-            let _ = self.shared.outbox.push(Command::Cancel(pending.key));
-        }
     }
 }
 
@@ -316,7 +247,7 @@ impl Peer {
     pub fn deliver<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
         let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
         let notification = NotificationMessage {
-            method: N::METHOD.into(),
+            method: MethodName::from_static(N::METHOD),
             params: Some(params.finish()),
         };
         let delivered = self.shared.outbox.push(Command::Deliver(notification));
@@ -342,28 +273,29 @@ impl Peer {
     ) -> Result<M::Result, RequestError> {
         let params = encode_params(M::METHOD, params)?;
         let result = self
-            .request_raw(M::METHOD.into(), params, options, |_| ())
+            .request_raw(MethodName::from_static(M::METHOD), params, options, |_| ())
             .await?;
         decode_result::<M::Result>(M::METHOD, &result)
     }
 
     /// Makes a request with a body that is JSON already; `on_progress` gets every update that came before the answer.
     ///
+    /// It is made when the future is polled first.
+    ///
     /// # Errors
     /// [`RequestError`], by whose fault it is.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the request on the wire.
-    pub async fn request_raw(
+    pub fn request_raw<F: FnMut(ProgressUpdate)>(
         &self,
         method: MethodName,
         params: ObjectBuf,
         options: CallOptions,
-        mut on_progress: impl FnMut(ProgressUpdate) + Send,
-    ) -> Result<RawJson, RequestError> {
+        on_progress: F,
+    ) -> Calling<'_, F> {
         self.shared
-            .call(method, params, options, self.progress, &mut on_progress)
-            .await
+            .call(method, params, options, self.progress, on_progress)
     }
 
     /// The same handle, with a policy for the progress of the calls made through it; it costs no more than a clone.
@@ -408,7 +340,7 @@ impl Peer {
         let (reply, verdict) = oneshot::channel();
         let command = Command::Notify {
             related: None,
-            method: N::METHOD.into(),
+            method: MethodName::from_static(N::METHOD),
             params,
             reply: Some(reply),
         };

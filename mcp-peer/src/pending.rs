@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use mcp_session::{CallKey, Progress, RequestError};
-use mcp_types::{RawJson, SubscriptionFilter};
+use mcp_session::{CallKey, CallOptions, Progress, RequestError};
+use mcp_types::{MethodName, ObjectBuf, RawJson, SubscriptionFilter};
 use tracing::Span;
 
 use crate::counters::add;
@@ -40,17 +40,27 @@ impl fmt::Display for ProgressUpdate {
     }
 }
 
-/// Shared by a call's future and the driver.
+/// Shared by a call's future and the driver: all that there is of a call, while the driver has not taken what is asked for.
 pub(crate) struct PendingCall {
     pub(crate) key: CallKey,
     /// Where those who watch find the call; the driver adds its id.
     pub(crate) span: Span,
-    policy: ProgressPolicy,
+    pub(crate) policy: ProgressPolicy,
     state: Mutex<State>,
+}
+
+/// What a call asks for.
+pub(crate) struct Asked {
+    pub(crate) method: MethodName,
+    pub(crate) params: ObjectBuf,
+    /// `None` for a plain call.
+    pub(crate) options: Option<Box<CallOptions>>,
 }
 
 #[derive(Default)]
 struct State {
+    /// Until the driver takes it.
+    asked: Option<Asked>,
     progress: VecDeque<ProgressUpdate>,
     /// Of the updates' text.
     bytes: usize,
@@ -59,19 +69,35 @@ struct State {
     /// Nobody will poll any more.
     abandoned: bool,
     /// What a server that was asked to tell of changes has agreed to tell.
-    acknowledged: Option<SubscriptionFilter>,
+    acknowledged: Option<Box<SubscriptionFilter>>,
     outcome: Option<Result<RawJson, RequestError>>,
     caller: Option<Waker>,
 }
 
 impl PendingCall {
-    pub(crate) fn new(key: CallKey, policy: ProgressPolicy, span: Span) -> Self {
+    pub(crate) fn new(asked: Asked, policy: ProgressPolicy) -> Self {
+        let state = State {
+            asked: Some(asked),
+            ..State::default()
+        };
         Self {
-            key,
-            span,
+            // It gets one when it is queued.
+            key: CallKey(0),
+            span: Span::none(),
             policy,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         }
+    }
+
+    /// What it asks for, as long as nobody else has seen it.
+    pub(crate) fn asked(&mut self) -> Option<&Asked> {
+        let state = self.state.get_mut();
+        state.unwrap_or_else(PoisonError::into_inner).asked.as_ref()
+    }
+
+    /// For the driver, which does it once.
+    pub(crate) fn take_asked(&self) -> Option<Asked> {
+        self.lock().asked.take()
     }
 
     /// Queues an update; the last one is never lost.
@@ -119,7 +145,7 @@ impl PendingCall {
     /// Notes what a listen request was acknowledged with.
     pub(crate) fn acknowledge(&self, filter: SubscriptionFilter) {
         let mut state = self.lock();
-        state.acknowledged = Some(filter);
+        state.acknowledged = Some(Box::new(filter));
         Self::wake(state);
     }
 
@@ -130,7 +156,7 @@ impl PendingCall {
     ) -> Poll<Result<SubscriptionFilter, RequestError>> {
         let mut state = self.lock();
         if let Some(filter) = state.acknowledged.take() {
-            return Poll::Ready(Ok(filter));
+            return Poll::Ready(Ok(*filter));
         }
         match state.outcome.take() {
             Some(Err(error)) => Poll::Ready(Err(error)),
@@ -227,10 +253,19 @@ mod tests {
         seen
     }
 
+    fn pending(policy: ProgressPolicy) -> PendingCall {
+        let asked = Asked {
+            method: MethodName::from_static("tools/call"),
+            params: ObjectBuf::new(),
+            options: None,
+        };
+        PendingCall::new(asked, policy)
+    }
+
     #[test]
     fn the_newest_update_replaces_the_one_before_when_nobody_reads() {
         let shared = Shared::new(Options::default());
-        let call = PendingCall::new(CallKey(1), COALESCE, Span::none());
+        let call = pending(COALESCE);
         let bound = shared.options.progress_updates;
         let count = bound + 10;
         for i in 0..count {
@@ -255,7 +290,7 @@ mod tests {
             ..Options::default()
         };
         let shared = Shared::new(options);
-        let call = PendingCall::new(CallKey(1), COALESCE, Span::none());
+        let call = pending(COALESCE);
         // The last one is longer than all that may be queued.
         for (i, length) in [300, 300, 300, 300, 5000].into_iter().enumerate() {
             let mut progress = Progress::new(ProgressToken::Number(1), i as f64);
@@ -276,7 +311,7 @@ mod tests {
         };
         let shared = Shared::new(options);
         for give_up in [false, true] {
-            let call = PendingCall::new(CallKey(1), ProgressPolicy::Lossless, Span::none());
+            let call = pending(ProgressPolicy::Lossless);
             for i in 0..5 {
                 assert_eq!(shared.is_reading_paused(), i > 3);
                 call.progress(

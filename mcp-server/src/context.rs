@@ -300,13 +300,6 @@ impl<'a> Log<'a> {
     /// # Cancel safety
     /// If the future is dropped, the message is not sent.
     pub async fn at(self, level: LogLevel, data: impl Serialize) -> Delivery {
-        #[derive(Serialize)]
-        struct Params<'a, T> {
-            level: LogLevel,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            logger: Option<&'a str>,
-            data: T,
-        }
         let logger = self.logger;
         let context = &self.cx.context;
         if context.logs(level)
@@ -318,26 +311,25 @@ impl<'a> Log<'a> {
                 Some(dropped) => {
                     let data = format!("{dropped} log messages were not sent: too many at once");
                     let level = LogLevel::Warning.max(level);
-                    let params = Params {
-                        level,
-                        logger: None,
-                        data,
-                    };
-                    context.log(level, || RawJson::encode(&params).ok()).await;
+                    context.log(level, move || params(level, None, &data)).await;
                 }
             }
         }
         context
-            .log(level, || {
-                RawJson::encode(&Params {
-                    level,
-                    logger,
-                    data,
-                })
-                .ok()
-            })
+            .log(level, move || params(level, logger, &data))
             .await
     }
+}
+
+/// The parameters of a log message; `None` if its data do not serialise.
+fn params(level: LogLevel, logger: Option<&str>, data: &impl Serialize) -> Option<RawJson> {
+    let mut params = ObjectBuf::new();
+    params.insert_str("level", level.as_str());
+    if let Some(logger) = logger {
+        params.insert_str("logger", logger);
+    }
+    params.insert("data", data).ok()?;
+    Some(params.finish())
 }
 
 /// Reports progress of one request, if its caller wants that; see [`Cx::progress`].

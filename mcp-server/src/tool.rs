@@ -1,7 +1,7 @@
 //! Tools: plain functions with a name and a schema.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mcp_peer::types::{
     CallToolResult, Icon, Meta, RawJson, TaskSupport, Tool, ToolAnnotations, ToolExecution,
@@ -17,6 +17,8 @@ pub struct ToolDef {
     pub(crate) tool: Tool,
     pub(crate) run: Run,
     input: Input,
+    /// Whether the output schema is that of the handler's own type.
+    output_derived: bool,
     /// Whether the handler says when a call becomes a task.
     asks: bool,
 }
@@ -73,6 +75,7 @@ pub fn tool<M, H: Handler<kind::Tool, M>>(name: impl Into<String>, handler: H) -
         tool,
         run: Arc::new(move |cx, arguments| handler.start(cx, arguments)),
         input,
+        output_derived: true,
         asks: false,
     }
 }
@@ -163,6 +166,7 @@ impl ToolDef {
     #[must_use]
     pub fn output_schema(mut self, schema: impl Into<RawJson>) -> Self {
         self.tool.output_schema = Some(schema.into());
+        self.output_derived = false;
         self
     }
 
@@ -184,10 +188,13 @@ impl ToolDef {
                 Some(Check::compile(schema).map_err(|e| format!("its input schema: {e}"))?)
             }
         };
-        let output = self.tool.output_schema.as_ref().map(Check::compile);
-        let output = output
-            .transpose()
-            .map_err(|e| format!("its output schema: {e}"))?;
+        let output = OnceLock::new();
+        if let Some(schema) = &self.tool.output_schema
+            && !self.output_derived
+        {
+            let check = Check::compile(schema).map_err(|e| format!("its output schema: {e}"))?;
+            output.get_or_init(|| Ok(check));
+        }
         Ok(OfferedTool {
             def: self,
             input,
@@ -207,7 +214,9 @@ impl fmt::Debug for ToolDef {
 pub(crate) struct OfferedTool {
     pub(crate) def: ToolDef,
     input: Option<Check>,
-    output: Option<Check>,
+    /// Of a type's own schema, made with the first result: the first check that is made takes several megabytes of code and tables
+    /// into memory, and a millisecond.
+    output: OnceLock<Result<Check, String>>,
 }
 
 impl OfferedTool {
@@ -218,10 +227,13 @@ impl OfferedTool {
 
     /// What is wrong with a result (REQ-TOOL-05); one that says `isError` needs none (REQ-TOOL-15).
     pub(crate) fn output_faults(&self, result: &CallToolResult) -> Option<String> {
-        let check = self.output.as_ref()?;
+        let schema = self.def.tool.output_schema.as_ref()?;
         match &result.structured_content {
             _ if result.is_error => None,
-            Some(value) => check.faults(value),
+            Some(value) => match self.output.get_or_init(|| Check::compile(schema)) {
+                Ok(check) => check.faults(value),
+                Err(error) => Some(format!("The schema of its results is none: {error}")),
+            },
             None => Some("`structuredContent` is missing.".to_owned()),
         }
     }

@@ -86,8 +86,8 @@ impl ClientSide {
     pub(crate) fn request_meta(
         &self,
         log_level: Option<LogLevel>,
-    ) -> (ObjectBuf, Option<LogLevel>) {
-        (self.meta.clone(), log_level.or(self.config.log_level))
+    ) -> (&ObjectBuf, Option<LogLevel>) {
+        (&self.meta, log_level.or(self.config.log_level))
     }
 
     /// Legacy versions this client speaks, newest first.
@@ -155,7 +155,7 @@ impl Session {
         };
         let (meta, log_level) = client.request_meta(None);
         let mut params = ObjectBuf::new();
-        text::insert_meta(&mut params, meta, None, log_level, None);
+        text::insert_meta(&mut params, Some(meta), None, log_level, None);
         self.transmit(Message::request(id, "server/discover", Some(params.finish())).into());
     }
 

@@ -78,7 +78,7 @@ impl IncomingTable {
     }
 
     pub(crate) fn get(&self, key: IncomingKey) -> Option<&Entry> {
-        self.entries.get(&key)
+        self.entries.get(key)
     }
 
     pub(crate) fn id_of(&self, key: IncomingKey) -> Option<RequestId> {
@@ -116,7 +116,7 @@ impl IncomingTable {
     }
 
     fn remove(&mut self, key: IncomingKey) -> Option<Entry> {
-        let entry = self.entries.remove(&key)?;
+        let entry = self.entries.remove(key)?;
         self.bytes -= entry.bytes;
         if let Origin::Wire(id) = &entry.origin {
             self.by_id.remove(id);
@@ -306,7 +306,7 @@ impl Session {
         key: IncomingKey,
         input: InputRequired,
     ) -> Result<(), ApiMisuse> {
-        let entry = self.incoming.entries.get(&key).ok_or(ApiMisuse::Ended)?;
+        let entry = self.incoming.entries.get(key).ok_or(ApiMisuse::Ended)?;
         let (Side::Server(server), Origin::Wire(id)) = (&self.side, &entry.origin) else {
             return Err(ApiMisuse::NoInputHere(entry.method.clone()));
         };
@@ -353,17 +353,7 @@ impl Session {
         total: Option<f64>,
         message: Option<&str>,
     ) -> Result<Outbound, NotSent> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Params<'a> {
-            progress_token: &'a ProgressToken,
-            progress: Amount,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            total: Option<Amount>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            message: Option<&'a str>,
-        }
-        let entry = self.incoming.entries.get_mut(&key).ok_or(NotSent::Ended)?;
+        let entry = self.incoming.entries.get_mut(key).ok_or(NotSent::Ended)?;
         let progress_token = entry.progress_token.as_ref().ok_or(NotSent::Unwanted)?;
         // Also false for NaN, and what is not finite has no form in JSON.
         if !(progress.is_finite() && progress > entry.last_progress) {
@@ -371,14 +361,17 @@ impl Session {
         }
         entry.last_progress = progress;
         let message = message.filter(|_| entry.caller.version >= ProtocolVersion::V2025_03_26);
-        let total = total.filter(|t| t.is_finite());
-        let params = Some(text::raw(&Params {
-            progress_token,
-            progress: Amount(progress),
-            total: total.map(Amount),
-            message,
-        }));
-        let message = Message::notification("notifications/progress", params);
+        let mut params = ObjectBuf::new();
+        text::insert(&mut params, "progressToken", progress_token);
+        text::insert(&mut params, "progress", &Amount(progress));
+        if let Some(total) = total.filter(|t| t.is_finite()) {
+            text::insert(&mut params, "total", &Amount(total));
+        }
+        if let Some(message) = message {
+            params.insert_str("message", message);
+        }
+        let method = MethodName::from_static("notifications/progress");
+        let message = Message::notification(method, Some(params.finish()));
         Ok(Outbound {
             message,
             related_to: entry.id(),

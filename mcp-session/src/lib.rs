@@ -2,6 +2,7 @@
 
 mod admission;
 mod config;
+mod deadlines;
 mod error;
 mod event;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -26,7 +27,7 @@ pub use error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved, RequestError};
 pub use event::{
     CallKey, Caller, Cancellation, Established, Event, Incoming, IncomingKey, Progress, Retry,
 };
-pub use keys::{KeyHasher, KeyMap};
+pub use keys::{Key, KeyMap};
 pub use methods::takes_input;
 pub use outgoing::CallOptions;
 pub use permission::may_ask;

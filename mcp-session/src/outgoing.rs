@@ -1,6 +1,5 @@
 //! Requests of ours: each ends exactly once.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mcp_types::{
@@ -8,6 +7,7 @@ use mcp_types::{
     RawJson, RequestId, TASKS_EXTENSION,
 };
 
+use crate::deadlines::Deadlines;
 use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
 use crate::event::{CallKey, Event, IncomingKey, Progress};
 use crate::keys::KeyMap;
@@ -40,13 +40,32 @@ pub struct CallOptions {
     pub single_round: bool,
 }
 
+impl CallOptions {
+    /// Whether nothing differs from the default.
+    pub fn is_plain(&self) -> bool {
+        let Self {
+            progress,
+            timeout,
+            total,
+            reset_on_progress,
+            log_level,
+            meta,
+            related,
+            single_round,
+        } = self;
+        !(*progress || *reset_on_progress || *single_round)
+            && (timeout.is_none() && total.is_none())
+            && (log_level.is_none() && meta.is_none() && related.is_none())
+    }
+}
+
 /// The table of requests of ours that are not answered.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     calls: KeyMap<CallKey, Call>,
     /// By the id that is on the wire now; the id is also the progress token.
     by_id: KeyMap<i64, CallKey>,
-    deadlines: BTreeSet<(Instant, CallKey)>,
+    deadlines: Deadlines,
     /// The last id given out; ids are never used again, for a cancelled one may never be answered (REQ-ID-06).
     last_id: i64,
 }
@@ -64,11 +83,12 @@ pub(crate) struct Call {
     progress: bool,
     last_progress: f64,
     log_level: Option<LogLevel>,
-    meta: Option<Meta>,
+    /// Apart: hardly any call has it, and there may be many calls.
+    meta: Option<Box<Meta>>,
     timeout: Duration,
     reset_on_progress: bool,
-    /// When the wait for this answer is over: never later than `give_up`.
-    deadline: Instant,
+    /// When the wait for this answer is over, if ever: never later than `give_up`.
+    deadline: Option<Instant>,
     give_up: Instant,
     started: Instant,
     /// The request of the peer's on whose behalf this one was made.
@@ -109,33 +129,50 @@ impl Outgoing {
     }
 
     pub(crate) fn get(&self, key: CallKey) -> Option<&Call> {
-        self.calls.get(&key)
+        self.calls.get(key)
     }
 
     pub(crate) fn get_mut(&mut self, key: CallKey) -> Option<&mut Call> {
-        self.calls.get_mut(&key)
+        self.calls.get_mut(key)
     }
 
     pub(crate) fn call_of(&self, id: &RequestId) -> Option<CallKey> {
         match id {
-            RequestId::Number(n) => self.by_id.get(n).copied(),
+            RequestId::Number(n) => self.by_id.get(*n).copied(),
             RequestId::String(_) => None,
         }
     }
 
     fn set_deadline(&mut self, key: CallKey, deadline: Instant) {
-        if let Some(call) = self.calls.get_mut(&key) {
-            self.deadlines.remove(&(call.deadline, key));
-            call.deadline = deadline.min(call.give_up);
-            self.deadlines.insert((call.deadline, key));
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
+        let deadline = deadline.min(call.give_up);
+        let before = call.deadline.replace(deadline);
+        if before != Some(deadline) {
+            self.deadlines.add(deadline, key);
+            self.drop_deadline(key, before);
         }
+    }
+
+    /// A call has this deadline no longer.
+    fn drop_deadline(&mut self, key: CallKey, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else {
+            return;
+        };
+        let calls = &self.calls;
+        let stands = |deadline, key| {
+            let call = calls.get(key);
+            call.is_some_and(|call| call.deadline == Some(deadline))
+        };
+        self.deadlines.remove(deadline, key, calls.len(), stands);
     }
 
     /// Takes the call off the wire for as long as its inputs are gathered; only the hard limit runs on.
     pub(crate) fn start_gathering(&mut self, key: CallKey, gathering: Gathering) {
-        if let Some(call) = self.calls.get_mut(&key) {
+        if let Some(call) = self.calls.get_mut(key) {
             if let Some(id) = call.wire_id() {
-                self.by_id.remove(&id);
+                self.by_id.remove(id);
             }
             call.state = CallState::Gathering(Box::new(gathering));
             let give_up = call.give_up;
@@ -144,7 +181,7 @@ impl Outgoing {
     }
 
     fn start_waiting(&mut self, now: Instant, key: CallKey, id: i64) {
-        if let Some(call) = self.calls.get_mut(&key) {
+        if let Some(call) = self.calls.get_mut(key) {
             call.state = CallState::Waiting(id);
             call.last_progress = f64::NEG_INFINITY;
             let deadline = after(now, call.timeout);
@@ -154,17 +191,16 @@ impl Outgoing {
     }
 
     pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {
-        let call = self.calls.remove(&key)?;
-        self.deadlines.remove(&(call.deadline, key));
+        let call = self.calls.remove(key)?;
+        self.drop_deadline(key, call.deadline);
         if let Some(id) = call.wire_id() {
-            self.by_id.remove(&id);
+            self.by_id.remove(id);
         }
         Some(call)
     }
 
     pub(crate) fn is_listening(&self, key: CallKey) -> bool {
-        self.calls
-            .get(&key)
+        self.get(key)
             .is_some_and(|call| call.method == "subscriptions/listen")
     }
 
@@ -173,28 +209,25 @@ impl Outgoing {
         if !self.is_listening(key) {
             return false;
         }
-        let Some(call) = self.calls.get_mut(&key) else {
-            return false;
-        };
-        self.deadlines.remove(&(call.deadline, key))
+        let deadline = self.get_mut(key).and_then(|call| call.deadline.take());
+        self.drop_deadline(key, deadline);
+        deadline.is_some()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.first().map(|(deadline, _)| deadline)
     }
 
     pub(crate) fn expired(&self, now: Instant) -> Option<CallKey> {
-        let (deadline, key) = *self.deadlines.first()?;
+        let (deadline, key) = self.deadlines.first()?;
         (deadline <= now).then_some(key)
     }
 
     /// Removes all calls, oldest key first.
     pub(crate) fn drain(&mut self) -> Vec<(CallKey, Call)> {
-        self.by_id.clear();
+        self.by_id.drain();
         self.deadlines.clear();
-        let mut calls: Vec<_> = self.calls.drain().collect();
-        calls.sort_unstable_by_key(|(key, _)| *key);
-        calls
+        self.calls.drain()
     }
 }
 
@@ -208,7 +241,7 @@ impl Session {
         options: CallOptions,
     ) -> Result<(), ApiMisuse> {
         let (era, params) = self.may_call(&method, params, options.related)?;
-        if self.outgoing.calls.contains_key(&key) {
+        if self.outgoing.calls.contains(key) {
             return Err(ApiMisuse::KeyInUse(key));
         }
         if self.outgoing.len() >= self.limits.outgoing_requests {
@@ -229,18 +262,18 @@ impl Session {
             progress: options.progress,
             last_progress: f64::NEG_INFINITY,
             log_level: options.log_level,
-            meta: options.meta,
+            meta: options.meta.map(Box::new),
             single_round: options.single_round,
             timeout,
             reset_on_progress: options.reset_on_progress,
-            deadline,
+            deadline: Some(deadline),
             give_up,
             started: now,
             method,
             related: options.related,
         };
         self.outgoing.calls.insert(key, call);
-        self.outgoing.deadlines.insert((deadline, key));
+        self.outgoing.deadlines.add(deadline, key);
         self.outgoing.by_id.insert(id, key);
         self.transmit_call(key, id, params, related_to);
         Ok(())
@@ -260,20 +293,23 @@ impl Session {
         mut params: ObjectBuf,
         related_to: Option<RequestId>,
     ) {
-        let Some(call) = self.outgoing.calls.get_mut(&key) else {
+        let Some(call) = self.outgoing.calls.get_mut(key) else {
             return;
         };
         let token = call.progress.then_some(ProgressToken::Number(id));
         let (base, log_level) = match (&self.side, call.era) {
-            (Side::Client(client), Era::Modern) => client.request_meta(call.log_level),
-            _ => (ObjectBuf::new(), None),
+            (Side::Client(client), Era::Modern) => {
+                let (base, log_level) = client.request_meta(call.log_level);
+                (Some(base), log_level)
+            }
+            _ => (None, None),
         };
         text::insert_meta(
             &mut params,
             base,
             token.as_ref(),
             log_level,
-            call.meta.as_ref(),
+            call.meta.as_deref(),
         );
         let params = (!params.is_empty()).then(|| params.finish());
         if call.era == Era::Modern && takes_input(&call.method) {
@@ -298,7 +334,7 @@ impl Session {
         let modern = self
             .outgoing
             .calls
-            .get(&key)
+            .get(key)
             .is_some_and(|call| call.era == Era::Modern);
         let outcome = match outcome {
             Err(error) => Err(RequestError::Refused(error)),
@@ -376,7 +412,9 @@ impl Session {
         if let Some(entry) = self.outgoing.remove(call) {
             self.transmit_cancelled(&entry, Some("timed out"));
             self.drop_questions_of(&entry);
-            let waited = entry.deadline - entry.started;
+            let waited = entry
+                .deadline
+                .map_or(entry.timeout, |at| at - entry.started);
             let outcome = Err(RequestError::TimedOut(waited));
             self.emit(Event::Response { call, outcome });
         }
@@ -388,8 +426,8 @@ impl Session {
             let ProgressToken::Number(id) = progress.progress_token else {
                 return None;
             };
-            let key = *self.outgoing.by_id.get(&id)?;
-            let call = self.outgoing.calls.get_mut(&key)?;
+            let key = *self.outgoing.by_id.get(id)?;
+            let call = self.outgoing.calls.get_mut(key)?;
             // Not increasing is dropped, not punished (REQ-PROG-10).
             let increases = progress.progress > call.last_progress;
             if !call.progress || !increases {

@@ -459,11 +459,11 @@ impl Session {
     // ---- for the other files of this crate ----
 
     pub(crate) fn emit(&mut self, event: Event) {
-        self.events.push_back(event);
+        push(&mut self.events, event);
     }
 
     pub(crate) fn transmit(&mut self, outbound: Outbound) {
-        self.transmits.push_back(outbound);
+        push(&mut self.transmits, outbound);
     }
 
     /// Tells the peer that a request of ours is no longer wanted, on the stream on which it went out.
@@ -485,4 +485,12 @@ impl Session {
     pub(crate) fn cancelled(&mut self, key: IncomingKey, why: Cancellation) {
         self.emit(Event::Cancelled(key, why));
     }
+}
+
+/// Appends to a queue, which begins with room for one: most connections never need more, and four take most of a kilobyte.
+fn push<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.capacity() == 0 {
+        queue.reserve_exact(1);
+    }
+    queue.push_back(item);
 }

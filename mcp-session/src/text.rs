@@ -50,19 +50,25 @@ const OWN_KEYS: [&str; 5] = [
 /// and in the parameters themselves, untouched (REQ-META-09).
 pub(crate) fn insert_meta(
     params: &mut ObjectBuf,
-    mut meta: ObjectBuf,
+    base: Option<&ObjectBuf>,
     token: Option<&ProgressToken>,
     log_level: Option<LogLevel>,
     program: Option<&Meta>,
 ) {
+    let inner = params.take("_meta");
+    if let Some(base) = base
+        && (inner.is_none() && token.is_none() && log_level.is_none() && program.is_none())
+    {
+        return params.insert_object("_meta", base);
+    }
+    let mut meta = base.cloned().unwrap_or_default();
     if let Some(token) = token {
         insert(&mut meta, key::PROGRESS_TOKEN, token);
     }
     if let Some(level) = log_level {
         insert(&mut meta, key::LOG_LEVEL, &level);
     }
-    let inner = params
-        .take("_meta")
+    let inner = inner
         .and_then(|raw| raw.decode::<BTreeMap<String, RawJson>>().ok())
         .unwrap_or_default();
     let more = program.map(|meta| &meta.0);
@@ -77,6 +83,6 @@ pub(crate) fn insert_meta(
         }
     }
     if !meta.is_empty() {
-        params.insert_raw("_meta", &meta.finish());
+        params.insert_object("_meta", &meta);
     }
 }

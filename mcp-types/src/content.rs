@@ -49,6 +49,34 @@ pub enum ContentBlock {
     Unknown(RawJson),
 }
 
+/// Reads blocks of content. Mostly there is one, and the room that a vector makes for the first four is a kilobyte.
+pub(crate) fn blocks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<ContentBlock>, D::Error> {
+    struct Blocks;
+
+    impl<'de> Visitor<'de> for Blocks {
+        type Value = Vec<ContentBlock>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+            let mut blocks = Vec::new();
+            while let Some(block) = seq.next_element()? {
+                if blocks.is_empty() {
+                    blocks.reserve_exact(1);
+                }
+                blocks.push(block);
+            }
+            Ok(blocks)
+        }
+    }
+
+    deserializer.deserialize_seq(Blocks)
+}
+
 /// A block of a sampling message: what goes to a model and comes from it.
 ///
 /// A block of a type without a variant here survives as [`SamplingContent::Unknown`].
@@ -232,6 +260,7 @@ pub struct ToolResultContent {
     /// The id of the wish it answers.
     pub tool_use_id: String,
     /// The answer as content.
+    #[serde(deserialize_with = "blocks")]
     pub content: Vec<ContentBlock>,
     /// The answer as data: an object in 2025-11-25, any JSON since 2026-07-28.
     #[serde(

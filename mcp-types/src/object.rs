@@ -104,6 +104,8 @@ impl ObjectBuf {
 
     /// Appends a member whose value is JSON already.
     pub fn insert_raw(&mut self, key: &str, value: &RawJson) {
+        // Once, and not for each piece.
+        self.text.reserve(key.len() + value.len() + 5);
         self.open_member(key);
         self.text.extend_from_slice(value.as_bytes());
         self.text.push(b'}');
@@ -118,8 +120,24 @@ impl ObjectBuf {
             self.text.clear();
             self.text.extend_from_slice(b"{}");
         }
+        self.text.reserve(members.text.len());
         self.separate();
         self.text.extend_from_slice(&members.text[1..]);
+    }
+
+    /// Appends a member whose value is a string.
+    pub fn insert_str(&mut self, key: &str, value: &str) {
+        self.open_member(key);
+        scan::write_string(&mut self.text, value);
+        self.text.push(b'}');
+    }
+
+    /// Appends a member whose value is another object.
+    pub fn insert_object(&mut self, key: &str, value: &ObjectBuf) {
+        self.text.reserve(key.len() + value.text.len() + 5);
+        self.open_member(key);
+        self.text.extend_from_slice(&value.text);
+        self.text.push(b'}');
     }
 
     /// Whether the key's text stands anywhere within; if it does not, there is no such member.
@@ -185,13 +203,7 @@ impl ObjectBuf {
         }
         self.separate();
         // Keys are protocol constants or names the program chose; both may need escaping in theory.
-        if key.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
-            self.text.push(b'"');
-            self.text.extend_from_slice(key.as_bytes());
-            self.text.push(b'"');
-        } else {
-            serde_json::to_writer(&mut self.text, key).expect("a string always serialises");
-        }
+        scan::write_string(&mut self.text, key);
         self.text.push(b':');
     }
 }
@@ -225,7 +237,8 @@ mod tests {
         assert!(object.is_empty());
         object.insert("a", &1).unwrap();
         object.insert_raw("q\"", &RawJson::NULL);
-        assert_eq!(object.finish().as_str(), r#"{"a":1,"q\"":null}"#);
+        object.insert_str("s", "é\n");
+        assert_eq!(object.finish().as_str(), r#"{"a":1,"q\"":null,"s":"é\n"}"#);
         let spaced = RawJson::parse("{ \n }").unwrap();
         let mut object = ObjectBuf::from_raw(spaced).unwrap();
         object.insert("a", &1).unwrap();

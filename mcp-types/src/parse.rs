@@ -221,7 +221,7 @@ impl Envelope {
         let id: Option<Result<RequestId, ()>> = self
             .id
             .as_ref()
-            .map(|range| serde_json::from_slice(&frame[range.clone()]).map_err(drop));
+            .map(|range| request_id(&frame[range.clone()]));
         let readable_id = id.clone().and_then(Result::ok);
         let as_kind: fn(EnvelopeFault) -> MalformedKind = if self.method.is_some() && id.is_none() {
             MalformedKind::Notification
@@ -238,7 +238,7 @@ impl Envelope {
         if !self
             .jsonrpc
             .as_ref()
-            .is_some_and(|range| is_string(frame, range, "2.0"))
+            .is_some_and(|range| is_version(frame, range))
         {
             return Err(fault(EnvelopeFault::Version, self.jsonrpc.as_ref()));
         }
@@ -308,8 +308,18 @@ fn string<'a>(frame: &'a [u8], range: &Range<usize>) -> Option<Cow<'a, str>> {
     }
 }
 
-fn is_string(frame: &[u8], range: &Range<usize>, expected: &str) -> bool {
-    string(frame, range).is_some_and(|s| s == expected)
+/// Whether a string is `2.0`, which is nearly always written as it is.
+fn is_version(frame: &[u8], range: &Range<usize>) -> bool {
+    &frame[range.clone()] == b"\"2.0\"" || string(frame, range).is_some_and(|s| s == "2.0")
+}
+
+/// An id, which is most often a number of few digits.
+fn request_id(text: &[u8]) -> Result<RequestId, ()> {
+    if text.len() <= 15 && text.iter().all(u8::is_ascii_digit) {
+        let digits = text.iter().map(|digit| i64::from(digit - b'0'));
+        return Ok(RequestId::Number(digits.fold(0, |n, digit| 10 * n + digit)));
+    }
+    serde_json::from_slice(text).map_err(drop)
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ impl RawJson {
     /// # Errors
     /// The text is JSON, so what fails is its shape: `serde_json` names the field and the position.
     pub fn decode<'de, T: Deserialize<'de>>(&'de self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.0)
+        // Checked at once: of bytes, serde_json would check each string by itself.
+        serde_json::from_str(self.as_str())
     }
 
     /// The JSON text.

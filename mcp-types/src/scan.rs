@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use bytes::BufMut;
+
 /// The deepest nesting that is ever accepted, the message itself included; the same as serde_json's.
 pub(crate) const MAX_DEPTH: usize = 127;
 
@@ -175,12 +177,12 @@ fn plain_long(text: &[u8], pos: usize) -> usize {
 }
 
 /// Writes a string as serde_json would, which looks at each byte by itself.
-pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
+pub(crate) fn write_string(out: &mut impl BufMut, text: &str) {
+    out.put_u8(b'"');
     let mut rest = text.as_bytes();
     loop {
         let (run, special) = rest.split_at(plain(rest, 0));
-        out.extend_from_slice(run);
+        out.put_slice(run);
         let Some((&special, behind)) = special.split_first() else {
             break;
         };
@@ -193,17 +195,17 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
             0x0c => b'f',
             control => {
                 let digits = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(digits[usize::from(control >> 4)]);
-                out.push(digits[usize::from(control & 15)]);
+                out.put_slice(b"\\u00");
+                out.put_u8(digits[usize::from(control >> 4)]);
+                out.put_u8(digits[usize::from(control & 15)]);
                 rest = behind;
                 continue;
             }
         };
-        out.extend_from_slice(&[b'\\', short]);
+        out.put_slice(&[b'\\', short]);
         rest = behind;
     }
-    out.push(b'"');
+    out.put_u8(b'"');
 }
 
 /// The high bit of each byte that is a quote, a backslash or a control character. Above the lowest of them there may be

@@ -290,6 +290,7 @@ impl CallToolParams {
 #[non_exhaustive]
 pub struct CallToolResult {
     /// The result as content; may be empty, but is always there (REQ-TOOL-09).
+    #[serde(deserialize_with = "crate::content::blocks")]
     pub content: Vec<ContentBlock>,
     /// The result as data: an object since 2025-06-18, any JSON since 2026-07-28. `null` is a value (REQ-TOOL-14).
     #[serde(

@@ -141,7 +141,7 @@ impl<T> Driver<T> {
             self.shut_down(why);
         }
         for (call, outcome) in outcomes {
-            if let Some(pending) = self.calls.remove(&call) {
+            if let Some(pending) = self.calls.remove(call) {
                 pending.finish(outcome);
             }
         }
@@ -176,7 +176,7 @@ impl<T> Driver<T> {
         while let Some((command, cost)) = self.commands.pop_front() {
             self.done += cost;
             match command {
-                Command::Call { pending, .. } => {
+                Command::Call(pending) => {
                     pending.finish(Err(RequestError::ConnectionLost(reason.to_owned())));
                 }
                 Command::Notify {
