@@ -146,15 +146,10 @@ impl Outbox {
             if follower.is_open() {
                 return Ok(());
             }
-            queue.seal();
             follower.open();
             let follower = follower.clone();
-            let mail = Command::Mail {
-                follower,
-                end: None,
-            };
-            queue.commands.push_back((mail, 0));
-            queue.sleeper.take()
+            let end = None;
+            queue.push(Command::Mail { follower, end }, 0)
         };
         if let Some(sleeper) = sleeper {
             sleeper.wake();
@@ -194,13 +189,7 @@ impl Outbox {
             if queue.closed {
                 return Err(Gone);
             }
-            queue.seal();
-            if queue.commands.capacity() == 0 {
-                // Most connections never need more.
-                queue.commands.reserve_exact(1);
-            }
-            queue.commands.push_back((command, cost));
-            queue.sleeper.take()
+            queue.push(command, cost)
         };
         if let Some(sleeper) = sleeper {
             sleeper.wake();
@@ -276,6 +265,17 @@ impl Outbox {
 }
 
 impl Queue {
+    /// Puts a command in; gives back whom to wake.
+    fn push(&mut self, command: Command, cost: u32) -> Option<Waker> {
+        self.seal();
+        if self.commands.capacity() == 0 {
+            // Most connections never need more.
+            self.commands.reserve_exact(1);
+        }
+        self.commands.push_back((command, cost));
+        self.sleeper.take()
+    }
+
     /// Nothing more belongs to the last command: what comes from now on has its place behind something else.
     fn seal(&mut self) {
         if let Some((Command::Mail { follower, end }, _)) = self.commands.back_mut()

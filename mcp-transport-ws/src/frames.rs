@@ -1,6 +1,7 @@
 //! Frames by tungstenite, on a stream that says when it would wait.
 
 use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -35,6 +36,8 @@ pub(crate) struct Frames {
     context: WebSocketContext,
     role: Role,
     config: WebSocketConfig,
+    /// What was read of the stream and is not in tungstenite's buffer yet; most often nothing.
+    ahead: Bytes,
     /// Bytes of frames that the stream has not taken.
     unsent: usize,
     /// An answer is queued that is no frame yet.
@@ -57,8 +60,11 @@ pub(crate) struct Traffic {
     pub(crate) sent: u64,
 }
 
-/// The stream is read that far ahead, in bytes; each connection has a buffer that long.
+/// The stream is read that far ahead, in bytes.
 const READ_AHEAD: usize = 4 << 10;
+/// Each connection has a buffer of so many bytes for what comes in. Of shorter ones tungstenite would make new ones that take the
+/// head of a frame and nothing else.
+const INPUT: usize = 1 << 10;
 /// So much may wait for the stream before the sender does, in bytes.
 const ROOM: usize = 64 << 10;
 /// A longer message goes out in frames of so many bytes: the write buffer, which keeps its size, stays small, and a ping or a
@@ -75,7 +81,7 @@ impl Frames {
     /// Frames of at most `max_frame`, messages of at most `max_message` bytes; `input` is what was read behind the handshake.
     pub(crate) fn new(role: Role, max_frame: usize, max_message: usize, input: &[u8]) -> Self {
         let config = WebSocketConfig::default()
-            .read_buffer_size(READ_AHEAD)
+            .read_buffer_size(INPUT)
             // Nothing is written before it is asked for: only then it is known who waits.
             .write_buffer_size(MAX_UNSENT)
             .max_write_buffer_size(MAX_UNSENT + 1)
@@ -83,9 +89,10 @@ impl Frames {
             .max_message_size(Some(max_message))
             .accept_unmasked_frames(false);
         Self {
-            context: WebSocketContext::from_partially_read(input.to_vec(), role, Some(config)),
+            context: WebSocketContext::new(role, Some(config)),
             role,
             config,
+            ahead: Bytes::copy_from_slice(input),
             unsent: 0,
             reply: false,
             text: BytesMut::new(),
@@ -131,7 +138,7 @@ impl Frames {
         io: &mut Io,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Received, Error>> {
-        let mut bridge = Bridge::to_read(io, cx);
+        let mut bridge = Bridge::to_read(io, cx, &mut self.ahead);
         let read = self.context.read(&mut bridge);
         let (arrived, waits) = (bridge.moved, bridge.waits);
         self.traffic.received += arrived;
@@ -336,7 +343,7 @@ struct Bridge<'a, 'cx, Io> {
 }
 
 enum Way<'a, 'cx, Io> {
-    In(&'a mut Io, &'a mut Context<'cx>),
+    In(&'a mut Io, &'a mut Context<'cx>, &'a mut Bytes),
     Out(&'a mut Io, &'a mut Context<'cx>),
     Nowhere,
 }
@@ -350,8 +357,8 @@ impl<'a, 'cx, Io> Bridge<'a, 'cx, Io> {
         }
     }
 
-    fn to_read(io: &'a mut Io, cx: &'a mut Context<'cx>) -> Self {
-        Self::new(Way::In(io, cx))
+    fn to_read(io: &'a mut Io, cx: &'a mut Context<'cx>, ahead: &'a mut Bytes) -> Self {
+        Self::new(Way::In(io, cx, ahead))
     }
 
     fn to_write(io: &'a mut Io, cx: &'a mut Context<'cx>) -> Self {
@@ -365,15 +372,27 @@ impl<'a, 'cx, Io> Bridge<'a, 'cx, Io> {
 
 impl<Io: AsyncRead + Unpin> Read for Bridge<'_, '_, Io> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Way::In(io, cx) = &mut self.way else {
+        let Way::In(io, cx, ahead) = &mut self.way else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        let mut buffer = ReadBuf::new(bytes);
-        match Pin::new(&mut **io).poll_read(cx, &mut buffer) {
+        if !ahead.is_empty() {
+            let now = ahead.split_to(ahead.len().min(bytes.len()));
+            bytes[..now.len()].copy_from_slice(&now);
+            return Ok(now.len());
+        }
+        // Not into `bytes`: they are few, where a connection is idle, and the system is to be asked once for many.
+        let mut space = [MaybeUninit::uninit(); READ_AHEAD];
+        let mut read = ReadBuf::uninit(&mut space);
+        match Pin::new(&mut **io).poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {
-                let read = buffer.filled().len();
-                self.moved += read as u64;
-                Ok(read)
+                let read = read.filled();
+                self.moved += read.len() as u64;
+                let (now, later) = read.split_at(read.len().min(bytes.len()));
+                bytes[..now.len()].copy_from_slice(now);
+                if !later.is_empty() {
+                    **ahead = Bytes::copy_from_slice(later);
+                }
+                Ok(now.len())
             }
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
