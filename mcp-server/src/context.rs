@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mcp_peer::session::{ApiMisuse, CallOptions, NotSent, RequestError};
 use mcp_peer::types::{
     ClientCapabilities, CreateMessage, CreateMessageParams, CreateMessageResult, Era, ForRevision,
-    Implementation, ListRoots, ListRootsParams, LogLevel, Notification, ObjectBuf, ProtocolVersion,
-    RawJson, Request, RequestId, Root,
+    Implementation, ListRoots, ListRootsParams, LogLevel, LogMessageParams, Notification,
+    ObjectBuf, ProtocolVersion, Request, RequestId, Root,
 };
 use mcp_peer::{Delivery, RequestContext};
 use serde::Serialize;
@@ -311,25 +311,20 @@ impl<'a> Log<'a> {
                 Some(dropped) => {
                     let data = format!("{dropped} log messages were not sent: too many at once");
                     let level = LogLevel::Warning.max(level);
-                    context.log(level, move || params(level, None, &data)).await;
+                    context
+                        .log(level, move || {
+                            LogMessageParams::encode(level, None, &data).ok()
+                        })
+                        .await;
                 }
             }
         }
         context
-            .log(level, move || params(level, logger, &data))
+            .log(level, move || {
+                LogMessageParams::encode(level, logger, &data).ok()
+            })
             .await
     }
-}
-
-/// The parameters of a log message; `None` if its data do not serialise.
-fn params(level: LogLevel, logger: Option<&str>, data: &impl Serialize) -> Option<RawJson> {
-    let mut params = ObjectBuf::new();
-    params.insert_str("level", level.as_str());
-    if let Some(logger) = logger {
-        params.insert_str("logger", logger);
-    }
-    params.insert("data", data).ok()?;
-    Some(params.finish())
 }
 
 /// Reports progress of one request, if its caller wants that; see [`Cx::progress`].

@@ -58,7 +58,12 @@ impl RawJson {
     /// # Errors
     /// What `T`'s own `Serialize` returns, or a map with keys that are not strings.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::to_vec(value).map(|text| Self(text.into()))
+        serde_json::to_vec(value).map(Self::from_serialised)
+    }
+
+    /// For text that a serialiser has written, however deep.
+    pub(crate) fn from_serialised(text: Vec<u8>) -> Self {
+        Self(text.into())
     }
 
     /// For text that a scan or a serialiser of this crate has produced.

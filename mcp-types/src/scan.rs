@@ -156,9 +156,16 @@ fn plain(text: &[u8], mut pos: usize) -> usize {
             return plain_long(text, pos);
         }
     }
-    let is_special = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1f);
+    // The last bytes make a word of their own, filled up with what is plain.
     let rest = text.get(pos..).unwrap_or_default();
-    pos + rest.iter().position(is_special).unwrap_or(rest.len())
+    let word = (rest.iter().rev()).fold(ONES * u64::from(b' '), |word, &byte| {
+        word << 8 | u64::from(byte)
+    });
+    let special = special(word);
+    if special == 0 {
+        return pos + rest.len();
+    }
+    pos + special.trailing_zeros() as usize / 8
 }
 
 fn plain_long(text: &[u8], pos: usize) -> usize {
