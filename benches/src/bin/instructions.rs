@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use benches::http::{servers, wire};
 use benches::served::Served;
 use benches::task::{Task, Tool};
 use benches::wire::{Era, batch};
 use benches::{Failure, ours};
 use bytes::BytesMut;
+use http_body_util::BodyExt;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 use mcp_client::Client;
 use mcp_codec::LineCodec;
 use mcp_peer::session::{
@@ -26,7 +30,7 @@ const BATCH: usize = 500;
 
 /// What can be counted; the first four without any connection. Those with a number are a client's calls among so many that wait for
 /// their answers, and on so many connections in turn.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "decode",
     "encode",
     "session-legacy",
@@ -44,6 +48,8 @@ const NAMES: [&str; 17] = [
     "waiting-10000-modern",
     "connections-1-modern",
     "connections-1000-modern",
+    "http-legacy",
+    "http-modern",
 ];
 
 #[tokio::main(flavor = "current_thread")]
@@ -76,6 +82,7 @@ async fn main() -> Result<(), Failure> {
         Some("encode") => encode(count),
         Some("session") => session(task),
         Some("waiting") => waiting(number(&what)?, count).await?,
+        Some("http") => http(era, count).await?,
         Some("connections") => connections(number(&what)?, count).await?,
         Some("pair") => {
             let (left, right) = mcp_peer::duplex(64);
@@ -227,6 +234,33 @@ async fn waiting(others: usize, count: usize) -> Result<(), Failure> {
     }
     for _ in 0..count {
         echo(&client).await?;
+    }
+    Ok(())
+}
+
+/// Calls over HTTP, but for what hyper and sockets do.
+async fn http(era: Era, count: usize) -> Result<(), Failure> {
+    let service = TowerToHyperService::new(servers::service());
+    let ask = async |bytes: &[u8]| -> Result<Option<String>, Failure> {
+        let response = service.call(wire::request(bytes)?).await?;
+        if !response.status().is_success() {
+            return Err(response.status().to_string().into());
+        }
+        let session = response.headers().get("mcp-session-id");
+        let session = session.map(|id| id.to_str().map(str::to_owned));
+        black_box(response.into_body().collect().await?);
+        Ok(session.transpose()?)
+    };
+    let mut session = None;
+    if era == Era::Legacy {
+        session = ask(&wire::initialize()).await?;
+        let id = session.as_deref().ok_or("no session")?;
+        ask(&wire::initialized(id)).await?;
+    }
+    let mut call = wire::call(era, session.as_deref());
+    for id in 0..count {
+        wire::renumber(&mut call, id);
+        ask(&call).await?;
     }
     Ok(())
 }

@@ -32,12 +32,8 @@ pub async fn serve(make: Make, listener: TcpListener) -> Result<(), Failure> {
     match make {
         Make::Floor => serve_by_hyper(listener, service_fn(floor_answer)).await,
         Make::Ours => {
-            let server = ours::server().start();
-            let service = HttpService::renewing(move |c| server.serve(c.transport, c.extensions));
             let listener = HttpListener::from(listener);
-            listener
-                .serve(service.path("/mcp"), std::future::pending())
-                .await;
+            listener.serve(service(), std::future::pending()).await;
             Ok(())
         }
         Make::Rmcp => {
@@ -48,6 +44,12 @@ pub async fn serve(make: Make, listener: TcpListener) -> Result<(), Failure> {
             serve_by_hyper(listener, TowerToHyperService::new(service)).await
         }
     }
+}
+
+/// Ours, for whatever listens.
+pub fn service() -> HttpService {
+    let server = ours::server().start();
+    HttpService::renewing(move |c| server.serve(c.transport, c.extensions)).path("/mcp")
 }
 
 async fn serve_by_hyper<S, B>(listener: TcpListener, service: S) -> Result<(), Failure>

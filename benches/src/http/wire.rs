@@ -1,5 +1,10 @@
 //! Requests as a client of either era writes them, head and all.
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+
+use crate::Failure;
 use crate::task::{Task, Tool};
 use crate::wire::{Era, OPENING, batch};
 
@@ -64,6 +69,26 @@ pub fn listen(era: Era, session: Option<&str>) -> Vec<u8> {
     );
     let body = listen.trim_end().as_bytes();
     post(era, session, "subscriptions/listen", None, body)
+}
+
+/// The same as a value, for a service without a socket.
+///
+/// # Errors
+/// It is none.
+pub fn request(bytes: &[u8]) -> Result<Request<Full<Bytes>>, Failure> {
+    let mut headers = [httparse::EMPTY_HEADER; 16];
+    let mut head = httparse::Request::new(&mut headers);
+    let length = match head.parse(bytes)? {
+        httparse::Status::Complete(length) => length,
+        httparse::Status::Partial => return Err("half a request".into()),
+    };
+    let mut request = Request::builder()
+        .method(head.method.unwrap_or_default())
+        .uri(head.path.unwrap_or_default());
+    for header in head.headers {
+        request = request.header(header.name, header.value);
+    }
+    Ok(request.body(Full::from(bytes[length..].to_vec()))?)
 }
 
 fn post(era: Era, session: Option<&str>, method: &str, name: Option<&str>, body: &[u8]) -> Vec<u8> {
