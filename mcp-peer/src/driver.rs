@@ -620,11 +620,11 @@ impl<T: Transport> Driver<T> {
             self.stall.deadline(write_timeout),
             self.ping_at,
         ];
+        // A timer that is early, or for nothing any more, is left as it is: to set one anew for each call would cost more than
+        // to wake once in vain, for a runtime that is told of an earlier time than all others has to be woken by a system call.
         let Some(due) = due.into_iter().flatten().min() else {
-            self.timer = None;
             return Ok(Turn::Idle);
         };
-        // A timer that is early is left as it is: setting it anew for each call would cost more than waking once in vain.
         if self.timer.as_ref().is_none_or(|(set, _)| *set > due) {
             let sleep = tokio::time::sleep_until(due.into());
             self.timer = Some((due, Box::pin(sleep)));
@@ -862,3 +862,6 @@ impl<T> fmt::Debug for Driver<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
