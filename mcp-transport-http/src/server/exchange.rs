@@ -283,11 +283,11 @@ pub(super) struct ExchangeStream {
 impl ExchangeStream {
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         self.exchange.poll_drive(cx);
-        let mut state = lock(&self.exchange.state);
-        if state.answered {
-            // Whatever still runs for this request runs for nobody.
+        if lock(&self.exchange.state).answered {
+            // Whatever still runs for this request runs for nobody. Without the lock: a connection's end may run the program's code.
             self.exchange.driving = None;
         }
+        let mut state = lock(&self.exchange.state);
         if state.outgoing.is_empty() {
             if self.exchange.driving.is_none() {
                 return Poll::Ready(None);
