@@ -58,19 +58,13 @@ pub fn client<T: Transport>(
 }
 
 /// A server's end of a connection; its setup is a [`ServerConfig`](mcp_session::ServerConfig), or shared with other connections.
-///
-/// Connections that have clones of the same options remember together what they have read in the `_meta` of modern requests.
 pub fn server<T: Transport>(
     transport: T,
     setup: impl Into<Arc<ServerSetup>>,
     handler: Arc<dyn Handler>,
     options: Options,
 ) -> Connection<T> {
-    let mut session = Session::server(setup);
-    if let Some(last) = options.last_meta.get() {
-        session.expect_meta(last);
-    }
-    connection(transport, session, handler, options)
+    connection(transport, Session::server(setup), handler, options)
 }
 
 fn connection<T: Transport>(
@@ -771,9 +765,6 @@ impl<T: Transport> Driver<T> {
 impl<T> Driver<T> {
     /// Ends whatever still waits, so that nobody waits for ever.
     fn shut_down(&mut self, why: Closed) {
-        if let Some(meta) = self.session.last_meta() {
-            self.shared.options.last_meta.set(meta);
-        }
         let reason = why.clone();
         if let Closed::NotOpened(error) = &why {
             self.not_opened = Some(error.clone());

@@ -1,9 +1,7 @@
 //! Bounds and times of a connection, and what is done at them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mcp_session::LastMeta;
 use mcp_types::Extensions;
 
 /// Bounds and times of a connection.
@@ -44,30 +42,6 @@ pub struct Options {
     pub keep_alive: Option<KeepAlive>,
     /// What is known about the connection; handlers get it by [`RequestContext::extension`](crate::RequestContext::extension).
     pub extensions: Extensions,
-    /// Of a server: what clones of these options have in common.
-    pub(crate) last_meta: SharedMeta,
-}
-
-/// What the last modern request said in its `_meta`, on whichever of a server's connections it came: over HTTP, each is one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SharedMeta(Arc<Mutex<Option<LastMeta>>>);
-
-impl SharedMeta {
-    pub(crate) fn get(&self) -> Option<LastMeta> {
-        self.lock().clone()
-    }
-
-    pub(crate) fn set(&self, meta: &LastMeta) {
-        let mut last = self.lock();
-        if last.as_ref().is_none_or(|last| !last.is(meta)) {
-            *last = Some(meta.clone());
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<LastMeta>> {
-        // It is replaced as a whole.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Default for Options {
@@ -84,7 +58,6 @@ impl Default for Options {
             write_timeout: Duration::from_secs(60),
             keep_alive: None,
             extensions: Extensions::new(),
-            last_meta: SharedMeta::default(),
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct ServerSide {
     legacy: Option<LegacySession>,
     pub(crate) subscriptions: Subscriptions,
     /// What the last `_meta` said that may come again.
-    pub(crate) last_meta: Option<LastMeta>,
+    last_meta: Option<Described>,
 }
 
 #[derive(Debug)]
@@ -79,23 +79,9 @@ struct LegacySession {
     log_level: LogLevel,
 }
 
-/// What a session has read in the `_meta` of the last modern request: [of use](crate::Session::expect_meta) to another session of a
-/// server whose sessions are short, where the same may come again.
-///
-/// It is looked up by all its bytes, and so tells a client nothing but what that has said itself.
-#[derive(Debug, Clone)]
-pub struct LastMeta(Arc<Described>);
-
-impl LastMeta {
-    /// Whether it is the same value, and not only an equal one.
-    pub fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
 /// What a modern `_meta` says. Most are to the byte as the one before was, and those that are not, because of a token, say
 /// the same of their caller.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Described {
     /// `None` if it was long or had a token.
     meta: Option<RawJson>,
@@ -162,7 +148,7 @@ impl ServerSide {
             return Err(ErrorObject::invalid_params("`_meta` must be an object"));
         }
         let round = RoundParts { responses, state };
-        if let Some(LastMeta(last)) = &self.last_meta
+        if let Some(last) = &self.last_meta
             && meta.is_some()
             && last.meta == meta
         {
@@ -233,8 +219,7 @@ impl ServerSide {
         let progress_token = progress_token(meta.progress_token)?;
         let caller = self.modern_caller(&capabilities, meta.info.as_ref())?;
         let again = progress_token.is_none() && meta.text.len() <= REMEMBERED;
-        if again && let Some(LastMeta(last)) = &mut self.last_meta {
-            let last = Arc::make_mut(last);
+        if again && let Some(last) = &mut self.last_meta {
             (last.meta, last.log_level) = (Some(meta.text.compact()), log_level);
         }
         let terms = Terms {
@@ -288,7 +273,7 @@ impl ServerSide {
         capabilities: &RawJson,
         info: Option<&RawJson>,
     ) -> Result<Arc<Caller>, ErrorObject> {
-        if let Some(LastMeta(last)) = &self.last_meta
+        if let Some(last) = &self.last_meta
             && last.capabilities == *capabilities
             && last.info.as_ref() == info
         {
@@ -302,14 +287,13 @@ impl ServerSide {
                 ErrorObject::invalid_params(format!("`_meta.{}`: {e}", key::CLIENT_CAPABILITIES))
             })?,
         });
-        let described = Described {
+        self.last_meta = Some(Described {
             meta: None,
             capabilities: capabilities.compact(),
             info: info.map(RawJson::compact),
             caller: Arc::clone(&caller),
             log_level: None,
-        };
-        self.last_meta = Some(LastMeta(Arc::new(described)));
+        });
         Ok(caller)
     }
 

@@ -21,7 +21,6 @@ mod subscriptions;
 mod text;
 mod time;
 
-pub use admission::LastMeta;
 pub use config::{ClientConfig, EraChoice, Limits, ServerConfig, ServerSetup};
 pub use error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved, RequestError};
 pub use event::{

@@ -10,7 +10,7 @@ use mcp_types::{
     NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId,
 };
 
-use crate::admission::{LastMeta, ServerSide};
+use crate::admission::ServerSide;
 use crate::config::{ClientConfig, EraChoice, Limits, ServerSetup};
 use crate::error::{ApiMisuse, NotSent, RequestError};
 use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey};
@@ -414,8 +414,8 @@ impl Session {
         self.incoming.len()
     }
 
-    /// Of a server's side: whether another client could not tell it from a new one, but for what it
-    /// [expects](Self::expect_meta). Nothing is under way, and no legacy session was opened.
+    /// Of a server's side: whether another client could not tell it from a new one. Nothing is under way, and no legacy session
+    /// was opened.
     pub fn is_blank(&self) -> bool {
         let Side::Server(server) = &self.side else {
             return false;
@@ -431,22 +431,6 @@ impl Session {
     /// What this session has seen that nobody else hears of.
     pub fn counters(&self) -> Counters {
         self.counters
-    }
-
-    /// Of a server's side: what the last modern request said in its `_meta`, for a session to come.
-    pub fn last_meta(&self) -> Option<&LastMeta> {
-        match &self.side {
-            Side::Client(_) => None,
-            Side::Server(server) => server.last_meta.as_ref(),
-        }
-    }
-
-    /// Of a server's side: if the first modern request says in its `_meta` what another session's last one did, it need not be read
-    /// again.
-    pub fn expect_meta(&mut self, last: LastMeta) {
-        if let Side::Server(server) = &mut self.side {
-            server.last_meta = Some(last);
-        }
     }
 
     /// Replaces a client's capabilities; a modern server hears of them with the next request, a legacy one not at all.
