@@ -173,7 +173,7 @@ enum Reading {
 }
 
 /// Messages that may wait for the transport before commands wait for them: enough to keep it busy.
-const SEND_AHEAD: usize = 128;
+const SEND_AHEAD: usize = 16;
 /// Messages that may wait for the transport before reading waits for them: what is read may have to be answered.
 const REPLY_AHEAD: usize = 4096;
 /// Turns before other tasks get theirs.

@@ -185,9 +185,13 @@ impl Frames {
         debug_assert!(self.rest.is_empty());
         self.text.reserve(message.weight() + 64);
         message.write(&mut self.text);
-        self.rest = self.text.split().freeze();
-        self.begun = false;
-        self.frame();
+        let text = self.text.split().freeze();
+        if text.len() <= FRAGMENT {
+            self.put_data(Data::Text, text, true);
+        } else {
+            (self.rest, self.begun) = (text, false);
+            self.frame();
+        }
         if self.text.capacity() > SMALL_TEXT {
             self.text = BytesMut::new();
         }
@@ -218,9 +222,8 @@ impl Frames {
                 false => Data::Text,
                 true => Data::Continue,
             };
-            let frame = Frame::message(part, OpCode::Data(opcode), self.rest.is_empty());
             self.begun = true;
-            self.put(tungstenite::Message::Frame(frame));
+            self.put_data(opcode, part, self.rest.is_empty());
         }
         if self.rest.is_empty()
             && let Some(close) = self.goodbye.take()
@@ -231,6 +234,11 @@ impl Frames {
                 .flush(&mut Bridge::<tokio::io::Empty>::to_nowhere());
             self.put(tungstenite::Message::Close(close.into()));
         }
+    }
+
+    fn put_data(&mut self, opcode: Data, payload: Bytes, is_final: bool) {
+        let frame = Frame::message(payload, OpCode::Data(opcode), is_final);
+        self.put(tungstenite::Message::Frame(frame));
     }
 
     /// Puts a frame into the write buffer.

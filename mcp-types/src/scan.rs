@@ -158,9 +158,16 @@ fn plain(text: &[u8], mut pos: usize) -> usize {
     }
     // The last bytes make a word of their own, filled up with what is plain.
     let rest = text.get(pos..).unwrap_or_default();
-    let word = (rest.iter().rev()).fold(ONES * u64::from(b' '), |word, &byte| {
-        word << 8 | u64::from(byte)
-    });
+    let fill = ONES * u64::from(b' ');
+    let word = match (rest, text.last_chunk()) {
+        ([], _) => return pos,
+        // What stands before them is shifted out.
+        (_, Some(word)) => {
+            let missing = 64 - 8 * rest.len();
+            u64::from_le_bytes(*word) >> missing | fill << (64 - missing)
+        }
+        (_, None) => (rest.iter().rev()).fold(fill, |word, &byte| word << 8 | u64::from(byte)),
+    };
     let special = special(word);
     if special == 0 {
         return pos + rest.len();
