@@ -62,9 +62,17 @@ pub(crate) struct Inner {
 /// Somebody who is connected.
 struct Connected {
     link: Link,
-    /// What the protocol itself tells: lists and resources that have changed.
-    news: Mailbox,
+    /// What the protocol itself tells, once it has: lists and resources that have changed.
+    news: Option<Mailbox>,
     rooms: Vec<Arc<Place>>,
+    /// Whether it gets what is sent to everyone.
+    seated: bool,
+}
+
+impl Connected {
+    fn news(&mut self) -> &Mailbox {
+        self.news.get_or_insert_with(|| self.link.mailbox(NEWS))
+    }
 }
 
 /// Rooms that one connection may be in.
@@ -114,8 +122,17 @@ impl Hub {
         Room { hub, place }
     }
 
-    /// The room that every connection is in as long as it lives; who joins or leaves it is of no consequence.
+    /// The room that every connection is in; who joins or leaves it is of no consequence.
+    ///
+    /// Those who have come since the last time take their seats now: who comes for one request is gone before anything is said
+    /// to all.
     fn everyone(&self) -> Room {
+        for (id, connected) in &mut *lock(&self.0.connections) {
+            if !std::mem::replace(&mut connected.seated, true) {
+                let everyone = &self.0.everyone;
+                let _ = everyone.seat(&connected.link, &Member::nobody(*id));
+            }
+        }
         Room {
             hub: self.clone(),
             place: Arc::clone(&self.0.everyone),
@@ -146,17 +163,18 @@ impl Hub {
     /// Tells those of this node who have asked; whether they have, each connection knows for itself.
     pub(crate) fn tell(&self, post: &Post) {
         let Post { to, message } = post;
-        for Connected { link, news, .. } in lock(&self.0.connections).values() {
+        for connected in lock(&self.0.connections).values_mut() {
+            let link = &connected.link;
             match to {
                 Audience::Followers(owner) => {
                     if link.follows_tasks() && owner.lets_know(link.extension().as_deref()) {
                         // One that has no room for it can still ask.
-                        let _ = news.post_once(message);
+                        let _ = connected.news().post_once(message);
                     }
                 }
                 _ => {
-                    if news.post_once(message) == Err(NotPosted::Full) {
-                        link.disconnect();
+                    if connected.news().post_once(message) == Err(NotPosted::Full) {
+                        connected.link.disconnect();
                     }
                 }
             }
@@ -165,8 +183,8 @@ impl Hub {
 
     /// Tells one of this node, if it is still there and has room for it.
     pub(crate) fn tell_one(&self, id: ConnectionId, message: &NotificationMessage) {
-        if let Some(connected) = lock(&self.0.connections).get(&id) {
-            let _ = connected.news.post_once(message);
+        if let Some(connected) = lock(&self.0.connections).get_mut(&id) {
+            let _ = connected.news().post_once(message);
         }
     }
 
@@ -243,12 +261,12 @@ impl Hub {
     pub(crate) fn connected(&self, link: Link) {
         let id = link.id();
         let connected = Connected {
-            news: link.mailbox(NEWS),
             link: link.clone(),
+            news: None,
             rooms: Vec::new(),
+            seated: false,
         };
         lock(&self.0.connections).insert(id, connected);
-        let _ = self.0.everyone.seat(&link, &Member::nobody(id));
         if self.0.closing.load(Ordering::SeqCst) {
             // It came while the others were closed.
             link.close();
@@ -262,7 +280,6 @@ impl Hub {
     }
 
     fn disconnected(&self, id: ConnectionId) {
-        self.0.everyone.unseat(id);
         let gone = {
             let mut connections = lock(&self.0.connections);
             let gone = connections.remove(&id);
@@ -272,7 +289,11 @@ impl Hub {
             gone
         };
         self.0.taken.fetch_sub(1, Ordering::Relaxed);
-        for place in gone.into_iter().flat_map(|gone| gone.rooms) {
+        let Some(gone) = gone else { return };
+        if gone.seated {
+            self.0.everyone.unseat(id);
+        }
+        for place in gone.rooms {
             let hub = self.clone();
             Room { hub, place }.depart(id, Departure::Disconnected);
         }
