@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
-use http::{StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mcp_types::meta::key;
 use mcp_types::{Era, ProtocolVersion, RawJson, RequestMessage};
 
@@ -17,13 +16,31 @@ use crate::param::{self, Annotated};
 /// # Errors
 /// It stands several times, or is no text.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => std::str::from_utf8(value.as_bytes())
+    match only(headers, name) {
+        Ok(None) => Ok(None),
+        Ok(Some(value)) => std::str::from_utf8(value.as_bytes())
             .map(|text| Some(text.trim_ascii()))
             .map_err(|_| Refusal::bad_request(format!("`{name}` is not UTF-8"))),
-        _ => Err(Refusal::bad_request(format!("`{name}` stands twice"))),
+        Err(Twice) => Err(Refusal::bad_request(format!("`{name}` stands twice"))),
+    }
+}
+
+/// A header that may stand once stands more often.
+pub(super) struct Twice;
+
+/// The one value of a header, as it is.
+pub(super) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Twice> {
+    // Most requests have nothing twice, and then nobody has to look for it.
+    if headers.keys_len() == headers.len() {
+        return Ok(headers.get(name));
+    }
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(Twice),
     }
 }
 
@@ -102,11 +119,10 @@ const EVERYTHING: &str = "application/json, text/event-stream";
 
 /// Whether all of `kinds` are acceptable; no header at all accepts everything (RFC 9110, 12.5.1).
 pub(super) fn check_accept(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Refusal> {
-    let mut values = headers.get_all(ACCEPT).iter();
-    match (values.next(), values.next()) {
-        (None, _) => return Ok(()),
+    match only(headers, &ACCEPT) {
+        Ok(None) => return Ok(()),
         // As nearly all clients write it: what follows takes longer than all other headers together.
-        (Some(value), None) if value == EVERYTHING => return Ok(()),
+        Ok(Some(value)) if value == EVERYTHING => return Ok(()),
         _ => {}
     }
     // The range that says most about a kind decides.

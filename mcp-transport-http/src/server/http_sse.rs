@@ -2,6 +2,7 @@
 //! POSTs beside it, and is answered on the stream.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -32,7 +33,7 @@ pub(super) fn named(uri: &Uri) -> Option<&str> {
 impl Inner {
     /// GET: a session, and its stream (REQ-SSE1-01).
     pub(super) async fn open_stream(
-        self: &Arc<Self>,
+        self: Arc<Self>,
         client: Client,
     ) -> Result<Response<Body>, Refusal> {
         headers::check_accept(&client.headers, &["text/event-stream"])?;
@@ -70,7 +71,7 @@ impl Inner {
             .sessions
             .find(session, Kind::HttpSse, client.principal.as_ref())
             .ok_or_else(no_session)?;
-        let body = self.read(client, body).await?;
+        let body = self.read(client, pin!(body)).await?;
         match Inbound::parse(body, ParseLimits::default()) {
             Inbound::Malformed(reason) => Err(malformed(&reason)),
             inbound => match session.deliver(inbound).await {

@@ -17,8 +17,8 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
-use tokio_util::sync::CancellationToken;
 use tower_service::Service as _;
 
 use super::service::{HttpService, bounded};
@@ -106,25 +106,22 @@ impl HttpListener {
         let Self { listener, options } = self;
         let graceful = GracefulShutdown::new();
         let room = Arc::new(Semaphore::new(bounded(options.connections)));
-        let abort = CancellationToken::new();
-        let _abort_at_last = abort.clone().drop_guard();
+        let mut connections = JoinSet::new();
         let mut end = std::pin::pin!(end);
         loop {
             let accepted = tokio::select! {
                 () = &mut end => break,
                 accepted = accept(&listener, &room) => accepted,
+                // What has ended is forgotten.
+                Some(_) = connections.join_next() => continue,
             };
             let Some((stream, peer, permit)) = accepted else {
                 continue;
             };
             let connection =
                 connection(stream, peer, service.clone(), &options, graceful.watcher());
-            let abort = abort.clone();
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = connection => {}
-                    () = abort.cancelled() => {}
-                }
+            connections.spawn(async move {
+                connection.await;
                 drop(permit);
             });
         }

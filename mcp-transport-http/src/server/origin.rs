@@ -4,6 +4,7 @@ use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{StatusCode, Uri};
 
+use super::headers::{Twice, only};
 use super::reply::Refusal;
 
 /// Names by which a server may be asked.
@@ -21,20 +22,18 @@ pub(super) enum Names {
 /// # Errors
 /// 400 without exactly one `Host`; 403 if it, or the `Origin`, is not one of those that are allowed.
 pub(super) fn check(parts: &Parts, hosts: &Names, origins: &Names) -> Result<(), Refusal> {
-    let mut named = parts.headers.get_all(HOST).iter();
-    let host = match (named.next(), named.next(), parts.uri.authority()) {
+    let host = match (only(&parts.headers, &HOST), parts.uri.authority()) {
         // HTTP/2 has it there.
-        (None, None, Some(authority)) => authority.as_str(),
-        (Some(host), None, _) => host.to_str().unwrap_or_default(),
+        (Ok(None), Some(authority)) => authority.as_str(),
+        (Ok(Some(host)), _) => host.to_str().unwrap_or_default(),
         _ => return Err(Refusal::bad_request("one `Host` header is needed")),
     };
     if !hosts.allows(host, host) {
         return Err(forbidden("this server is not reached by that name"));
     }
-    let mut origins_sent = parts.headers.get_all(ORIGIN).iter();
-    match (origins_sent.next(), origins_sent.next()) {
-        (None, _) => Ok(()),
-        (Some(origin), None) => {
+    match only(&parts.headers, &ORIGIN) {
+        Ok(None) => Ok(()),
+        Ok(Some(origin)) => {
             let origin = origin.to_str().unwrap_or_default();
             let authority = origin.parse::<Uri>().ok();
             let authority = authority.as_ref().and_then(|uri| uri.authority());
@@ -44,7 +43,7 @@ pub(super) fn check(parts: &Parts, hosts: &Names, origins: &Names) -> Result<(),
                 false => Err(forbidden("that origin is not allowed")),
             }
         }
-        _ => Err(Refusal::bad_request("`Origin` stands twice")),
+        Err(Twice) => Err(Refusal::bad_request("`Origin` stands twice")),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -25,19 +27,94 @@ use super::shutdown::Ending;
 use super::transport::{HttpTransport, Kind};
 use crate::{head, param};
 
+/// What becomes of a message.
+enum Posted {
+    /// It is a connection of its own, and is answered.
+    Exchange(Exchange, Status),
+    /// It is one, and is not.
+    Note(Exchange),
+    /// A session's, and the place where its answer will be.
+    Ask(Arc<Session>, RequestMessage, Reader),
+    AskAll(Arc<Session>, Vec<Result<Message, Malformed>>, Reader),
+    /// A session's, and nobody waits for an answer.
+    Tell(Arc<Session>, Inbound),
+    Initialize(Client, RequestMessage),
+}
+
+/// With what status an error is sent.
+type Status = fn(&ErrorObject) -> StatusCode;
+
+/// Of a modern error; `None` where it is an answer like any other (TRAP-19).
+fn modern_status(code: ErrorCode) -> Option<StatusCode> {
+    match code {
+        ErrorCode::METHOD_NOT_FOUND => Some(StatusCode::NOT_FOUND),
+        ErrorCode::HEADER_MISMATCH
+        | ErrorCode::MISSING_CLIENT_CAPABILITY
+        | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => Some(StatusCode::BAD_REQUEST),
+        _ => None,
+    }
+}
+
 impl Inner {
-    pub(super) async fn post<B>(
-        self: &Arc<Self>,
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would keep what it is given twice"
+    )]
+    pub(super) fn post<B>(
+        self: Arc<Self>,
         client: Client,
         body: B,
-    ) -> Result<Response<Body>, Refusal>
+    ) -> impl Future<Output = Result<Response<Body>, Refusal>> + Send
     where
         B: http_body::Body + Send,
-        B::Error: fmt::Display,
+        B::Data: Send,
+        B::Error: fmt::Display + Send,
     {
-        headers::check_post(&client.headers)?;
-        let body = self.read(&client, body).await?;
-        let inbound = Inbound::parse(body, ParseLimits::default());
+        async move {
+            headers::check_post(&client.headers)?;
+            let body = self.read(&client, pin!(body)).await?;
+            let posted = self.judge(client, Inbound::parse(body, ParseLimits::default()))?;
+            match posted {
+                Posted::Exchange(exchange, status) => Ok(self.answer(exchange, status).await),
+                Posted::Note(exchange) => {
+                    exchange.finish().await;
+                    Ok(reply::empty(StatusCode::ACCEPTED))
+                }
+                Posted::Tell(session, inbound) => match session.deliver(inbound).await {
+                    Ok(()) => Ok(reply::empty(StatusCode::ACCEPTED)),
+                    Err(_) => Err(no_session()),
+                },
+                Posted::Ask(session, request, reader) => {
+                    let id = request.id.clone();
+                    let inbound = Inbound::Message(Message::Request(request));
+                    if session.deliver(inbound).await.is_err() {
+                        return Err(no_session().about(Some(id)));
+                    }
+                    match reader.first(self.options.legacy_patience, true).await {
+                        FirstOfLane::Answer(answer) => Ok(reply::json(StatusCode::OK, answer)),
+                        FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
+                        FirstOfLane::Nothing => Err(no_session().about(Some(id))),
+                    }
+                }
+                Posted::AskAll(session, members, reader) => {
+                    if session.deliver(Inbound::Batch(members)).await.is_err() {
+                        return Err(no_session());
+                    }
+                    match reader.first(self.options.legacy_patience, false).await {
+                        FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
+                        FirstOfLane::Answer(_) | FirstOfLane::Nothing => Err(no_session()),
+                    }
+                }
+                // Once in a session, and larger than all others.
+                Posted::Initialize(client, request) => {
+                    Box::pin(self.initialize(client, request)).await
+                }
+            }
+        }
+    }
+
+    /// By which rules a message is judged, and what becomes of it.
+    fn judge(&self, client: Client, inbound: Inbound) -> Result<Posted, Refusal> {
         let claim = Claim::of(&client.headers)?;
         let request = match inbound {
             Inbound::Malformed(reason) => return Err(malformed(&reason)),
@@ -47,8 +124,10 @@ impl Inner {
                 let modern = version.is_some() || matches!(claim, Claim::Other(_));
                 let inbound = Inbound::Message(Message::Notification(notification));
                 return match modern {
-                    true => self.note(client, inbound).await,
-                    false => self.tell(&client, inbound).await,
+                    // REQ-HTTPM-03
+                    true => Ok(Posted::Note(self.start(client, inbound))),
+                    // REQ-HTTPL-02
+                    false => Ok(Posted::Tell(self.session(&client)?, inbound)),
                 };
             }
             Inbound::Message(Message::Response(_)) if matches!(claim, Claim::Other(_)) => {
@@ -56,9 +135,9 @@ impl Inner {
                 return Err(Refusal::bad_request(message));
             }
             inbound @ Inbound::Message(Message::Response(_)) => {
-                return self.tell(&client, inbound).await;
+                return Ok(Posted::Tell(self.session(&client)?, inbound));
             }
-            Inbound::Batch(members) => return self.batch(&client, members).await,
+            Inbound::Batch(members) => return self.batch(&client, members),
         };
         let said = Said::by(&request);
         match claim {
@@ -66,7 +145,7 @@ impl Inner {
                 let message = format!("the header `{}` is missing", head::VERSION);
                 Err(Refusal::header_mismatch(message).about(Some(request.id)))
             }
-            _ if said.is_modern() => self.modern(client, request, said).await,
+            _ if said.is_modern() => self.modern(client, request, &said),
             // Without the mark it would open a legacy session, or be taken to belong to one.
             Claim::Other(_) => {
                 let key = key::PROTOCOL_VERSION;
@@ -75,12 +154,16 @@ impl Inner {
                     .error(error)
                     .about(Some(request.id)))
             }
-            Claim::None | Claim::Legacy => self.legacy(client, request).await,
+            Claim::None | Claim::Legacy => self.legacy(client, request),
         }
     }
 
     /// Reads a body, but neither for ever nor without end.
-    pub(super) async fn read<B>(&self, client: &Client, body: B) -> Result<Bytes, Refusal>
+    pub(super) async fn read<B>(
+        &self,
+        client: &Client,
+        mut body: Pin<&mut B>,
+    ) -> Result<Bytes, Refusal>
     where
         B: http_body::Body + Send,
         B::Error: fmt::Display,
@@ -95,8 +178,7 @@ impl Inner {
         if announced.is_some_and(|length| length > limit as u64) {
             return Err(too_long());
         }
-        let reading = async {
-            let mut body = std::pin::pin!(body);
+        let reading = pin!(async {
             let mut first = Bytes::new();
             let mut rest = BytesMut::new();
             while let Some(frame) = body.frame().await {
@@ -127,7 +209,7 @@ impl Inner {
             } else {
                 rest.freeze()
             })
-        };
+        });
         let read = within(self.options.body_time, reading).await;
         read.unwrap_or_else(|| {
             let message = "the body did not arrive in time";
@@ -137,28 +219,26 @@ impl Inner {
 
     // ---- modern ----
 
-    async fn modern(
-        self: &Arc<Self>,
+    fn modern(
+        &self,
         client: Client,
         request: RequestMessage,
-        said: Said,
-    ) -> Result<Response<Body>, Refusal> {
+        said: &Said,
+    ) -> Result<Posted, Refusal> {
         let complete = said.is_complete();
         // The engine says what is missing; until then, there is nothing that headers could be compared with (REQ-STATE-07).
         if complete {
-            self.check_headers(&client, &request, &said)
+            self.check_headers(&client, &request, said)
                 .map_err(|refusal| refusal.about(Some(request.id.clone())))?;
         }
-        let status = move |error: &ErrorObject| match error.code {
-            ErrorCode::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
-            ErrorCode::HEADER_MISMATCH
-            | ErrorCode::MISSING_CLIENT_CAPABILITY
-            | ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => StatusCode::BAD_REQUEST,
-            ErrorCode::INVALID_PARAMS if !complete => StatusCode::BAD_REQUEST,
-            // What a handler says of its parameters is an answer like any other (TRAP-19).
-            _ => StatusCode::OK,
+        let status: Status = match complete {
+            true => |error| modern_status(error.code).unwrap_or(StatusCode::OK),
+            false => |error| match error.code {
+                ErrorCode::INVALID_PARAMS => StatusCode::BAD_REQUEST,
+                code => modern_status(code).unwrap_or(StatusCode::OK),
+            },
         };
-        Ok(self.exchange(client, request, status).await)
+        Ok(self.exchange(client, request, status))
     }
 
     fn check_headers(
@@ -187,15 +267,13 @@ impl Inner {
     }
 
     /// One request as a connection of its own.
-    async fn exchange(
-        &self,
-        client: Client,
-        request: RequestMessage,
-        status: impl Fn(&ErrorObject) -> StatusCode,
-    ) -> Response<Body> {
-        let options = &self.options;
+    fn exchange(&self, client: Client, request: RequestMessage, status: Status) -> Posted {
         let inbound = Inbound::Message(Message::Request(request));
-        let exchange = self.start(client, inbound);
+        Posted::Exchange(self.start(client, inbound), status)
+    }
+
+    async fn answer(&self, exchange: Exchange, status: Status) -> Response<Body> {
+        let options = &self.options;
         let first = exchange.first(options.patience, options.keep_alive, &self.resting);
         match first.await {
             First::Answer(message) => {
@@ -211,12 +289,6 @@ impl Inner {
             First::Stream(stream) => reply::events(Body::exchange(stream)),
             First::Nothing => unavailable("the request was not answered").into(),
         }
-    }
-
-    /// A modern notification (REQ-HTTPM-03).
-    async fn note(&self, client: Client, inbound: Inbound) -> Result<Response<Body>, Refusal> {
-        self.start(client, inbound).finish().await;
-        Ok(reply::empty(StatusCode::ACCEPTED))
     }
 
     fn start(&self, client: Client, inbound: Inbound) -> Exchange {
@@ -235,54 +307,38 @@ impl Inner {
 
     // ---- legacy ----
 
-    async fn legacy(
-        self: &Arc<Self>,
+    fn legacy(&self, client: Client, request: RequestMessage) -> Result<Posted, Refusal> {
+        if headers::session(&client.headers)?.is_none() {
+            if request.method == "initialize" {
+                return Ok(Posted::Initialize(client, request));
+            }
+            // The engine knows what to say, to clients of either era (inventory 3.4, rows 4 and 9).
+            let status: Status = |error| match error.code {
+                ErrorCode::INVALID_PARAMS => StatusCode::BAD_REQUEST,
+                _ => StatusCode::OK,
+            };
+            return Ok(self.exchange(client, request, status));
+        }
+        let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
+        let session = self.session(&client).map_err(about)?;
+        let reader = open(&session, HashSet::from([request.id.clone()])).map_err(about)?;
+        Ok(Posted::Ask(session, request, reader))
+    }
+
+    async fn initialize(
+        &self,
         client: Client,
         request: RequestMessage,
     ) -> Result<Response<Body>, Refusal> {
         let id = request.id.clone();
-        let inbound = |request| Inbound::Message(Message::Request(request));
-        if headers::session(&client.headers)?.is_none() {
-            if request.method == "initialize" {
-                return self.initialize(client, inbound(request), id).await;
-            }
-            // The engine knows what to say, to clients of either era (inventory 3.4, rows 4 and 9).
-            let status = |error: &ErrorObject| match error.code {
-                ErrorCode::INVALID_PARAMS => StatusCode::BAD_REQUEST,
-                _ => StatusCode::OK,
-            };
-            return Ok(self.exchange(client, request, status).await);
-        }
-        let session = self
-            .session(&client)
-            .map_err(|refusal| refusal.about(Some(id.clone())))?;
-        let patience = self.options.legacy_patience;
-        let reader = open(&session, HashSet::from([id.clone()]))
-            .map_err(|refusal| refusal.about(Some(id.clone())))?;
-        if session.deliver(inbound(request)).await.is_err() {
-            return Err(no_session().about(Some(id)));
-        }
-        match reader.first(patience, true).await {
-            FirstOfLane::Answer(answer) => Ok(reply::json(StatusCode::OK, answer)),
-            FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
-            FirstOfLane::Nothing => Err(no_session().about(Some(id))),
-        }
-    }
-
-    async fn initialize(
-        self: &Arc<Self>,
-        client: Client,
-        inbound: Inbound,
-        id: RequestId,
-    ) -> Result<Response<Body>, Refusal> {
         let session = self
             .begin(client, session::Kind::Streamable)
             .await
             .map_err(|refusal| refusal.about(Some(id.clone())))?;
         let reader = open(&session, HashSet::from([id.clone()]))?;
-        let patience = self.options.patience;
-        let opening = session.deliver(inbound).await;
-        let answer = match (opening, reader.first(patience, true).await) {
+        let opening = session.deliver(Inbound::Message(Message::Request(request)));
+        let opening = opening.await;
+        let answer = match (opening, reader.first(self.options.patience, true).await) {
             (Ok(()), FirstOfLane::Answer(answer)) => answer,
             _ => {
                 session.end();
@@ -303,7 +359,7 @@ impl Inner {
 
     /// Opens a session, and drives it.
     pub(super) async fn begin(
-        self: &Arc<Self>,
+        &self,
         client: Client,
         kind: session::Kind,
     ) -> Result<Arc<Session>, Refusal> {
@@ -326,20 +382,11 @@ impl Inner {
         Ok(session)
     }
 
-    /// A notification or a response of a session's client (REQ-HTTPL-02).
-    async fn tell(&self, client: &Client, inbound: Inbound) -> Result<Response<Body>, Refusal> {
-        let session = self.session(client)?;
-        match session.deliver(inbound).await {
-            Ok(()) => Ok(reply::empty(StatusCode::ACCEPTED)),
-            Err(_) => Err(no_session()),
-        }
-    }
-
-    async fn batch(
+    fn batch(
         &self,
         client: &Client,
         members: Vec<Result<Message, Malformed>>,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Posted, Refusal> {
         let only = || Refusal::bad_request("batches exist in 2025-03-26 sessions only");
         if headers::session(&client.headers)?.is_none() {
             return Err(only());
@@ -364,16 +411,10 @@ impl Inner {
             return Err(Refusal::bad_request("an id stands twice in the batch"));
         }
         if requests.is_empty() {
-            return self.tell(client, Inbound::Batch(members)).await;
+            return Ok(Posted::Tell(session, Inbound::Batch(members)));
         }
         let reader = open(&session, requests)?;
-        if session.deliver(Inbound::Batch(members)).await.is_err() {
-            return Err(no_session());
-        }
-        match reader.first(self.options.legacy_patience, false).await {
-            FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
-            FirstOfLane::Answer(_) | FirstOfLane::Nothing => Err(no_session()),
-        }
+        Ok(Posted::AskAll(session, members, reader))
     }
 
     /// The session that a request names (REQ-HTTPL-04).

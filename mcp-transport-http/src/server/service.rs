@@ -2,15 +2,16 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::FutureExt;
 use http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use mcp_types::{Extensions, Principal, RawJson, Renew};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -254,32 +255,14 @@ impl HttpService {
         // The semaphore is never closed.
         let _ = inner.room.acquire_many(all).await;
     }
+}
 
-    /// Answers one request.
-    async fn respond<B>(self, request: Request<B>) -> Response<Body>
-    where
-        B: http_body::Body + Send + 'static,
-        B::Data: Send,
-        B::Error: fmt::Display + Send,
-    {
-        let inner = &self.inner;
-        if inner.shutdown.is_cancelled() {
-            return unavailable("the server is shutting down").into();
-        }
-        let Ok(permit) = Arc::clone(&inner.room).try_acquire_owned() else {
-            return unavailable("too many requests at a time").into();
-        };
-        let (parts, body) = request.into_parts();
-        let peer = self.peer.or_else(|| parts.extensions.get().copied());
-        let response = match inner.answer(parts, peer, body).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                tracing::debug!(status = %refusal.status, reason = refusal.error.message, "refused");
-                refusal.into()
-            }
-        };
-        response.map(|body| body.holding(permit))
-    }
+/// The answer to a request, or to one that is refused.
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+fn refused(refusal: Refusal) -> Response<Body> {
+    tracing::debug!(status = %refusal.status, reason = refusal.error.message, "refused");
+    refusal.into()
 }
 
 /// As much room as a semaphore can have, and all of it be taken at once.
@@ -292,66 +275,66 @@ pub(super) fn unavailable(why: &str) -> Refusal {
 }
 
 impl Inner {
-    async fn answer<B>(
-        self: &Arc<Self>,
-        mut parts: Parts,
-        peer: Option<PeerAddr>,
+    /// What can be said of a request before anything is waited for; gives it room.
+    fn admit(&self, parts: &Parts) -> Result<Permit, Refusal> {
+        if self.shutdown.is_cancelled() {
+            return Err(unavailable("the server is shutting down"));
+        }
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+            return Err(unavailable("too many requests at a time"));
+        };
+        if (self.path.as_ref()).is_some_and(|path| parts.uri.path() != path) {
+            let message = "nothing is served here";
+            return Err(Refusal::new(StatusCode::NOT_FOUND, message));
+        }
+        origin::check(parts, &self.hosts, &self.origins)?;
+        Ok(permit)
+    }
+
+    /// Answers a request. What is kept until that is done is kept once: each of these is a future's place on the heap.
+    fn route<B>(
+        self: Arc<Self>,
+        method: Method,
+        uri: &Uri,
+        client: Client,
         body: B,
-    ) -> Result<Response<Body>, Refusal>
+        permit: Permit,
+    ) -> Answering
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: fmt::Display + Send,
     {
-        if self
-            .path
-            .as_ref()
-            .is_some_and(|path| parts.uri.path() != path)
-        {
-            return Err(Refusal::new(
-                StatusCode::NOT_FOUND,
-                "nothing is served here",
-            ));
-        }
-        origin::check(&parts, &self.hosts, &self.origins)?;
-        let principal = match &self.authenticate {
-            None => None,
-            Some(authenticate) => {
-                if let Some(peer) = peer {
-                    parts.extensions.insert(peer);
-                }
-                match authenticate(&parts).await {
-                    Ok(principal) => principal,
-                    Err(denied) => return Ok(denied.into()),
-                }
-            }
-        };
-        let client = Client {
-            headers: std::mem::take(&mut parts.headers),
-            peer,
-            principal,
+        let answered = move |answer: Result<Response<Body>, Refusal>| {
+            let response = answer.unwrap_or_else(refused);
+            Ok(response.map(|body| body.holding(permit)))
         };
         #[cfg(feature = "http-sse")]
         if self.http_sse {
-            match (&parts.method, http_sse::named(&parts.uri)) {
+            match (&method, http_sse::named(uri)) {
                 (&Method::GET, None) if !client.headers.contains_key(head::SESSION) => {
-                    return self.open_stream(client).await;
+                    return Box::pin(self.open_stream(client).map(answered));
                 }
                 (&Method::POST, Some(session)) => {
-                    return self.post_beside(&client, session, body).await;
+                    let session = session.to_owned();
+                    let posting = async move { self.post_beside(&client, &session, body).await };
+                    return Box::pin(posting.map(answered));
                 }
                 _ => {}
             }
         }
-        match parts.method {
-            Method::POST => self.post(client, body).await,
+        #[cfg(not(feature = "http-sse"))]
+        let _ = uri;
+        let answer = match method {
+            Method::POST => return Box::pin(self.post(client, body).map(answered)),
             Method::GET => self.listen(&client),
             Method::DELETE => self.delete(&client),
             _ => {
                 let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "POST, GET or DELETE");
                 Err(refusal.with(ALLOW, "POST, GET, DELETE"))
             }
-        }
+        };
+        Box::pin(ready(answered(answer)))
     }
 
     pub(super) fn connect(&self, transport: HttpTransport, extensions: Extensions) -> Driving {
@@ -418,15 +401,49 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.clone();
-        Box::pin(async move { Ok(service.respond(request).await) })
+        let (mut parts, body) = request.into_parts();
+        let peer = self.peer.or_else(|| parts.extensions.get().copied());
+        let inner = Arc::clone(&self.inner);
+        let permit = match inner.admit(&parts) {
+            Ok(permit) => permit,
+            Err(refusal) => return Box::pin(ready(Ok(refused(refusal)))),
+        };
+        let authenticating = inner.authenticate.as_ref().map(|authenticate| {
+            if let Some(peer) = peer {
+                parts.extensions.insert(peer);
+            }
+            authenticate(&parts)
+        });
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = parts;
+        let client = move |principal| Client {
+            headers,
+            peer,
+            principal,
+        };
+        match authenticating {
+            None => inner.route(method, &uri, client(None), body, permit),
+            Some(authenticating) => Box::pin(async move {
+                match authenticating.await {
+                    Ok(principal) => {
+                        let client = client(principal);
+                        inner.route(method, &uri, client, body, permit).await
+                    }
+                    Err(denied) => Ok(Response::from(denied).map(|body| body.holding(permit))),
+                }
+            }),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mcp_types::{Inbound, Outbound, Principal, RequestId};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -204,7 +205,15 @@ impl Session {
 
     /// Hands a message to the program, as soon as it takes one.
     pub(super) async fn deliver(&self, inbound: Inbound) -> Result<(), Ended> {
-        self.inbound.send(inbound).await.map_err(|_| Ended)
+        match self.inbound.try_send(inbound) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Ended),
+            // Who does not have to wait needs no room for waiting.
+            Err(TrySendError::Full(inbound)) => {
+                let sending = Box::pin(self.inbound.send(inbound));
+                sending.await.map_err(|_| Ended)
+            }
+        }
     }
 
     /// Ends the session in good order.
