@@ -40,6 +40,8 @@ pub struct Request {
     pub params: Option<RawJson>,
     /// The answers of an input round, if this is the next round of an earlier request.
     pub retry: Option<Retry>,
+    /// The `_meta` among the parameters, if a server is asked and there is one: it has been looked for already.
+    pub meta: Option<RawJson>,
     /// What can be done on its behalf.
     pub context: RequestContext,
 }

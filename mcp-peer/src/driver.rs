@@ -519,6 +519,7 @@ impl<T: Transport> Driver<T> {
             method: incoming.method,
             params: incoming.params,
             retry: incoming.retry,
+            meta: incoming.meta,
             context,
         };
         let task = match self.shared.options.dispatch {

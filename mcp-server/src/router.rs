@@ -85,7 +85,8 @@ impl Router {
             Round::Start(start) => start,
         };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
-        let [name, arguments, task] = params.members(["name", "arguments", "task"]);
+        let names = ["name", "arguments", "task"];
+        let [name, arguments, task] = params.members_past(names, request.meta.as_ref());
         let name = name.as_ref().and_then(text);
         let found = name.as_ref().and_then(|name| {
             let shelves = self.catalog.read();
@@ -176,7 +177,7 @@ impl Router {
             Round::Start(start) => start,
         };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
-        let [name, arguments] = params.members(["name", "arguments"]);
+        let [name, arguments] = params.members_past(["name", "arguments"], request.meta.as_ref());
         self.offered(Offer::Prompts, &request.method)?;
         let name = name.as_ref().and_then(text);
         let name = name.ok_or_else(|| must_be_a_string(&request.method, "name"))?;

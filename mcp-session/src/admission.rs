@@ -43,6 +43,7 @@ pub(crate) struct Terms {
     /// The level of this request alone; a legacy session's level is looked up when it is needed.
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) retry: Option<Retry>,
+    pub(crate) meta: Option<RawJson>,
 }
 
 impl Terms {
@@ -53,6 +54,7 @@ impl Terms {
             progress_token: None,
             log_level: None,
             retry: None,
+            meta: None,
         }
     }
 }
@@ -140,8 +142,9 @@ impl ServerSide {
     /// Each request by itself: the marker decides, whatever the method (TRAP-23).
     pub(crate) fn admit(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
         // One look at the parameters for everything that is the engine's.
+        let last = self.last_meta.as_ref().and_then(|last| last.meta.as_ref());
         let [meta, responses, state] = (request.params.as_ref())
-            .map(|params| params.members(["_meta", "inputResponses", "requestState"]))
+            .map(|params| params.members_past(["_meta", "inputResponses", "requestState"], last))
             .unwrap_or_default();
         let meta = meta.filter(|meta| !meta.is_null());
         if meta.as_ref().is_some_and(|meta| !meta.is_object()) {
@@ -155,6 +158,7 @@ impl ServerSide {
             in_modern(request)?;
             let terms = Terms {
                 log_level: last.log_level,
+                meta,
                 ..Terms::plain(Arc::clone(&last.caller))
             };
             return self.accept_modern(request, terms, round);
@@ -179,7 +183,10 @@ impl ServerSide {
                 };
                 self.admit_modern(request, &version, meta, round)
             }
-            (_, fields) => self.admit_legacy(request, fields.and_then(|[.., token]| token)),
+            (meta, fields) => {
+                let token = fields.and_then(|[.., token]| token);
+                self.admit_legacy(request, meta, token)
+            }
         }
     }
 
@@ -225,6 +232,7 @@ impl ServerSide {
         let terms = Terms {
             progress_token,
             log_level,
+            meta: Some(meta.text),
             ..Terms::plain(caller)
         };
         self.accept_modern(request, terms, round)
@@ -311,6 +319,7 @@ impl ServerSide {
     fn admit_legacy(
         &mut self,
         request: &RequestMessage,
+        meta: Option<RawJson>,
         token: Option<RawJson>,
     ) -> Result<Admission, ErrorObject> {
         match (request.method.as_str(), &mut self.legacy) {
@@ -364,6 +373,7 @@ impl ServerSide {
                     progress_token,
                     log_level: Some(legacy.log_level),
                     retry: None,
+                    meta,
                 }))
             }
         }

@@ -117,6 +117,8 @@ pub struct Incoming {
     pub own_notifications: bool,
     /// Set if this is the next round of an earlier request.
     pub retry: Option<Retry>,
+    /// The `_meta` among the parameters, if a server is asked and there is one: it has been looked for already.
+    pub meta: Option<RawJson>,
 }
 
 /// The answers to an input round.

@@ -193,6 +193,7 @@ impl Session {
             progress_token: terms.progress_token,
             log_level: terms.log_level,
             retry: terms.retry,
+            meta: terms.meta,
         }));
     }
 
@@ -252,6 +253,7 @@ impl Session {
             progress_token: None,
             log_level: None,
             retry: None,
+            meta: None,
         }));
         key
     }

@@ -165,7 +165,7 @@ impl ObjectBuf {
         }
         let mut rest = Self::new();
         let text = raw.as_bytes();
-        for member in scan::known_members(text) {
+        for member in scan::known_members(text, b"") {
             if !member.is(text, key) {
                 rest.separate();
                 rest.text.extend_from_slice(&text[member.key.clone()]);

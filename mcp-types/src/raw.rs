@@ -111,11 +111,22 @@ impl RawJson {
     ///
     /// All `None` if this is not an object. Of a key that stands twice, the last one counts.
     pub fn members<const N: usize>(&self, names: [&str; N]) -> [Option<RawJson>; N] {
+        self.members_past(names, None)
+    }
+
+    /// The same, for whoever knows an object that may well be the value of one of them, whether named or not: one that is to the
+    /// byte the same is not looked through again.
+    pub fn members_past<const N: usize>(
+        &self,
+        names: [&str; N],
+        seen: Option<&RawJson>,
+    ) -> [Option<RawJson>; N] {
         let mut found = [const { None }; N];
         if !self.is_object() {
             return found;
         }
-        for member in scan::known_members(&self.0) {
+        let seen = seen.filter(|seen| seen.is_object());
+        for member in scan::known_members(&self.0, seen.map_or(b"", RawJson::as_bytes)) {
             for (name, found) in names.iter().zip(&mut found) {
                 if member.is(&self.0, name) {
                     *found = Some(Self(self.0.slice(member.value.clone())));
