@@ -1,6 +1,7 @@
 //! What headers say, and whether the body says the same.
 
 use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -166,43 +167,82 @@ fn judge(range: &str, kind: &str) -> Option<(u8, bool)> {
 /// What a request's body says that its head says, too; looked for once.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// What marks it as modern.
-    version: Option<RawJson>,
-    capabilities: Option<RawJson>,
+    meta: Marked,
     /// What is called, read or asked for.
     name: Option<RawJson>,
 }
 
+/// What a `_meta` says of the era.
+#[derive(Debug, Clone, Default)]
+struct Marked {
+    /// What marks it as modern.
+    version: Option<RawJson>,
+    capabilities: Option<RawJson>,
+}
+
+/// The last `_meta` and what it said: most are to the byte as the one before was.
+#[derive(Debug, Default)]
+pub(super) struct LastMeta(Mutex<Option<Arc<(RawJson, Marked)>>>);
+
+/// Bytes of a `_meta` that is remembered, at most.
+const REMEMBERED: usize = 4096;
+
+impl LastMeta {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<(RawJson, Marked)>>> {
+        // It is replaced as a whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it says.
+    fn marked(&self, meta: &RawJson) -> Marked {
+        let [version, capabilities] =
+            meta.members([key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES]);
+        let marked = Marked {
+            version,
+            capabilities,
+        };
+        if meta.len() <= REMEMBERED {
+            let compact = |raw: &Option<RawJson>| raw.as_ref().map(RawJson::compact);
+            let kept = Marked {
+                version: compact(&marked.version),
+                capabilities: compact(&marked.capabilities),
+            };
+            *self.lock() = Some(Arc::new((meta.compact(), kept)));
+        }
+        marked
+    }
+}
+
 impl Said {
-    pub(super) fn by(request: &RequestMessage) -> Self {
+    pub(super) fn by(request: &RequestMessage, last: &LastMeta) -> Self {
         let Some(params) = &request.params else {
             return Self::default();
         };
+        let seen = last.lock().clone();
+        let seen_meta = seen.as_ref().map(|seen| &seen.0);
         let (meta, name) = match named(&request.method) {
             Some(named) => {
-                let [meta, name] = params.members(["_meta", named]);
+                let [meta, name] = params.members_past(["_meta", named], seen_meta);
                 (meta, name)
             }
             None => (params.member("_meta"), None),
         };
-        let [version, capabilities] = meta
-            .map(|meta| meta.members([key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES]))
-            .unwrap_or_default();
-        Self {
-            version,
-            capabilities,
-            name,
-        }
+        let meta = match (meta, &seen) {
+            (None, _) => Marked::default(),
+            (Some(meta), Some(seen)) if seen.0 == meta => seen.1.clone(),
+            (Some(meta), _) => last.marked(&meta),
+        };
+        Self { meta, name }
     }
 
     pub(super) fn is_modern(&self) -> bool {
-        self.version.is_some()
+        self.meta.version.is_some()
     }
 
     /// Whether the `_meta` of a modern request has all it has to have (REQ-META-01).
     pub(super) fn is_complete(&self) -> bool {
-        let version = self.version.as_ref().and_then(text);
-        version.is_some() && self.capabilities.as_ref().is_some_and(RawJson::is_object)
+        let version = self.meta.version.as_ref().and_then(text);
+        version.is_some() && (self.meta.capabilities.as_ref()).is_some_and(RawJson::is_object)
     }
 }
 
@@ -221,7 +261,7 @@ pub(super) fn check_modern(
     request: &RequestMessage,
     said: &Said,
 ) -> Result<(), Refusal> {
-    let version = said.version.as_ref().and_then(text);
+    let version = said.meta.version.as_ref().and_then(text);
     same(headers, &VERSION, version.as_deref())?;
     // A value that is missing in the body, or of the wrong type, is for whoever serves the method to refuse.
     let method = repeated(headers, &METHOD)?.ok_or_else(|| missing(&METHOD))?;

@@ -7,7 +7,8 @@
 //!     (by related_to)    └─ lane 0 (whatever belongs to none) ──▶ GET
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,8 +81,8 @@ struct Lane {
     last: u64,
     /// The number of the last event that a reader took.
     read: u64,
-    /// Requests without an answer.
-    open: HashSet<RequestId>,
+    /// How many requests have no answer yet.
+    open: usize,
     /// Who reads; whoever comes later takes over.
     reader: Option<u64>,
     waker: Option<Waker>,
@@ -105,7 +106,7 @@ pub(super) enum Unreadable {
 impl Lane {
     /// Whether nothing more will come.
     fn is_finished(&self, number: u64) -> bool {
-        number != STANDING && self.open.is_empty()
+        number != STANDING && self.open == 0
     }
 
     fn unread(&self) -> usize {
@@ -171,18 +172,23 @@ impl Lanes {
     }
 
     /// Opens a lane for requests; none if one of them is in flight already.
-    pub(super) fn open(self: &Arc<Self>, requests: HashSet<RequestId>) -> Option<Reader> {
+    pub(super) fn open(self: &Arc<Self>, requests: &[RequestId]) -> Option<Reader> {
         let mut state = self.lock();
-        if requests.iter().any(|id| state.by_request.contains_key(id)) {
-            return None;
+        let number = state.last_lane + 1;
+        for (i, id) in requests.iter().enumerate() {
+            match state.by_request.entry(id.clone()) {
+                Entry::Vacant(entry) => entry.insert(number),
+                Entry::Occupied(_) => {
+                    for id in &requests[..i] {
+                        state.by_request.remove(id);
+                    }
+                    return None;
+                }
+            };
         }
-        state.last_lane += 1;
-        let number = state.last_lane;
-        for id in &requests {
-            state.by_request.insert(id.clone(), number);
-        }
+        state.last_lane = number;
         let lane = Lane {
-            open: requests,
+            open: requests.len(),
             ..Lane::default()
         };
         state.lanes.insert(number, lane);
@@ -299,8 +305,6 @@ impl Lanes {
 
     pub(super) fn push(&self, outbound: Outbound) {
         let mut state = self.lock();
-        let related = outbound.related_to.as_ref();
-        let number = related.and_then(|id| state.by_request.get(id).copied());
         let answered = match &outbound.message {
             Message::Response(response) => {
                 state.note_version(response);
@@ -308,9 +312,9 @@ impl Lanes {
             }
             _ => None,
         };
-        if let Some(id) = answered {
-            state.by_request.remove(id);
-        }
+        let ended = answered.and_then(|id| state.by_request.remove(id));
+        let related = outbound.related_to.as_ref();
+        let number = ended.or_else(|| state.by_request.get(related?).copied());
         // An answer goes to whoever asked, or to nobody (REQ-HTTPL-07).
         let number = match number {
             Some(number) => number,
@@ -324,9 +328,7 @@ impl Lanes {
         };
         lane.last += 1;
         lane.events.push_back((lane.last, data));
-        if let Some(id) = answered {
-            lane.open.remove(id);
-        }
+        lane.open -= usize::from(ended.is_some());
         let waited_for = lane.reader.is_some();
         lane.wake();
         state.kept += length;
@@ -636,9 +638,7 @@ mod tests {
     }
 
     fn open(lanes: &Arc<Lanes>, id: i64) -> Reader {
-        lanes
-            .open(HashSet::from([id.into()]))
-            .expect("the id is free")
+        lanes.open(&[id.into()]).expect("the id is free")
     }
 
     /// What all lanes hold, by their events.

@@ -139,7 +139,7 @@ impl Inner {
             }
             Inbound::Batch(members) => return self.batch(&client, members),
         };
-        let said = Said::by(&request);
+        let said = Said::by(&request, &self.last_meta);
         match claim {
             Claim::None if said.is_modern() => {
                 let message = format!("the header `{}` is missing", head::VERSION);
@@ -321,7 +321,7 @@ impl Inner {
         }
         let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
         let session = self.session(&client).map_err(about)?;
-        let reader = open(&session, HashSet::from([request.id.clone()])).map_err(about)?;
+        let reader = open(&session, std::slice::from_ref(&request.id)).map_err(about)?;
         Ok(Posted::Ask(session, request, reader))
     }
 
@@ -335,7 +335,7 @@ impl Inner {
             .begin(client, session::Kind::Streamable)
             .await
             .map_err(|refusal| refusal.about(Some(id.clone())))?;
-        let reader = open(&session, HashSet::from([id.clone()]))?;
+        let reader = open(&session, std::slice::from_ref(&id))?;
         let opening = session.deliver(Inbound::Message(Message::Request(request)));
         let opening = opening.await;
         let answer = match (opening, reader.first(self.options.patience, true).await) {
@@ -405,15 +405,13 @@ impl Inner {
                 _ => None,
             })
             .collect();
-        let count = ids.len();
-        let requests: HashSet<_> = ids.into_iter().collect();
-        if requests.len() < count {
+        if ids.iter().collect::<HashSet<_>>().len() < ids.len() {
             return Err(Refusal::bad_request("an id stands twice in the batch"));
         }
-        if requests.is_empty() {
+        if ids.is_empty() {
             return Ok(Posted::Tell(session, Inbound::Batch(members)));
         }
-        let reader = open(&session, requests)?;
+        let reader = open(&session, &ids)?;
         Ok(Posted::AskAll(session, members, reader))
     }
 
@@ -462,7 +460,7 @@ impl Inner {
 }
 
 /// REQ-ID-02
-fn open(session: &Session, requests: HashSet<RequestId>) -> Result<Reader, Refusal> {
+fn open(session: &Session, requests: &[RequestId]) -> Result<Reader, Refusal> {
     session
         .lanes
         .open(requests)

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
 use super::driving::{Driving, Once, Program, Resting};
+use super::headers::LastMeta;
 #[cfg(feature = "http-sse")]
 use super::http_sse;
 use super::lanes::LaneLimits;
@@ -59,6 +60,7 @@ pub struct HttpService {
 pub(super) struct Inner {
     connect: Box<dyn Fn(Accepted) -> Driving + Send + Sync>,
     pub(super) resting: Resting,
+    pub(super) last_meta: LastMeta,
     authenticate: Option<Authenticate>,
     pub(super) schemas: Option<Schemas>,
     hosts: Names,
@@ -125,6 +127,7 @@ impl HttpService {
         Self::from_inner(Inner {
             connect: Box::new(connect),
             resting: Resting::default(),
+            last_meta: LastMeta::default(),
             authenticate: None,
             schemas: None,
             hosts: Names::Local,

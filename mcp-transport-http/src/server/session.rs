@@ -224,12 +224,17 @@ impl Session {
 
 impl SessionTransport {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
-        if self.ending.poll(cx) {
-            // Whoever has sent something that was not taken hears that the session has ended.
-            self.inbound.close();
-            return Poll::Ready(None);
+        if !self.ending.has_come()
+            && let Poll::Ready(inbound) = self.inbound.poll_recv(cx)
+        {
+            return Poll::Ready(inbound);
         }
-        self.inbound.poll_recv(cx)
+        if !self.ending.poll(cx) {
+            return Poll::Pending;
+        }
+        // Whoever has sent something that was not taken hears that the session has ended.
+        self.inbound.close();
+        Poll::Ready(None)
     }
 
     pub(super) fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<()> {

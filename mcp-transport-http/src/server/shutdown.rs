@@ -20,6 +20,10 @@ impl Ending {
         }
     }
 
+    pub(super) fn has_come(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
     /// Whether it has come; asks to be woken when it does.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let waiting = self
