@@ -44,9 +44,9 @@ impl Extensions {
 
     /// The value of a type.
     pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.values
-            .iter()
-            .find_map(|value| Arc::clone(value).downcast().ok())
+        let id = TypeId::of::<T>();
+        let found = self.values.iter().find(|value| (***value).type_id() == id);
+        found.and_then(|value| Arc::clone(value).downcast().ok())
     }
 }
 

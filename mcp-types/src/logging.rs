@@ -110,18 +110,19 @@ impl LogMessageParams {
         logger: Option<&str>,
         data: &T,
     ) -> Result<RawJson, serde_json::Error> {
-        let mut text = Vec::with_capacity(128);
-        text.extend_from_slice(b"{\"level\":\"");
-        text.extend_from_slice(level.as_str().as_bytes());
-        text.push(b'"');
-        if let Some(logger) = logger {
-            text.extend_from_slice(b",\"logger\":");
-            scan::write_string(&mut text, logger);
-        }
-        text.extend_from_slice(b",\"data\":");
-        serde_json::to_writer(&mut text, data)?;
-        text.push(b'}');
-        Ok(RawJson::from_serialised(text))
+        RawJson::write(|text| {
+            text.extend_from_slice(b"{\"level\":\"");
+            text.extend_from_slice(level.as_str().as_bytes());
+            text.push(b'"');
+            if let Some(logger) = logger {
+                text.extend_from_slice(b",\"logger\":");
+                scan::write_string(text, logger);
+            }
+            text.extend_from_slice(b",\"data\":");
+            serde_json::to_writer(&mut *text, data)?;
+            text.push(b'}');
+            Ok(())
+        })
     }
 
     /// The data as a person reads it: a string without its quotes, anything else as JSON.

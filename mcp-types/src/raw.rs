@@ -1,5 +1,6 @@
 //! JSON text that is known to be valid and is decoded only by whoever knows its type.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -25,6 +26,9 @@ use crate::scan::{self, ScanError, ScanErrorKind};
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RawJson(Bytes);
+
+/// A longer text is not copied, in bytes.
+const LONG: usize = 4 << 10;
 
 impl RawJson {
     /// The text `{}`.
@@ -58,12 +62,28 @@ impl RawJson {
     /// # Errors
     /// What `T`'s own `Serialize` returns, or a map with keys that are not strings.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::to_vec(value).map(Self::from_serialised)
+        Self::write(|text| serde_json::to_writer(text, value))
     }
 
-    /// For text that a serialiser has written, however deep.
-    pub(crate) fn from_serialised(text: Vec<u8>) -> Self {
-        Self(text.into())
+    /// What a serialiser writes, in one allocation of its length: where it is written stays for the next one.
+    pub(crate) fn write(
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<Self, serde_json::Error> {
+        thread_local! {
+            static PLACE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+        }
+        // Whoever writes within this finds none, and makes one.
+        let mut place = PLACE.take();
+        place.clear();
+        write(&mut place)?;
+        if place.len() > LONG {
+            return Ok(Self(place.into()));
+        }
+        let text = Bytes::copy_from_slice(&place);
+        if place.capacity() <= 2 * LONG {
+            PLACE.set(place);
+        }
+        Ok(Self(text))
     }
 
     /// For text that a scan or a serialiser of this crate has produced.
