@@ -100,18 +100,43 @@ fn a_crate_without_a_place_is_found() {
     assert_eq!(faults(&metadata), ["mcp-new has no place: give it a rule"]);
 }
 
+/// What is behind a feature is tested with all the rest: `cargo test --workspace` turns each on, for somebody there needs it.
+#[test]
+fn every_feature_is_tested() {
+    // Crates for other systems need not be there.
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Command::new(rustc).arg("-vV").output().expect("rustc runs");
+    let version = String::from_utf8_lossy(&version.stdout);
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let metadata = cargo_metadata(&["--filter-platform", host.expect("a host")]);
+    let nodes = metadata["resolve"]["nodes"].as_array();
+    for package in
+        packages(&metadata).filter(|package| RULES.iter().any(|r| r.name == name(package)))
+    {
+        let node = nodes
+            .into_iter()
+            .flatten()
+            .find(|node| node["id"] == package["id"]);
+        let on = node.expect("a crate of this workspace")["features"].as_array();
+        let on: BTreeSet<_> = on.into_iter().flatten().filter_map(Value::as_str).collect();
+        let features = package["features"].as_object().into_iter().flatten();
+        for (feature, _) in features.filter(|(feature, _)| *feature != "fuzzing") {
+            assert!(on.contains(&**feature), "{}: `{feature}`", name(package));
+        }
+    }
+}
+
 /// What the workspace looks like to cargo.
 fn metadata() -> Value {
+    cargo_metadata(&["--no-deps"])
+}
+
+fn cargo_metadata(options: &[&str]) -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let mut command = Command::new(cargo);
-    command.args([
-        "metadata",
-        "--no-deps",
-        "--offline",
-        "--format-version",
-        "1",
-    ]);
+    command.args(["metadata", "--offline", "--format-version", "1"]);
+    command.args(options);
     let output = command.args(["--manifest-path", manifest]).output();
     let output = output.expect("cargo runs");
     let complaint = String::from_utf8_lossy(&output.stderr);
