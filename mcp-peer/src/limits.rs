@@ -16,7 +16,7 @@ use mcp_types::Extensions;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// Bytes that handles and handlers may queue before they have to wait; a message counts 256 more than its body. Default 256 KiB.
+    /// Bytes that handles and handlers may queue before they have to wait; a message counts 256 more than its body. Default 64 KiB.
     pub outbox_bytes: u32,
     /// Bytes of answers that may wait for the transport before nothing more is read; what is read may have to be answered.
     /// The answers of handlers that are at work come on top. Default 16 MiB.
@@ -47,7 +47,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            outbox_bytes: 256 * 1024,
+            outbox_bytes: 64 * 1024,
             answer_bytes: 16 * 1024 * 1024,
             queue_messages: 16_384,
             queue_bytes: 16 * 1024 * 1024,
