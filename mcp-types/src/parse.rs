@@ -61,23 +61,18 @@ fn parse(frame: &Bytes, limits: ParseLimits) -> Result<Inbound, Malformed> {
         depth: limits.depth.min(scan::MAX_DEPTH),
         ..limits
     };
-    if let Err(e) = std::str::from_utf8(frame) {
+    let text = std::str::from_utf8(frame).map_err(|e| {
         let id = salvage_id(frame, 0);
-        return Err(Malformed::new(
-            MalformedKind::NotUtf8,
-            id,
-            e.valid_up_to(),
-            frame,
-        ));
-    }
+        Malformed::new(MalformedKind::NotUtf8, id, e.valid_up_to(), frame)
+    })?;
     let marked = frame.starts_with("\u{feff}".as_bytes());
     let start = space(frame, if marked { 3 } else { 0 });
     let (inbound, end) = match frame.get(start) {
         Some(b'{') => {
-            let (message, end) = message(frame, start, limits.depth)?;
+            let (message, end) = message(frame, text, start, limits.depth)?;
             (Inbound::Message(message), end)
         }
-        Some(b'[') => batch(frame, start, limits)?,
+        Some(b'[') => batch(frame, text, start, limits)?,
         _ => {
             let end = scan::value(frame, start, limits.depth)
                 .map_err(|e| broken(e, frame, start, limits.depth))?;
@@ -131,7 +126,12 @@ pub(crate) fn salvage_id(frame: &[u8], start: usize) -> Option<RequestId> {
     None
 }
 
-fn batch(frame: &Bytes, start: usize, limits: ParseLimits) -> Result<(Inbound, usize), Malformed> {
+fn batch(
+    frame: &Bytes,
+    text: &str,
+    start: usize,
+    limits: ParseLimits,
+) -> Result<(Inbound, usize), Malformed> {
     let mut members = Vec::new();
     let mut pos = space(frame, start + 1);
     if frame.get(pos) == Some(&b']') {
@@ -149,7 +149,7 @@ fn batch(frame: &Bytes, start: usize, limits: ParseLimits) -> Result<(Inbound, u
             ..broken(e, frame, pos, limits.depth)
         })?;
         members.push(match frame[pos] {
-            b'{' => message(frame, pos, limits.depth - 1).map(|(message, _)| message),
+            b'{' => message(frame, text, pos, limits.depth - 1).map(|(message, _)| message),
             _ => Err(Malformed::new(MalformedKind::NotAMessage, None, pos, frame)),
         });
         if members.len() > limits.batch {
@@ -178,9 +178,23 @@ struct Envelope {
     error: Option<Range<usize>>,
 }
 
-fn message(frame: &Bytes, start: usize, depth: usize) -> Result<(Message, usize), Malformed> {
+/// How most messages begin.
+const BEGINNING: &[u8] = b"{\"jsonrpc\":\"2.0\",";
+
+/// The message that begins at `start`; `text` is all of the frame.
+fn message(
+    frame: &Bytes,
+    text: &str,
+    start: usize,
+    depth: usize,
+) -> Result<(Message, usize), Malformed> {
     let mut envelope = Envelope::default();
-    let mut members = Members::new(frame, start, depth);
+    let mut members = if frame[start..].starts_with(BEGINNING) {
+        envelope.jsonrpc = Some(start + 11..start + 16);
+        Members::behind_first(frame, start + 16, depth)
+    } else {
+        Members::new(frame, start, depth)
+    };
     while let Some(member) = members.next().map_err(|e| broken(e, frame, start, depth))? {
         let slot = match &frame[member.key.start + 1..member.key.end - 1] {
             b"jsonrpc" => &mut envelope.jsonrpc,
@@ -208,12 +222,12 @@ fn message(frame: &Bytes, start: usize, depth: usize) -> Result<(Message, usize)
         *slot = Some(member.value);
     }
     let end = members.end();
-    Ok((envelope.judge(frame, start)?, end))
+    Ok((envelope.judge(frame, text, start)?, end))
 }
 
 impl Envelope {
     /// Presence of `id` decides between request and notification (TRAP-04); then each member must have its form.
-    fn judge(self, frame: &Bytes, start: usize) -> Result<Message, Malformed> {
+    fn judge(self, frame: &Bytes, text: &str, start: usize) -> Result<Message, Malformed> {
         let raw = |range: &Range<usize>| RawJson::from_valid(frame.slice(range.clone()));
         let is_object = |range: &Range<usize>| frame[range.start] == b'{';
         let is_null = |range: &Range<usize>| &frame[range.clone()] == b"null";
@@ -238,7 +252,7 @@ impl Envelope {
         if !self
             .jsonrpc
             .as_ref()
-            .is_some_and(|range| is_version(frame, range))
+            .is_some_and(|range| is_version(text, range))
         {
             return Err(fault(EnvelopeFault::Version, self.jsonrpc.as_ref()));
         }
@@ -247,7 +261,7 @@ impl Envelope {
                 return Err(fault(EnvelopeFault::Ambiguous, Some(range)));
             }
             let name =
-                string(frame, method).ok_or_else(|| fault(EnvelopeFault::Method, Some(method)))?;
+                string(text, method).ok_or_else(|| fault(EnvelopeFault::Method, Some(method)))?;
             let params = match &self.params {
                 Some(range) if !is_object(range) => {
                     return Err(fault(EnvelopeFault::Params, Some(range)));
@@ -295,31 +309,27 @@ fn error(raw: &RawJson) -> Option<ErrorObject> {
 }
 
 /// The string that stands at `range`, borrowed if nothing in it is escaped.
-fn string<'a>(frame: &'a [u8], range: &Range<usize>) -> Option<Cow<'a, str>> {
-    let text = &frame[range.clone()];
-    if text[0] != b'"' {
-        return None;
-    }
-    let inner = &text[1..text.len() - 1];
-    if scan::escaped(inner) {
-        serde_json::from_slice::<String>(text).ok().map(Cow::Owned)
+fn string<'a>(text: &'a str, range: &Range<usize>) -> Option<Cow<'a, str>> {
+    let quoted = &text[range.clone()];
+    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    if scan::escaped(inner.as_bytes()) {
+        serde_json::from_str::<String>(quoted).ok().map(Cow::Owned)
     } else {
-        std::str::from_utf8(inner).ok().map(Cow::Borrowed)
+        Some(Cow::Borrowed(inner))
     }
 }
 
 /// Whether a string is `2.0`, which is nearly always written as it is.
-fn is_version(frame: &[u8], range: &Range<usize>) -> bool {
-    &frame[range.clone()] == b"\"2.0\"" || string(frame, range).is_some_and(|s| s == "2.0")
+fn is_version(text: &str, range: &Range<usize>) -> bool {
+    &text[range.clone()] == "\"2.0\"" || string(text, range).is_some_and(|s| s == "2.0")
 }
 
 /// An id, which is most often a number of few digits.
 fn request_id(text: &[u8]) -> Result<RequestId, ()> {
-    if text.len() <= 15 && text.iter().all(u8::is_ascii_digit) {
-        let digits = text.iter().map(|digit| i64::from(digit - b'0'));
-        return Ok(RequestId::Number(digits.fold(0, |n, digit| 10 * n + digit)));
+    match scan::few_digits(text) {
+        Some(number) => Ok(RequestId::Number(number)),
+        None => serde_json::from_slice(text).map_err(drop),
     }
-    serde_json::from_slice(text).map_err(drop)
 }
 
 #[cfg(test)]

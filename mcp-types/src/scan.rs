@@ -363,6 +363,13 @@ pub(crate) fn known_members(text: &[u8], seen: &[u8]) -> impl Iterator<Item = Me
     })
 }
 
+/// The number that a text of nothing but a few digits stands for.
+pub(crate) fn few_digits(text: &[u8]) -> Option<i64> {
+    let few = matches!(text.len(), 1..=15) && text.iter().all(u8::is_ascii_digit);
+    let digits = text.iter().map(|digit| i64::from(digit - b'0'));
+    few.then(|| digits.fold(0, |n, digit| 10 * n + digit))
+}
+
 /// The position behind the value at `start` of text that is known to be JSON.
 fn skip(text: &[u8], start: usize) -> usize {
     let mut pos = start;
@@ -461,6 +468,16 @@ impl<'a> Members<'a> {
             pos: start + 1,
             max_depth: max_depth.saturating_sub(1),
             first: true,
+        }
+    }
+
+    /// The same from `end` on, where the first member's value has ended.
+    pub(crate) fn behind_first(text: &'a [u8], end: usize, max_depth: usize) -> Self {
+        Self {
+            text,
+            pos: end,
+            max_depth: max_depth.saturating_sub(1),
+            first: false,
         }
     }
 
