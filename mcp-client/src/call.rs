@@ -208,11 +208,11 @@ impl<'a, M: Request> IntoFuture for Call<'a, M> {
         match self.request.plain() {
             Ok(mut calling) => Box::pin(std::future::poll_fn(move |cx| {
                 let result = ready!(Pin::new(&mut calling).poll(cx))?;
-                Poll::Ready(mcp_peer::decode_result(M::METHOD, &result))
+                Poll::Ready(mcp_peer::read_result::<M>(&result))
             })),
             Err(request) => Box::pin(async move {
                 let result = request.finished().await?;
-                mcp_peer::decode_result(M::METHOD, &result)
+                mcp_peer::read_result::<M>(&result)
             }),
         }
     }

@@ -42,6 +42,6 @@ impl<M: Request> Call<'_, M> {
         if kind.is_some_and(|kind| kind.as_bytes() == br#""input_required""#) {
             return mcp_peer::decode_result(M::METHOD, &result).map(Round::InputRequired);
         }
-        mcp_peer::decode_result(M::METHOD, &result).map(Round::Complete)
+        mcp_peer::read_result::<M>(&result).map(Round::Complete)
     }
 }

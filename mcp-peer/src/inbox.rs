@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 use mcp_types::{MethodName, Notification, NotificationMessage, Progress, ProgressParams, RawJson};
+use serde::de::DeserializeOwned;
 
 use crate::counters::add;
 use crate::peer::Shared;
@@ -180,14 +181,20 @@ impl<N: Notification> Receiver<N> {
 }
 
 fn decode<N: Notification>(params: &RawJson) -> Result<N::Params, Missed> {
-    decode_body(params).map_err(|e| Missed::Undecodable(e.to_string()))
+    or_unit(params, N::read_params(params)).map_err(|e| Missed::Undecodable(e.to_string()))
 }
 
 /// Decodes a body; the empty object is also what a unit is written as.
-pub(crate) fn decode_body<T: serde::de::DeserializeOwned>(
+pub(crate) fn decode_body<T: DeserializeOwned>(body: &RawJson) -> Result<T, serde_json::Error> {
+    or_unit(body, body.decode())
+}
+
+/// What was read of a body; the empty object is also what a unit is written as.
+pub(crate) fn or_unit<T: DeserializeOwned>(
     body: &RawJson,
+    read: Result<T, serde_json::Error>,
 ) -> Result<T, serde_json::Error> {
-    body.decode::<T>().or_else(|e| match body.as_bytes() {
+    read.or_else(|e| match body.as_bytes() {
         b"{}" => RawJson::NULL.decode::<T>().map_err(|_| e),
         _ => Err(e),
     })
@@ -315,8 +322,7 @@ impl Subscribers {
         // Its owner owns the callback, too.
         let shared = Arc::downgrade(shared);
         let sink = Sink::Callback(Box::new(move |params: &Option<RawJson>| {
-            let params = params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
-            match decode::<N>(&params) {
+            match decode::<N>(params.as_ref().unwrap_or(&RawJson::EMPTY_OBJECT)) {
                 Ok(params) => callback(params),
                 Err(error) => {
                     if let Some(shared) = shared.upgrade() {

@@ -36,7 +36,7 @@ pub use listening::Listening;
 pub use mailbox::{Mailbox, MailboxCounts, MailboxLimits, NotPosted};
 pub use mcp_session as session;
 pub use mcp_types as types;
-pub use peer::{Peer, decode_result, encode_params};
+pub use peer::{Peer, decode_result, encode_params, read_result};
 pub use pending::ProgressUpdate;
 pub use tap::{Direction, Tap, tap};
 pub use transport::Transport;

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use mcp_types::{
-    Era, ErrorObject, LogLevel, Message, Meta, MethodName, ObjectBuf, Outbound, ProgressToken,
-    RawJson, RequestId, TASKS_EXTENSION,
+    Era, ErrorObject, LogLevel, Message, Meta, MethodName, Notification, ObjectBuf, Outbound,
+    Progress as Notified, ProgressToken, RawJson, RequestId, TASKS_EXTENSION,
 };
 
 use crate::deadlines::Deadlines;
 use crate::error::{ApiMisuse, PeerMisbehaved, RequestError};
-use crate::event::{CallKey, Event, IncomingKey, Progress};
+use crate::event::{CallKey, Event, IncomingKey};
 use crate::keys::KeyMap;
 use crate::methods::takes_input;
 use crate::rounds::Gathering;
@@ -421,7 +421,7 @@ impl Session {
     }
 
     pub(crate) fn handle_progress(&mut self, now: Instant, params: Option<&RawJson>) {
-        let progress = params.and_then(|raw| raw.decode::<Progress>().ok());
+        let progress = params.and_then(|raw| Notified::read_params(raw).ok());
         let wanted = progress.and_then(|progress| {
             let ProgressToken::Number(id) = progress.progress_token else {
                 return None;

@@ -17,7 +17,7 @@ use crate::names::{NameVisitor, flag, is_false, setters};
 use crate::object::ObjectBuf;
 use crate::raw::{RawJson, present};
 use crate::resources::{Resource, ResourceContents};
-use crate::scan;
+use crate::scan::{self, Known};
 
 /// A block of a tool's result or of a prompt's message.
 ///
@@ -329,6 +329,34 @@ impl ContentBlock {
             }) => Some(media("audio", data, mime_type)),
             _ => None,
         }
+    }
+
+    /// Reads an array of blocks that are nothing but texts.
+    pub(crate) fn read_texts(array: &mut Known<'_>) -> Option<Vec<Self>> {
+        let mut blocks = Vec::new();
+        array.enter(b'[')?;
+        while array.next() {
+            array.enter(b'{')?;
+            let (mut kind, mut text) = (None, None);
+            while let Some(key) = array.key() {
+                let again = match key {
+                    b"type" => kind.replace(array.plain_string()?).is_some(),
+                    b"text" => text.replace(array.string()?).is_some(),
+                    _ => true,
+                };
+                if again {
+                    return None;
+                }
+            }
+            if kind != Some("text") {
+                return None;
+            }
+            if blocks.is_empty() {
+                blocks.reserve_exact(1);
+            }
+            blocks.push(Self::text(text?));
+        }
+        Some(blocks)
     }
 
     /// A text.

@@ -8,7 +8,7 @@ use crate::meta::Meta;
 use crate::names::{closed_enum, methods, setters};
 use crate::pagination::EmptyResult;
 use crate::raw::RawJson;
-use crate::scan;
+use crate::scan::{self, Known};
 
 closed_enum! {
     /// How severe a log message is; greater is worse (the levels of RFC 5424).
@@ -125,11 +125,36 @@ impl LogMessageParams {
         })
     }
 
+    /// Reads what has no `_meta` and no escaped names, which is most of it.
+    fn read(params: &[u8]) -> Option<Self> {
+        let (mut level, mut logger, mut data) = (None, None, None);
+        let mut params = Known::new(params);
+        params.enter(b'{')?;
+        while let Some(key) = params.key() {
+            let again = match key {
+                b"level" => level
+                    .replace(LogLevel::from_name(params.plain_string()?)?)
+                    .is_some(),
+                b"logger" => logger.replace(params.string()?).is_some(),
+                b"data" => data.replace(RawJson::copy_part(params.value())?).is_some(),
+                _ => true,
+            };
+            if again {
+                return None;
+            }
+        }
+        Some(Self {
+            level: level?,
+            logger,
+            data: data?,
+            meta: None,
+        })
+    }
+
     /// The data as a person reads it: a string without its quotes, anything else as JSON.
     pub fn text(&self) -> String {
-        self.data
-            .decode::<String>()
-            .unwrap_or_else(|_| self.data.to_string())
+        let text = Known::new(self.data.as_bytes()).string();
+        text.unwrap_or_else(|| self.data.to_string())
     }
 }
 
@@ -147,12 +172,13 @@ methods! {
     /// legacy; sets the session's log level. A modern request says it for itself, in `_meta`.
     request SetLevel("logging/setLevel"): SetLevelParams => SetLevelResult;
     /// every revision, server to client.
-    notification LogMessage("notifications/message"): LogMessageParams;
+    notification LogMessage("notifications/message"): LogMessageParams, read LogMessageParams::read;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::Notification;
 
     #[test]
     fn levels_ascend() {
@@ -177,6 +203,30 @@ mod tests {
             params.logger = logger.map(str::to_owned);
             let text = LogMessageParams::encode(LogLevel::Warning, logger, data).unwrap();
             assert_eq!(text, RawJson::encode(&params).unwrap());
+        }
+    }
+
+    /// What is usual is read by a way of its own; what is not, and what is wrong, by serde alone.
+    #[test]
+    fn both_ways_read_the_same() {
+        for text in [
+            r#"{"level":"info","logger":"flood","data":"line 17"}"#,
+            r#" { "data" : [ 1, {"a":"}"} ] , "level" : "error" } "#,
+            r#"{"level":"info","logger":"\u00e9\n","data":null}"#,
+            r#"{"level":"info","data":{},"_meta":{"a":1},"x":2}"#,
+            r#"{"level":"\u0069nfo","l\u006fgger":"a","logger":null,"data":1}"#,
+            r#"{"level":"info","level":"info","data":1}"#,
+            r#"{"level":"loud","data":1}"#,
+            r#"{"level":"info","logger":7,"data":1}"#,
+            r#"{"level":"info"}"#,
+            "{}",
+            "null",
+            "[1]",
+        ] {
+            let raw = RawJson::parse(text).unwrap();
+            let ways = [LogMessage::read_params(&raw), raw.decode()];
+            let [read, decoded] = ways.map(|way| way.map_err(|e| e.to_string()));
+            assert_eq!(read, decoded, "{text}");
         }
     }
 

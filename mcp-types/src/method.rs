@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::raw::RawJson;
+
 /// A method that is answered.
 ///
 /// The protocol's own methods and a program's are the same to every layer:
@@ -29,6 +31,14 @@ pub trait Request: 'static {
     type Params: Serialize + DeserializeOwned + Send + 'static;
     /// A struct that serialises as a JSON object, or `()` for the empty one.
     type Result: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Reads a result as [`RawJson::decode`] does, for some methods faster.
+    ///
+    /// # Errors
+    /// It has another shape.
+    fn read_result(result: &RawJson) -> Result<Self::Result, serde_json::Error> {
+        result.decode()
+    }
 }
 
 /// A method that is not answered.
@@ -48,6 +58,14 @@ pub trait Notification: 'static {
     const METHOD: &'static str;
     /// A struct that serialises as a JSON object, or `()` for none.
     type Params: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Reads parameters as [`RawJson::decode`] does, for some methods faster.
+    ///
+    /// # Errors
+    /// They have another shape.
+    fn read_params(params: &RawJson) -> Result<Self::Params, serde_json::Error> {
+        params.decode()
+    }
 }
 
 /// A method's name; the protocol's own names cost no allocation.

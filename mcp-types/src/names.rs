@@ -199,9 +199,11 @@ macro_rules! setters {
 }
 
 /// The markers of a domain's methods: `request Marker("name"): Params => Result;` and `notification Marker("name"): Params;`.
+///
+/// With `, read read` behind it what comes in is tried by that function first, which knows its usual form.
 macro_rules! methods {
     () => {};
-    ($(#[$doc:meta])* request $name:ident($method:literal): $params:ty => $result:ty; $($rest:tt)*) => {
+    ($(#[$doc:meta])* request $name:ident($method:literal): $params:ty => $result:ty $(, read $read:path)?; $($rest:tt)*) => {
         #[doc = concat!("The request `", $method, "`:")]
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,10 +213,15 @@ macro_rules! methods {
             const METHOD: &'static str = $method;
             type Params = $params;
             type Result = $result;
+            $(
+                fn read_result(result: &$crate::raw::RawJson) -> Result<$result, serde_json::Error> {
+                    $read(result.as_bytes()).map_or_else(|| result.decode(), Ok)
+                }
+            )?
         }
         methods! { $($rest)* }
     };
-    ($(#[$doc:meta])* notification $name:ident($method:literal): $params:ty; $($rest:tt)*) => {
+    ($(#[$doc:meta])* notification $name:ident($method:literal): $params:ty $(, read $read:path)?; $($rest:tt)*) => {
         #[doc = concat!("The notification `", $method, "`:")]
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,6 +230,11 @@ macro_rules! methods {
         impl $crate::method::Notification for $name {
             const METHOD: &'static str = $method;
             type Params = $params;
+            $(
+                fn read_params(params: &$crate::raw::RawJson) -> Result<$params, serde_json::Error> {
+                    $read(params.as_bytes()).map_or_else(|| params.decode(), Ok)
+                }
+            )?
         }
         methods! { $($rest)* }
     };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ProgressToken, RequestId};
 use crate::meta::Meta;
 use crate::names::{methods, setters};
+use crate::scan::{Known, few_digits};
 
 /// How far a request has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,32 @@ impl ProgressParams {
         total: f64;
         message: into String;
         meta: Meta;
+    }
+
+    /// Reads what has a number for its token, no `_meta` and no escaped names, which is most of it.
+    fn read(params: &[u8]) -> Option<Self> {
+        let (mut token, mut progress, mut total, mut message) = (None, None, None, None);
+        let mut params = Known::new(params);
+        params.enter(b'{')?;
+        while let Some(key) = params.key() {
+            let again = match key {
+                b"progressToken" => token.replace(few_digits(params.value())?).is_some(),
+                b"progress" => progress.replace(params.number()?).is_some(),
+                b"total" => total.replace(params.number()?).is_some(),
+                b"message" => message.replace(params.string()?).is_some(),
+                _ => true,
+            };
+            if again {
+                return None;
+            }
+        }
+        Some(Self {
+            progress_token: ProgressToken::Number(token?),
+            progress: progress?,
+            total,
+            message,
+            meta: None,
+        })
     }
 
     /// The part that is done, from 0 to 1, if the total is known and positive.
@@ -99,7 +126,38 @@ impl CancelledParams {
 
 methods! {
     /// legacy, both directions; modern, server to client.
-    notification Progress("notifications/progress"): ProgressParams;
+    notification Progress("notifications/progress"): ProgressParams, read ProgressParams::read;
     /// legacy, both directions; modern, from the client, and from the server about a `subscriptions/listen` only.
     notification Cancelled("notifications/cancelled"): CancelledParams;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::method::Notification;
+    use crate::raw::RawJson;
+
+    /// What is usual is read by a way of its own; what is not, and what is wrong, by serde alone.
+    #[test]
+    fn both_ways_read_the_same() {
+        for text in [
+            r#"{"progressToken":1,"progress":17,"total":100}"#,
+            r#"{ "message" : "\"half\"" , "progress":0.1, "progressToken" : 123456789012345 }"#,
+            r#"{"progressToken":9007199254740993,"progress":1e300,"total":null}"#,
+            r#"{"progressToken":"a","progress":-1.5,"total":123456789012345678901}"#,
+            r#"{"progressToken":1,"progress":2,"_meta":{"a":1},"x":[2]}"#,
+            r#"{"progressToken":1,"progr\u0065ss":2,"message":"a"}"#,
+            r#"{"progressToken":1,"progress":2,"progress":3}"#,
+            r#"{"progressToken":1,"progress":"2"}"#,
+            r#"{"progressToken":1,"progress":1e999}"#,
+            r#"{"progressToken":1}"#,
+            "{}",
+            "7",
+        ] {
+            let raw = RawJson::parse(text).unwrap();
+            let ways = [Progress::read_params(&raw), raw.decode()];
+            let [read, decoded] = ways.map(|way| way.map_err(|e| e.to_string()));
+            assert_eq!(read, decoded, "{text}");
+        }
+    }
 }

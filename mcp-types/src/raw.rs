@@ -57,6 +57,11 @@ impl RawJson {
         Ok(Self(text.slice(start..end)))
     }
 
+    /// A part of text that is known to be valid, in an allocation of its own; `None` if it is nested too deep.
+    pub(crate) fn copy_part(text: &[u8]) -> Option<Self> {
+        (!scan::too_deep(text)).then(|| Self::from_valid(Bytes::copy_from_slice(text)))
+    }
+
     /// Serialises a value.
     ///
     /// # Errors

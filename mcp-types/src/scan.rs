@@ -363,6 +363,83 @@ pub(crate) fn known_members(text: &[u8], seen: &[u8]) -> impl Iterator<Item = Me
     })
 }
 
+/// Reads text that is known to be JSON piece by piece, as it mostly is: whoever finds something else there leaves it to serde.
+///
+/// In other text it finds something else, or nothing, but it neither panics nor goes on for ever.
+pub(crate) struct Known<'a> {
+    text: &'a [u8],
+    pos: usize,
+}
+
+impl<'a> Known<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
+        Self { text, pos: 0 }
+    }
+
+    /// Goes into the object or the array that opens here; `None` if there is none.
+    pub(crate) fn enter(&mut self, bracket: u8) -> Option<()> {
+        (self.text.get(self.pos) == Some(&bracket)).then(|| self.pos += 1)
+    }
+
+    /// Goes to the next element or member; false behind the last one.
+    pub(crate) fn next(&mut self) -> bool {
+        self.pos = space(self.text, self.pos);
+        if self.text.get(self.pos) == Some(&b',') {
+            self.pos = space(self.text, self.pos + 1);
+        }
+        let more = !matches!(self.text.get(self.pos), Some(b'}' | b']') | None);
+        self.pos += usize::from(!more);
+        more
+    }
+
+    /// The next member's key, as it is written; `None` behind the last one.
+    pub(crate) fn key(&mut self) -> Option<&'a [u8]> {
+        if !self.next() {
+            return None;
+        }
+        let start = self.pos + 1;
+        let end = skip_string(self.text, self.pos);
+        self.pos = space(self.text, space(self.text, end) + 1);
+        self.text.get(start..end - 1)
+    }
+
+    /// The value that stands here, as it is written.
+    pub(crate) fn value(&mut self) -> &'a [u8] {
+        let start = self.pos;
+        self.pos = skip(self.text, start);
+        self.text.get(start..self.pos).unwrap_or_default()
+    }
+
+    /// The string that stands here, if nothing in it is escaped.
+    pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
+        let start = self.pos + 1;
+        let end = ordinary(self.text, start);
+        let quotes = [self.pos, end].map(|at| self.text.get(at));
+        if quotes != [Some(&b'"'); 2] {
+            return None;
+        }
+        self.pos = end + 1;
+        std::str::from_utf8(&self.text[start..end]).ok()
+    }
+
+    /// The string that stands here.
+    pub(crate) fn string(&mut self) -> Option<String> {
+        match self.plain_string() {
+            Some(text) => Some(text.to_owned()),
+            None => serde_json::from_slice(self.value()).ok(),
+        }
+    }
+
+    /// The number that stands here.
+    pub(crate) fn number(&mut self) -> Option<f64> {
+        let text = self.value();
+        match few_digits(text) {
+            Some(number) => Some(number as f64),
+            None => serde_json::from_slice(text).ok(),
+        }
+    }
+}
+
 /// The number that a text of nothing but a few digits stands for.
 pub(crate) fn few_digits(text: &[u8]) -> Option<i64> {
     let few = matches!(text.len(), 1..=15) && text.iter().all(u8::is_ascii_digit);

@@ -11,7 +11,7 @@ use crate::object::ObjectBuf;
 use crate::pagination::{Cursor, EmptyParams, PaginatedParams};
 use crate::raw::{RawJson, present};
 use crate::rounds::InputResponses;
-use crate::scan::write_string;
+use crate::scan::{Known, escaped, write_string};
 use crate::tasks::TaskMetadata;
 
 /// A tool that can be called.
@@ -359,6 +359,52 @@ impl CallToolResult {
         meta: Meta;
     }
 
+    /// Reads what has texts only for its content and no escaped names, which is most of it.
+    fn read(result: &[u8]) -> Option<Self> {
+        let (mut content, mut structured_content, mut is_error, mut meta) =
+            (None, None, None, None);
+        let mut result = Known::new(result);
+        result.enter(b'{')?;
+        while let Some(key) = result.key() {
+            let again = match key {
+                b"content" => {
+                    let blocks = ContentBlock::read_texts(&mut result)?;
+                    content.replace(blocks).is_some()
+                }
+                b"structuredContent" => {
+                    let structured = RawJson::copy_part(result.value())?;
+                    structured_content.replace(structured).is_some()
+                }
+                b"isError" => {
+                    let flag = match result.value() {
+                        b"true" => true,
+                        b"false" => false,
+                        _ => return None,
+                    };
+                    is_error.replace(flag).is_some()
+                }
+                b"_meta" => {
+                    let read = serde_json::from_slice(result.value()).ok()?;
+                    meta.replace(read).is_some()
+                }
+                key if escaped(key) => true,
+                _ => {
+                    result.value();
+                    false
+                }
+            };
+            if again {
+                return None;
+            }
+        }
+        Some(Self {
+            content: content?,
+            structured_content,
+            is_error: is_error.unwrap_or_default(),
+            meta,
+        })
+    }
+
     /// The result as it goes over the wire.
     ///
     /// What [`ObjectBuf::encode`] makes of it; a result of texts and media takes a fraction of the time.
@@ -422,7 +468,7 @@ methods! {
     /// every revision; one page of tools.
     request ListTools("tools/list"): ListToolsParams => ListToolsResult;
     /// every revision; calls a tool.
-    request CallTool("tools/call"): CallToolParams => CallToolResult;
+    request CallTool("tools/call"): CallToolParams => CallToolResult, read CallToolResult::read;
     /// every revision; the list of tools changed.
     notification ToolListChanged("notifications/tools/list_changed"): EmptyParams;
 }
@@ -430,9 +476,51 @@ methods! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::method::Request;
     use proptest::prelude::*;
 
+    fn reads_as_serde_does(text: &str) {
+        let raw = RawJson::parse(text.to_owned()).unwrap();
+        let ways = [CallTool::read_result(&raw), raw.decode()];
+        let [read, decoded] = ways.map(|way| way.map_err(|e| e.to_string()));
+        assert_eq!(read, decoded, "{text}");
+    }
+
+    /// What is usual is read by a way of its own; what is not, and what is wrong, by serde alone.
+    #[test]
+    fn both_ways_read_the_same() {
+        for text in [
+            r#"{"content":[{"type":"text","text":"a"}]}"#,
+            r#" { "content" : [ { "text" : "\u00e9\n" , "type" : "text" } , {"type":"text","text":""} ] } "#,
+            r#"{"content":[],"structuredContent":null,"isError":true,"_meta":{"a":{"b":[1]}},"resultType":"complete"}"#,
+            r#"{"content":[],"structuredContent":{"a":"}"},"isError":false}"#,
+            r#"{"content":[{"type":"text","text":"a","annotations":{"priority":0.5}}]}"#,
+            r#"{"content":[{"type":"image","data":"AA==","mimeType":"image/png"}],"isError":null}"#,
+            r#"{"content":[{"type":"hologram","text":"a"}],"_meta":null}"#,
+            r#"{"c\u006fntent":[{"t\u0079pe":"t\u0065xt","text":"a"}]}"#,
+            r#"{"content":[{"type":"text","text":"a","text":"b"}]}"#,
+            r#"{"content":[],"content":[]}"#,
+            r#"{"content":[{"type":"text"}]}"#,
+            r#"{"content":[{"text":"a"}]}"#,
+            r#"{"content":[{"type":"text","text":7}]}"#,
+            r#"{"content":[7]}"#,
+            r#"{"content":{"type":"text","text":"a"}}"#,
+            r#"{"content":[],"isError":1}"#,
+            r#"{"content":[],"_meta":[]}"#,
+            r#"{"content":[{"type":"text","text":"\ud800"}]}"#,
+            "{}",
+            "[]",
+        ] {
+            reads_as_serde_does(text);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn both_ways_read_the_same_of_any_result(result in crate::strategies::call_tool_result()) {
+            reads_as_serde_does(&serde_json::to_string(&result).unwrap());
+        }
+
         #[test]
         fn its_own_way_to_write_a_result_is_no_other(
             result in crate::strategies::call_tool_result(),
