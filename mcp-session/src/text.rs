@@ -56,10 +56,11 @@ pub(crate) fn insert_meta(
     program: Option<&Meta>,
 ) {
     let inner = params.take("_meta");
-    if let Some(base) = base
-        && (inner.is_none() && token.is_none() && log_level.is_none() && program.is_none())
-    {
-        return params.insert_object("_meta", base);
+    if inner.is_none() && token.is_none() && log_level.is_none() && program.is_none() {
+        if let Some(base) = base {
+            params.insert_object("_meta", base);
+        }
+        return;
     }
     let mut meta = base.cloned().unwrap_or_default();
     if let Some(token) = token {
