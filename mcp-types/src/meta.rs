@@ -1,5 +1,7 @@
 //! `_meta`: open for everyone, with names for the keys the protocol reserves.
 
+use std::cell::RefCell;
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -7,6 +9,7 @@ use crate::capabilities::ClientCapabilities;
 use crate::id::{ProgressToken, RequestId};
 use crate::lifecycle::Implementation;
 use crate::logging::LogLevel;
+use crate::scan::Known;
 use crate::tasks::RelatedTask;
 use crate::version::ProtocolVersion;
 
@@ -41,10 +44,32 @@ pub mod key {
 #[serde(transparent)]
 pub struct Meta(pub Map<String, Value>);
 
+/// The longest one that is kept to compare the next one with, in bytes.
+const KEPT: usize = 512;
+
 impl Meta {
     /// An empty `_meta`.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Reads the one that stands next. A peer says the same of itself with each message: what is to the byte as the last one that
+    /// this thread has read is a copy of that, which takes a third of the time.
+    pub(crate) fn read(next: &mut Known<'_>) -> Option<Self> {
+        thread_local!(static LAST: RefCell<(Vec<u8>, Meta)> = RefCell::default());
+        LAST.with_borrow_mut(|(last, meta)| {
+            if !last.is_empty() && next.skip_same(last) {
+                return Some(meta.clone());
+            }
+            let text = next.value();
+            let read: Self = serde_json::from_slice(text).ok()?;
+            if text.len() <= KEPT {
+                last.clear();
+                last.extend_from_slice(text);
+                meta.clone_from(&read);
+            }
+            Some(read)
+        })
     }
 
     /// Whether there is no key at all.
@@ -142,6 +167,12 @@ mod tests {
             (Some("00-1"), Some("a=b"), Some("b"))
         );
         assert_eq!(serde_json::to_string(&meta).unwrap(), text);
+
+        // Of several that are read one after the other, each is what it says.
+        for text in [text, text, r#"{"a":1}"#, r#"{"a":12}"#, r#"{"a":1}"#, text] {
+            let read = Meta::read(&mut Known::new(text.as_bytes())).unwrap();
+            assert_eq!(read, serde_json::from_str(text).unwrap());
+        }
 
         // What has another shape is not there for those who want the type, and still there for the rest.
         let odd: Meta = serde_json::from_str(r#"{"progressToken":null,"traceparent":1}"#).unwrap();

@@ -410,6 +410,14 @@ impl<'a> Known<'a> {
         self.text.get(start..self.pos).unwrap_or_default()
     }
 
+    /// Goes behind the object that stands here if it is the same, to the byte.
+    pub(crate) fn skip_same(&mut self, object: &[u8]) -> bool {
+        let rest = self.text.get(self.pos..).unwrap_or_default();
+        let same = rest.starts_with(object);
+        self.pos += if same { object.len() } else { 0 };
+        same
+    }
+
     /// The string that stands here, if nothing in it is escaped.
     pub(crate) fn plain_string(&mut self) -> Option<&'a str> {
         let start = self.pos + 1;

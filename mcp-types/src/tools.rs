@@ -383,10 +383,7 @@ impl CallToolResult {
                     };
                     is_error.replace(flag).is_some()
                 }
-                b"_meta" => {
-                    let read = serde_json::from_slice(result.value()).ok()?;
-                    meta.replace(read).is_some()
-                }
+                b"_meta" => meta.replace(Meta::read(&mut result)?).is_some(),
                 key if escaped(key) => true,
                 _ => {
                     result.value();
