@@ -39,6 +39,7 @@ pub mod subscriptions;
 pub mod tasks;
 pub mod tools;
 pub mod version;
+mod words;
 
 pub use annotations::{Annotations, Role};
 pub use blob::InvalidBase64;

@@ -9,6 +9,7 @@ use serde::ser::Error as _;
 
 use crate::raw::RawJson;
 use crate::scan;
+use crate::words::write_json;
 
 /// What the engine looks for in each message; to prepare a search costs more than the search.
 static META: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_meta"));
@@ -47,7 +48,7 @@ impl ObjectBuf {
     /// What `T`'s own `Serialize` returns, or that the value is neither an object nor `null`.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         let mut text = Vec::with_capacity(128);
-        serde_json::to_writer(&mut text, value)?;
+        write_json(&mut text, value)?;
         match text.first() {
             Some(b'{') => Ok(Self { text }),
             _ if text == b"null" => Ok(Self::new()),
@@ -89,7 +90,7 @@ impl ObjectBuf {
     ) -> Result<(), serde_json::Error> {
         let end = self.text.len();
         self.open_member(key);
-        match serde_json::to_writer(&mut self.text, value) {
+        match write_json(&mut self.text, value) {
             Ok(()) => {
                 self.text.push(b'}');
                 Ok(())

@@ -213,7 +213,7 @@ impl Serialize for RawJson {
 ///
 /// It makes a `RawValue` of text after a check only, which would come to one check for each write of what was checked when it
 /// was read. What it recognises is a struct of this name with one member, of the same name.
-struct AsItIs<'a>(&'a str);
+pub(crate) struct AsItIs<'a>(pub(crate) &'a str);
 
 impl Serialize for AsItIs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -225,7 +225,7 @@ impl Serialize for AsItIs<'_> {
 }
 
 /// The name is no promise of `serde_json`: should it ever be another one, the way with the check remains.
-static AS_IT_IS: LazyLock<bool> =
+pub(crate) static AS_IT_IS: LazyLock<bool> =
     LazyLock::new(|| serde_json::to_string(&AsItIs("[1]")).is_ok_and(|text| text == "[1]"));
 
 impl<'de> Deserialize<'de> for RawJson {
