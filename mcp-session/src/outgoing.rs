@@ -358,6 +358,9 @@ impl Session {
 
     /// REQ-JRPC-10, REQ-JRPC-11
     fn result_type(&self, result: &RawJson) -> ResultType {
+        if result.is_plainly_complete() {
+            return ResultType::Complete;
+        }
         let Some(kind) = result.member("resultType") else {
             return ResultType::Complete;
         };

@@ -7,13 +7,12 @@ use memchr::memmem::{self, Finder};
 use serde::Serialize;
 use serde::ser::Error as _;
 
-use crate::raw::RawJson;
+use crate::raw::{RESULT_TYPE, RawJson};
 use crate::scan;
 use crate::words::write_json;
 
 /// What the engine looks for in each message; to prepare a search costs more than the search.
 static META: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_meta"));
-static RESULT_TYPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("resultType"));
 
 /// A JSON object under construction: serialised once, then extended in place.
 ///

@@ -5,11 +5,18 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
 use crate::scan::{self, ScanError, ScanErrorKind};
+
+/// Prepared, for that costs more than the search.
+pub(crate) static RESULT_TYPE: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new("resultType"));
+/// A result of so many bytes is left to the search for the member, which takes no longer.
+const NEAR: usize = 4096;
 
 /// Valid JSON text, not decoded: `params`, `result`, schemas, and whatever else is passed on untouched.
 ///
@@ -167,6 +174,21 @@ impl RawJson {
         found
     }
 
+    /// Whether a modern result says once, in so many letters and nothing in it escaped, that it is complete: then it is. One
+    /// that does not may be complete, too; most do, and to see that takes a quarter of the time of looking for the member.
+    pub fn is_plainly_complete(&self) -> bool {
+        let text = self.as_bytes();
+        let near = text.len() < NEAR;
+        let Some(at) = near.then(|| RESULT_TYPE.find(text)).flatten() else {
+            return false;
+        };
+        let (before, from) = text.split_at(at);
+        before.ends_with(b"\"")
+            && from.starts_with(b"resultType\":\"complete\"")
+            && RESULT_TYPE.find(&from[1..]).is_none()
+            && memchr::memchr(b'\\', text).is_none()
+    }
+
     /// The same text in an allocation of its own, for keeping: a slice of a received buffer keeps all of that buffer alive.
     #[must_use]
     pub fn compact(&self) -> Self {
@@ -263,6 +285,33 @@ mod tests {
         assert_eq!(a.unwrap().as_str(), "\"s\"");
         assert_eq!(meta.unwrap().as_str(), "{\"x\":1}");
         assert!(none.is_none());
+    }
+
+    #[test]
+    fn what_is_plainly_complete_is_complete() {
+        for (text, plainly) in [
+            (r#"{"content":[],"resultType":"complete"}"#, true),
+            (r#"{"resultType":"complete","a":"é"}"#, true),
+            // Where none is said, it is complete as well.
+            (r#"{"a":{"resultType":"complete"}}"#, true),
+            (
+                r#"{"a":{"resultType":"complete"},"resultType":"task"}"#,
+                false,
+            ),
+            (
+                r#"{"a":{"resultType":"complete"},"result\u0054ype":"task"}"#,
+                false,
+            ),
+            (r#"{"a":"\"resultType\":\"complete\"","b":1}"#, false),
+            (r#"{"resultType": "complete"}"#, false),
+            (r#"{"resultType":"completed"}"#, false),
+            (r#"{"myresultType":"complete"}"#, false),
+            (r#"{"resultType":"input_required"}"#, false),
+            ("{}", false),
+        ] {
+            let raw = RawJson::parse(text).unwrap();
+            assert_eq!(raw.is_plainly_complete(), plainly, "{text}");
+        }
     }
 
     #[test]
