@@ -31,8 +31,10 @@ type Socket = WebSocketStream<TcpStream>;
 const IDLE: usize = 5000;
 const MEMBERS: usize = 1000;
 const MESSAGES: usize = 1000;
-const CALLS: usize = 5000;
-const ROUNDS: usize = 3;
+const CALLS: usize = 2000;
+const ROUNDS: usize = 5;
+/// Of calls, which are short: what disturbs one of them does not disturb the next.
+const CALL_ROUNDS: usize = 10;
 const TEXT: &str = "Has anybody tried the new transport? It comes back by itself.";
 
 #[tokio::main(flavor = "current_thread")]
@@ -68,45 +70,47 @@ async fn measure_idle() -> Result<(), Failure> {
 async fn measure_room() -> Result<(), Failure> {
     for burst in [1, 50] {
         println!("room: {MEMBERS} members, {MESSAGES} messages, {burst} at once");
-        let mut best = [Fanout::WORST; 2];
+        let mut all = [Fanout::default(); 2];
         for _ in 0..ROUNDS {
-            for (best, which) in best.iter_mut().zip(["ours", "raw"]) {
-                *best = best.better(fanout(which, burst).await?);
+            for (all, which) in all.iter_mut().zip(["ours", "raw"]) {
+                all.add(fanout(which, burst).await?);
             }
         }
-        let [ours, raw] = best;
+        let [ours, raw] = all;
         println!(
             "  deliveries a second: ours {:.0}, tungstenite {:.0}: {:.0} %",
-            ours.rate,
-            raw.rate,
-            100.0 * ours.rate / raw.rate
+            ours.rate(),
+            raw.rate(),
+            100.0 * ours.rate() / raw.rate()
         );
         println!(
             "  CPU for each, in ns: ours {:.0}, tungstenite {:.0}: {:.2} times",
-            ours.cpu,
-            raw.cpu,
-            ours.cpu / raw.cpu
+            ours.each(),
+            raw.each(),
+            ours.each() / raw.each()
         );
     }
     Ok(())
 }
 
 async fn measure_call() -> Result<(), Failure> {
-    println!("call: {CALLS} one after the other, each with three progress notifications, in µs");
-    let mut best = [[f64::INFINITY; 2]; 2];
-    for _ in 0..ROUNDS {
-        for (best, which) in best.iter_mut().zip(["ours", "raw"]) {
-            let now = calls(which).await?;
-            *best = [best[0].min(now[0]), best[1].min(now[1])];
+    println!(
+        "call: {CALL_ROUNDS} times {CALLS} one after the other, each with three progress notifications, in µs"
+    );
+    let mut all = [const { Vec::new() }; 2];
+    for _ in 0..CALL_ROUNDS {
+        for (all, which) in all.iter_mut().zip(["ours", "raw"]) {
+            all.extend(calls(which).await?);
         }
     }
-    let [ours, raw] = best;
-    for (i, name) in ["p50", "p99"].iter().enumerate() {
-        let ratio = ours[i] / raw[i];
-        println!(
-            "  {name}: ours {:.1}, tungstenite {:.1}: {ratio:.2} times",
-            ours[i], raw[i]
-        );
+    all.iter_mut().for_each(|times| times.sort());
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let at = |times: &Vec<Duration>| {
+            times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e6
+        };
+        let [ours, raw] = all.each_ref().map(at);
+        let ratio = ours / raw;
+        println!("  {name}: ours {ours:.1}, tungstenite {raw:.1}: {ratio:.2} times");
     }
     Ok(())
 }
@@ -222,26 +226,31 @@ async fn idle(which: &str, used: bool) -> Result<i64, Failure> {
     Ok((server.ask("heap")? - before) / i64::try_from(IDLE)?)
 }
 
-/// What a room costs.
-#[derive(Clone, Copy)]
+/// What a room costs, on the average of some rounds.
+#[derive(Clone, Copy, Default)]
 struct Fanout {
-    /// Deliveries a second.
-    rate: f64,
-    /// CPU for each, in nanoseconds.
+    deliveries: f64,
+    /// Seconds that they took.
+    time: f64,
+    /// CPU time of the server, in nanoseconds.
     cpu: f64,
 }
 
 impl Fanout {
-    const WORST: Self = Self {
-        rate: 0.0,
-        cpu: f64::INFINITY,
-    };
+    fn add(&mut self, other: Self) {
+        self.deliveries += other.deliveries;
+        self.time += other.time;
+        self.cpu += other.cpu;
+    }
 
-    fn better(self, other: Self) -> Self {
-        Self {
-            rate: self.rate.max(other.rate),
-            cpu: self.cpu.min(other.cpu),
-        }
+    /// Deliveries a second.
+    fn rate(self) -> f64 {
+        self.deliveries / self.time
+    }
+
+    /// CPU for each, in nanoseconds.
+    fn each(self) -> f64 {
+        self.cpu / self.deliveries
     }
 }
 
@@ -281,14 +290,14 @@ async fn fanout(which: &str, burst: usize) -> Result<Fanout, Failure> {
     for member in members {
         member.await??;
     }
-    let deliveries = (MEMBERS * MESSAGES) as f64;
     Ok(Fanout {
-        rate: deliveries / start.elapsed().as_secs_f64(),
-        cpu: (server.cpu()? - cpu) as f64 / deliveries,
+        deliveries: (MEMBERS * MESSAGES) as f64,
+        time: start.elapsed().as_secs_f64(),
+        cpu: (server.cpu()? - cpu) as f64,
     })
 }
 
-async fn calls(which: &str) -> Result<[f64; 2], Failure> {
+async fn calls(which: &str) -> Result<Vec<Duration>, Failure> {
     let server = Process::start(which)?;
     let mut socket = server.connect().await?;
     let mut times = Vec::with_capacity(CALLS);
@@ -300,9 +309,7 @@ async fn calls(which: &str) -> Result<[f64; 2], Failure> {
         }
         times.push(start.elapsed());
     }
-    times.sort();
-    let at = |share: f64| times[(CALLS as f64 * share) as usize].as_secs_f64() * 1e6;
-    Ok([at(0.5), at(0.99)])
+    Ok(times)
 }
 
 const WORK: &str = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"work","arguments":{},"_meta":{"progressToken":7}}}"#;

@@ -184,7 +184,7 @@ impl Frames {
     pub(crate) fn send(&mut self, message: &Message) {
         debug_assert!(self.rest.is_empty());
         self.text.reserve(message.weight() + 64);
-        message.write(&mut self.text);
+        message.write_lines(&mut self.text);
         let text = self.text.split().freeze();
         if text.len() <= FRAGMENT {
             self.put_data(Data::Text, text, true);

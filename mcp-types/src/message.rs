@@ -226,11 +226,32 @@ impl Message {
         debug_assert!(apart.is_none(), "no body is that long");
     }
 
+    /// The same, with line breaks as they are: for framings to which they mean nothing.
+    pub fn write_lines(&self, out: &mut BytesMut) {
+        if let Some(body) = self.write_head(out) {
+            out.put_slice(body.as_bytes());
+        }
+        out.put_u8(b'}');
+    }
+
     /// The same, but for a body of `long` bytes or more: then what stands before the body is appended, and the body returned.
     /// Behind it belongs a `}`.
     ///
     /// For writers that need not copy it. One with line breaks is never returned.
     pub fn write_apart(&self, long: usize, out: &mut BytesMut) -> Option<&RawJson> {
+        if let Some(body) = self.write_head(out) {
+            let text = body.as_bytes();
+            if text.len() >= long && line_break(text).is_none() {
+                return Some(body);
+            }
+            write_raw(out, text);
+        }
+        out.put_u8(b'}');
+        None
+    }
+
+    /// Writes what stands before the body.
+    fn write_head(&self, out: &mut BytesMut) -> Option<&RawJson> {
         out.put_slice(b"{\"jsonrpc\":\"2.0\"");
         let mut name: &[u8] = b",\"params\":";
         match self {
@@ -257,16 +278,9 @@ impl Message {
                 }
             }
         }
-        if let Some(body) = self.body() {
-            out.put_slice(name);
-            let text = body.as_bytes();
-            if text.len() >= long && line_break(text).is_none() {
-                return Some(body);
-            }
-            write_raw(out, text);
-        }
-        out.put_u8(b'}');
-        None
+        let body = self.body()?;
+        out.put_slice(name);
+        Some(body)
     }
 }
 
@@ -380,6 +394,18 @@ impl From<Outbound> for Inbound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_breaks_go_where_they_would_end_a_message() {
+        let params = crate::RawJson::parse("{\"a\":\n1,\r\n\"b\":2}").unwrap();
+        let message = Message::notification("x", Some(params));
+        let (mut line, mut lines) = (BytesMut::new(), BytesMut::new());
+        message.write(&mut line);
+        message.write_lines(&mut lines);
+        let head = r#"{"jsonrpc":"2.0","method":"x","params":"#;
+        assert_eq!(line, format!("{head}{{\"a\": 1,  \"b\":2}}}}"));
+        assert_eq!(lines, format!("{head}{{\"a\":\n1,\r\n\"b\":2}}}}"));
+    }
 
     #[test]
     fn names_are_written_as_json_strings_are() {

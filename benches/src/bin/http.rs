@@ -17,7 +17,7 @@ async fn main() -> Result<(), Failure> {
     let (rounds, calls, streams) = if quick {
         (1, 2_000, 500)
     } else {
-        (3, 20_000, 10_000)
+        (9, 10_000, 10_000)
     };
     let program = std::env::current_exe()?.with_file_name("http-server");
     let mut out = String::new();
@@ -30,7 +30,7 @@ async fn main() -> Result<(), Failure> {
     let _ = writeln!(out, "## Calls\n");
     let _ = writeln!(
         out,
-        "A call of `echo` with 16 bytes; {calls} calls in each of {rounds} rounds (at least 5 on each connection), in which the makes take turns. The medians:\n"
+        "A call of `echo` with 16 bytes; {calls} calls in each of {rounds} rounds (at least 5 on each connection), in which the makes take turns. The medians, of ratios within a round too:\n"
     );
     let _ = writeln!(
         out,
@@ -95,7 +95,7 @@ async fn take_turns(
     era: Era,
     connections: usize,
     each: usize,
-) -> Result<[Calls; 3], Failure> {
+) -> Result<[Vec<Calls>; 3], Failure> {
     let mut all = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for (make, calls) in Make::ALL.into_iter().zip(&mut all) {
@@ -108,19 +108,24 @@ async fn take_turns(
             calls.push(measured);
         }
     }
-    Ok(all.map(|calls: Vec<Calls>| {
+    Ok(all)
+}
+
+fn row(out: &mut String, name: &str, rounds: &[Vec<Calls>; 3]) {
+    let ratio = |of: &[Calls], to: &[Calls]| {
+        let rounds = of.iter().zip(to);
+        median(rounds.map(|(of, to)| of.cpu / to.cpu).collect())
+    };
+    let [floor, ours, rmcp] = rounds;
+    let (against_floor, against_rmcp) = (ratio(ours, floor), ratio(rmcp, ours));
+    let [floor, ours, rmcp] = &rounds.each_ref().map(|calls| {
         let of = |figure: fn(&Calls) -> f64| median(calls.iter().map(figure).collect());
         Calls {
             cpu: of(|calls| calls.cpu),
             rate: of(|calls| calls.rate),
             p99: of(|calls| calls.p99),
         }
-    }))
-}
-
-fn row(out: &mut String, name: &str, [floor, ours, rmcp]: &[Calls; 3]) {
-    let against_floor = ours.cpu / floor.cpu;
-    let against_rmcp = rmcp.cpu / ours.cpu;
+    });
     let mark = |met| if met { "✓" } else { "✗" };
     let mut cells = vec![name.to_owned()];
     let us = |calls: &Calls| number(calls.cpu / 1e3);
