@@ -38,12 +38,12 @@ async fn allocations_stay_within_their_bounds() {
         (Era::Legacy, Tool::Echo, 64, 8.5),
         (Era::Legacy, Tool::Echo, 1, 8.5),
         (Era::Legacy, Tool::Sum, 64, 13.5),
-        (Era::Legacy, Tool::Flood, 1, 3.5),
+        (Era::Legacy, Tool::Flood, 1, 2.5),
         (Era::Legacy, Tool::Progress, 1, 2.5),
         (Era::Modern, Tool::Echo, 64, 9.5),
         (Era::Modern, Tool::Echo, 1, 9.5),
         (Era::Modern, Tool::Sum, 64, 14.5),
-        (Era::Modern, Tool::Flood, 1, 3.5),
+        (Era::Modern, Tool::Flood, 1, 2.5),
         (Era::Modern, Tool::Progress, 1, 2.5),
     ] {
         let task = Task {
