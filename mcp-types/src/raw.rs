@@ -154,18 +154,23 @@ impl RawJson {
         seen: Option<&RawJson>,
     ) -> [Option<RawJson>; N] {
         let mut found = [const { None }; N];
+        self.find(&names, seen, &mut found);
+        found
+    }
+
+    /// Once for all numbers of names: code is in a cache, too.
+    fn find(&self, names: &[&str], seen: Option<&RawJson>, found: &mut [Option<RawJson>]) {
         if !self.is_object() {
-            return found;
+            return;
         }
         let seen = seen.filter(|seen| seen.is_object());
         for member in scan::known_members(&self.0, seen.map_or(b"", RawJson::as_bytes)) {
-            for (name, found) in names.iter().zip(&mut found) {
+            for (name, found) in names.iter().zip(&mut *found) {
                 if member.is(&self.0, name) {
                     *found = Some(Self(self.0.slice(member.value.clone())));
                 }
             }
         }
-        found
     }
 
     /// The value of one top-level member of this object.

@@ -1,4 +1,4 @@
-//! A server over HTTP on a free port of loopback, which it prints: `http-server floor|ours|rmcp`.
+//! A server over HTTP on a free port of loopback, which it prints: `http-server floor|ours|rmcp|rmcp-json`.
 
 use std::io::Write;
 

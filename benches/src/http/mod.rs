@@ -1,4 +1,4 @@
-//! Streamable HTTP: the same server in three makes, and a load that writes its requests by hand.
+//! Streamable HTTP: the same server in several makes, and a load that writes its requests by hand.
 
 pub mod load;
 pub mod servers;
@@ -16,13 +16,15 @@ pub enum Make {
     Floor,
     /// This toolkit.
     Ours,
-    /// The official SDK.
+    /// The official SDK as it comes, which answers by a stream of events always.
     Rmcp,
+    /// The same where its user has asked for JSON if a response is all there is.
+    RmcpJson,
 }
 
 impl Make {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 3] = [Self::Floor, Self::Ours, Self::Rmcp];
+    pub const ALL: [Self; 4] = [Self::Floor, Self::Ours, Self::Rmcp, Self::RmcpJson];
 }
 
 impl fmt::Display for Make {
@@ -31,6 +33,7 @@ impl fmt::Display for Make {
             Self::Floor => "floor",
             Self::Ours => "ours",
             Self::Rmcp => "rmcp",
+            Self::RmcpJson => "rmcp-json",
         })
     }
 }
@@ -40,6 +43,6 @@ impl FromStr for Make {
 
     fn from_str(text: &str) -> Result<Self, Failure> {
         let make = Self::ALL.into_iter().find(|make| make.to_string() == text);
-        make.ok_or_else(|| format!("floor, ours or rmcp, not {text:?}").into())
+        make.ok_or_else(|| format!("no server is called {text:?}").into())
     }
 }

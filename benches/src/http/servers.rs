@@ -1,4 +1,4 @@
-//! The servers, each in the way that costs its make least, on one thread.
+//! The servers, each on one thread.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,9 +36,9 @@ pub async fn serve(make: Make, listener: TcpListener) -> Result<(), Failure> {
             listener.serve(service(), std::future::pending()).await;
             Ok(())
         }
-        Make::Rmcp => {
-            // JSON where a response is all there is: what costs it least, and what the others do.
-            let config = StreamableHttpServerConfig::default().with_json_response(true);
+        Make::Rmcp | Make::RmcpJson => {
+            let json = make == Make::RmcpJson;
+            let config = StreamableHttpServerConfig::default().with_json_response(json);
             let sessions = Arc::new(LocalSessionManager::default());
             let service = StreamableHttpService::new(|| Ok(theirs::server()), sessions, config);
             serve_by_hyper(listener, TowerToHyperService::new(service)).await
