@@ -196,7 +196,7 @@ fn message(
         Members::new(frame, start, depth)
     };
     while let Some(member) = members.next().map_err(|e| broken(e, frame, start, depth))? {
-        let slot = match &frame[member.key.start + 1..member.key.end - 1] {
+        let slot = match member.key(frame) {
             b"jsonrpc" => &mut envelope.jsonrpc,
             b"id" => &mut envelope.id,
             b"method" => &mut envelope.method,

@@ -309,14 +309,23 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// The key as it is written, without its quotes.
+    pub(crate) fn key<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.key.start + 1..self.key.end - 1]
+    }
+
     /// Whether the key is `name`, however it is escaped.
     pub(crate) fn is(&self, text: &[u8], name: &str) -> bool {
-        let raw = &text[self.key.start + 1..self.key.end - 1];
-        if !self.escaped || raw.len() <= name.len() {
-            return raw == name.as_bytes();
-        }
+        let key = self.key(text);
+        key == name.as_bytes() || (self.escaped && self.is_escaped(text, name))
+    }
+
+    #[cold]
+    fn is_escaped(&self, text: &[u8], name: &str) -> bool {
+        let key = self.key(text);
         // Whatever is escaped is longer for it.
-        escaped(raw)
+        key.len() > name.len()
+            && escaped(key)
             && serde_json::from_slice::<String>(&text[self.key.clone()])
                 .is_ok_and(|key| key == name)
     }
