@@ -108,7 +108,7 @@ fn connection<T: Transport>(
 
 /// The one task of a connection: it owns session and transport, and whoever polls it runs the connection.
 ///
-/// In each turn it sends what is to be sent, then does what the program wants, then reads one message, so that a flood
+/// In each turn it does what the program wants, then sends what is to be sent, then reads one message, so that a flood
 /// coming in cannot hold up what goes out. Everything that is ready is fed to the transport, which is then flushed once.
 ///
 /// It completes when the connection has ended: the peer closed its end and every request was answered (or
@@ -718,9 +718,9 @@ impl<T: Transport> Driver<T> {
                 self.now = now();
             }
             let turns = [
-                self.send(cx).map_err(ConnectionError::Transport)?,
                 self.command(cx),
                 self.events(cx),
+                self.send(cx).map_err(ConnectionError::Transport)?,
                 self.read(cx).map_err(ConnectionError::Transport)?,
             ];
             if turns.iter().any(|turn| matches!(turn, Turn::Progressed)) {

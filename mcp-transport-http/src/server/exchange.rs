@@ -76,7 +76,10 @@ impl ExchangeTransport {
         if state.id.is_none() || state.ended {
             return Poll::Ready(None);
         }
-        state.reader = Some(cx.waker().clone());
+        let waker = cx.waker();
+        if !(state.reader.as_ref()).is_some_and(|reader| reader.will_wake(waker)) {
+            state.reader = Some(waker.clone());
+        }
         Poll::Pending
     }
 
