@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use mcp_peer::session::KeyMap;
 use mcp_peer::types::{Notification, NotificationMessage};
 use mcp_peer::{ConnectionId, Link, Mailbox, NotPosted};
 use tokio::sync::Notify;
@@ -44,7 +45,7 @@ use crate::server::NotConnected;
 pub struct Hub(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    connections: Mutex<HashMap<ConnectionId, Connected>>,
+    connections: Mutex<KeyMap<ConnectionId, Connected>>,
     rooms: Mutex<HashMap<Arc<str>, Weak<Place>>>,
     /// Of rooms that are made without any of their own.
     room_options: Mutex<RoomOptions>,
@@ -127,10 +128,10 @@ impl Hub {
     /// Those who have come since the last time take their seats now: who comes for one request is gone before anything is said
     /// to all.
     fn everyone(&self) -> Room {
-        for (id, connected) in &mut *lock(&self.0.connections) {
+        for (id, connected) in lock(&self.0.connections).iter_mut() {
             if !std::mem::replace(&mut connected.seated, true) {
                 let everyone = &self.0.everyone;
-                let _ = everyone.seat(&connected.link, &Member::nobody(*id));
+                let _ = everyone.seat(&connected.link, &Member::nobody(id));
             }
         }
         Room {
@@ -163,7 +164,7 @@ impl Hub {
     /// Tells those of this node who have asked; whether they have, each connection knows for itself.
     pub(crate) fn tell(&self, post: &Post) {
         let Post { to, message } = post;
-        for connected in lock(&self.0.connections).values_mut() {
+        for (_, connected) in lock(&self.0.connections).iter_mut() {
             let link = &connected.link;
             match to {
                 Audience::Followers(owner) => {
@@ -183,7 +184,7 @@ impl Hub {
 
     /// Tells one of this node, if it is still there and has room for it.
     pub(crate) fn tell_one(&self, id: ConnectionId, message: &NotificationMessage) {
-        if let Some(connected) = lock(&self.0.connections).get_mut(&id) {
+        if let Some(connected) = lock(&self.0.connections).get_mut(id) {
             let _ = connected.news().post_once(message);
         }
     }
@@ -233,8 +234,11 @@ impl Hub {
     /// Takes no further connections, closes those that there are, and cuts off what is left at the deadline; how many that were.
     pub(crate) async fn shut_down(&self, deadline: Duration) -> usize {
         let links = |hub: &Self| -> Vec<Link> {
-            let connections = lock(&hub.0.connections);
-            connections.values().map(|c| c.link.clone()).collect()
+            let mut connections = lock(&hub.0.connections);
+            connections
+                .iter_mut()
+                .map(|(_, c)| c.link.clone())
+                .collect()
         };
         self.0.closing.store(true, Ordering::SeqCst);
         for link in links(self) {
@@ -282,7 +286,7 @@ impl Hub {
     fn disconnected(&self, id: ConnectionId) {
         let gone = {
             let mut connections = lock(&self.0.connections);
-            let gone = connections.remove(&id);
+            let gone = connections.remove(id);
             if connections.is_empty() {
                 self.0.emptied.notify_waiters();
             }
@@ -302,7 +306,7 @@ impl Hub {
     /// Notes that a connection is in a room, which it leaves when it ends.
     pub(crate) fn note(&self, id: ConnectionId, place: &Arc<Place>) -> Result<(), NotJoined> {
         let mut connections = lock(&self.0.connections);
-        let connected = connections.get_mut(&id).ok_or(NotJoined::Closed)?;
+        let connected = connections.get_mut(id).ok_or(NotJoined::Closed)?;
         if connected.rooms.len() >= ROOMS {
             return Err(NotJoined::TooManyRooms);
         }
@@ -312,7 +316,7 @@ impl Hub {
 
     /// Notes that a connection is in a room no longer.
     pub(crate) fn forget(&self, id: ConnectionId, place: &Arc<Place>) {
-        if let Some(connected) = lock(&self.0.connections).get_mut(&id) {
+        if let Some(connected) = lock(&self.0.connections).get_mut(id) {
             // The caller has a handle of it: none is dropped here, with the lock held, for good.
             connected.rooms.retain(|other| !Arc::ptr_eq(other, place));
         }

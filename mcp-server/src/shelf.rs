@@ -1,12 +1,12 @@
 //! Things of one kind, by key and in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything of one kind: by key, and in the order of the lists.
 #[derive(Debug)]
 pub(crate) struct Shelf<T> {
-    by_key: HashMap<String, (u64, Arc<T>)>,
+    by_key: BTreeMap<String, (u64, Arc<T>)>,
     in_order: BTreeMap<u64, Arc<T>>,
     /// The number of the next one. None is used again, so that a cursor survives whatever comes and goes.
     next: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Shelf<T> {
 impl<T> Default for Shelf<T> {
     fn default() -> Self {
         Self {
-            by_key: HashMap::new(),
+            by_key: BTreeMap::new(),
             in_order: BTreeMap::new(),
             next: 0,
             announced: false,

@@ -170,6 +170,20 @@ impl<K: Key, V> KeyMap<K, V> {
         }
     }
 
+    /// All of them, in no order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
+        let first = self.first;
+        let row = (0..).zip(&mut self.row);
+        let row =
+            row.filter_map(move |(at, value)| Some((first.wrapping_add(at), value.as_mut()?)));
+        let others = self
+            .others
+            .iter_mut()
+            .map(|(number, value)| (*number, value));
+        row.chain(others)
+            .map(|(number, value)| (K::of_number(number), value))
+    }
+
     /// Removes all, in the order of their keys.
     pub fn drain(&mut self) -> Vec<(K, V)> {
         let first = self.first;
@@ -236,7 +250,9 @@ mod tests {
 
     type Numbers = KeyMap<CallKey, u64>;
 
-    fn check(map: &Numbers, model: &BTreeMap<u64, u64>) {
+    fn check(map: &mut Numbers, model: &BTreeMap<u64, u64>) {
+        let all: BTreeMap<_, _> = map.iter_mut().map(|(key, value)| (key.0, *value)).collect();
+        assert_eq!(&all, model);
         assert_eq!(map.len(), model.len());
         assert_eq!(map.is_empty(), model.is_empty());
         for (number, value) in model {
@@ -310,10 +326,10 @@ mod tests {
                     }
                 }
                 if value % 16 == 0 {
-                    check(&map, &model);
+                    check(&mut map, &model);
                 }
             }
-            check(&map, &model);
+            check(&mut map, &model);
         }
     }
 
