@@ -287,7 +287,8 @@ impl Hub {
         let gone = {
             let mut connections = lock(&self.0.connections);
             let gone = connections.remove(id);
-            if connections.is_empty() {
+            // Nobody waits for it before.
+            if connections.is_empty() && self.0.closing.load(Ordering::SeqCst) {
                 self.0.emptied.notify_waiters();
             }
             gone

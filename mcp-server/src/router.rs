@@ -1,6 +1,5 @@
 //! From a method to a handler.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use mcp_peer::types::{
@@ -49,14 +48,6 @@ impl Default for Settings {
     }
 }
 
-/// The string that a raw value is; borrowed, but for escapes.
-fn text(raw: &RawJson) -> Option<Cow<'_, str>> {
-    let borrowed = raw.decode::<&str>().map(Cow::Borrowed);
-    borrowed
-        .or_else(|_| raw.decode::<String>().map(Cow::Owned))
-        .ok()
-}
-
 /// What a request says of a parameter that it must have as a string.
 fn must_be_a_string(method: &str, name: &str) -> ErrorObject {
     ErrorObject::invalid_params(format!(
@@ -87,7 +78,7 @@ impl Router {
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let names = ["name", "arguments", "task"];
         let [name, arguments, task] = params.members_past(names, request.meta.as_ref());
-        let name = name.as_ref().and_then(text);
+        let name = name.as_ref().and_then(RawJson::text);
         let found = name.as_ref().and_then(|name| {
             let shelves = self.catalog.read();
             shelves.tools.get(name).cloned()
@@ -140,7 +131,7 @@ impl Router {
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let uri = params.member("uri");
         self.offered(Offer::Resources, &request.method)?;
-        let uri = uri.as_ref().and_then(text);
+        let uri = uri.as_ref().and_then(RawJson::text);
         let uri = uri.ok_or_else(|| must_be_a_string(&request.method, "uri"))?;
         let context = &request.context;
         let version = context.version();
@@ -179,7 +170,7 @@ impl Router {
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let [name, arguments] = params.members_past(["name", "arguments"], request.meta.as_ref());
         self.offered(Offer::Prompts, &request.method)?;
-        let name = name.as_ref().and_then(text);
+        let name = name.as_ref().and_then(RawJson::text);
         let name = name.ok_or_else(|| must_be_a_string(&request.method, "name"))?;
         let Some(prompt) = self.catalog.read().prompts.get(&name).cloned() else {
             // REQ-PRM-01

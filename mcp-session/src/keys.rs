@@ -161,9 +161,6 @@ impl<K: Key, V> KeyMap<K, V> {
 
     /// Lets the row begin with a key that is there.
     fn trim(&mut self) {
-        if self.filled == 0 {
-            self.row.clear();
-        }
         while let Some(None) = self.row.front() {
             self.row.pop_front();
             self.first = self.first.wrapping_add(1);

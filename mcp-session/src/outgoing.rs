@@ -376,15 +376,15 @@ impl Session {
                     .is_some()
             })
         };
-        match kind.decode::<String>() {
-            Ok(name) => match name.as_str() {
+        match kind.text() {
+            Some(name) => match &*name {
                 "complete" => ResultType::Complete,
                 "input_required" => ResultType::InputRequired,
                 // The program knows what to do with it if it has declared that it does.
                 "task" if tasks() => ResultType::Complete,
-                _ => ResultType::Unknown(name),
+                _ => ResultType::Unknown(name.into_owned()),
             },
-            Err(_) => ResultType::Unknown(kind.to_string()),
+            None => ResultType::Unknown(kind.to_string()),
         }
     }
 

@@ -217,9 +217,8 @@ pub(crate) fn missing_capability(
         }
         "elicitation/create" if declared.elicitation.is_none() => Some("elicitation"),
         "elicitation/create" => {
-            let mode = params
-                .member("mode")
-                .and_then(|mode| mode.decode::<String>().ok());
+            let mode = params.member("mode");
+            let mode = mode.as_ref().and_then(RawJson::text);
             // An absent mode is form (REQ-ELIC-02), and `{}` declares it (REQ-CAP-10).
             if mode.as_deref() == Some("url") {
                 (!declared.elicits_url()).then_some("elicitation.url")

@@ -284,7 +284,8 @@ fn wants(filter: &SubscriptionFilter, method: &str, params: Option<&RawJson>) ->
             uri_of(params).is_some_and(|uri| subscribed.into_iter().any(|s| covers(s, &uri)))
         }
         "notifications/tasks" => {
-            let task = params.and_then(|params| params.member("taskId")?.decode::<String>().ok());
+            let task = params.and_then(|params| params.member("taskId"));
+            let task = task.as_ref().and_then(RawJson::text);
             task.is_some_and(|task| filter.task_ids.iter().flatten().any(|id| *id == task))
         }
         own => filter

@@ -100,9 +100,8 @@ impl CompletionRef {
 impl<'de> Deserialize<'de> for CompletionRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = RawJson::deserialize(deserializer)?;
-        let kind = raw
-            .member("type")
-            .and_then(|kind| kind.decode::<String>().ok());
+        let kind = raw.member("type");
+        let kind = kind.as_ref().and_then(RawJson::text);
         match kind.as_deref() {
             Some("ref/prompt") => raw.decode().map(Self::Prompt).map_err(D::Error::custom),
             Some("ref/resource") => raw.decode().map(Self::Resource).map_err(D::Error::custom),

@@ -1,6 +1,5 @@
 //! From a frame to messages: one pass over the envelope, bodies left raw.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -260,8 +259,8 @@ impl Envelope {
             if let Some(range) = self.result.as_ref().or(self.error.as_ref()) {
                 return Err(fault(EnvelopeFault::Ambiguous, Some(range)));
             }
-            let name =
-                string(text, method).ok_or_else(|| fault(EnvelopeFault::Method, Some(method)))?;
+            let name = scan::unquoted(&text[method.clone()])
+                .ok_or_else(|| fault(EnvelopeFault::Method, Some(method)))?;
             let params = match &self.params {
                 Some(range) if !is_object(range) => {
                     return Err(fault(EnvelopeFault::Params, Some(range)));
@@ -308,20 +307,10 @@ fn error(raw: &RawJson) -> Option<ErrorObject> {
     })
 }
 
-/// The string that stands at `range`, borrowed if nothing in it is escaped.
-fn string<'a>(text: &'a str, range: &Range<usize>) -> Option<Cow<'a, str>> {
-    let quoted = &text[range.clone()];
-    let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
-    if scan::escaped(inner.as_bytes()) {
-        serde_json::from_str::<String>(quoted).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
-    }
-}
-
 /// Whether a string is `2.0`, which is nearly always written as it is.
 fn is_version(text: &str, range: &Range<usize>) -> bool {
-    &text[range.clone()] == "\"2.0\"" || string(text, range).is_some_and(|s| s == "2.0")
+    let text = &text[range.clone()];
+    text == "\"2.0\"" || scan::unquoted(text).is_some_and(|s| s == "2.0")
 }
 
 /// An id, which is most often a number of few digits.

@@ -1,5 +1,6 @@
 //! JSON text that is known to be valid and is decoded only by whoever knows its type.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::LazyLock;
@@ -137,6 +138,11 @@ impl RawJson {
     /// Whether this is `null`.
     pub fn is_null(&self) -> bool {
         &self.0[..] == b"null"
+    }
+
+    /// The string that this is, borrowed unless something in it is escaped; `None` if it is no string.
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        scan::unquoted(self.as_str())
     }
 
     /// The values of the named top-level members of this object, each a slice of the same text.
@@ -290,6 +296,24 @@ mod tests {
         assert_eq!(a.unwrap().as_str(), "\"s\"");
         assert_eq!(meta.unwrap().as_str(), "{\"x\":1}");
         assert!(none.is_none());
+    }
+
+    #[test]
+    fn a_text_is_borrowed_where_it_can_be() {
+        let text = |json: &str| {
+            RawJson::parse(json.to_owned())
+                .unwrap()
+                .text()
+                .map(Cow::into_owned)
+        };
+        assert_eq!(text("\"a\""), Some("a".to_owned()));
+        assert_eq!(text("\"\""), Some(String::new()));
+        assert_eq!(text(r#""a\u0062\"""#), Some("ab\"".to_owned()));
+        assert_eq!(text(r#""\ud800""#), None);
+        assert_eq!(text("1"), None);
+        assert_eq!(text("[\"a\"]"), None);
+        let raw = RawJson::parse("\"é\"").unwrap();
+        assert!(matches!(raw.text(), Some(Cow::Borrowed("é"))));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The scan does not recurse. Its stack of open containers is one bit each in a `u128`, which is also
 //! why nesting is limited to [`MAX_DEPTH`].
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::BufMut;
@@ -329,6 +330,15 @@ impl Member {
             && serde_json::from_slice::<String>(&text[self.key.clone()])
                 .is_ok_and(|key| key == name)
     }
+}
+
+/// The string that text which is known to be JSON is, borrowed unless something in it is escaped.
+pub(crate) fn unquoted(text: &str) -> Option<Cow<'_, str>> {
+    let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+    if escaped(inner.as_bytes()) {
+        return serde_json::from_str(text).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(inner))
 }
 
 /// Whether anything in a string is escaped.

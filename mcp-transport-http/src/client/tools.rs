@@ -1,5 +1,6 @@
 //! What tools want in headers: learned from the lists that come by.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -46,7 +47,7 @@ impl Tools {
     /// Whether the tool can be called.
     fn learn_one(&self, tool: &RawJson) -> bool {
         let [name, schema] = tool.members(["name", "inputSchema"]);
-        let name = name.and_then(|name| name.decode::<String>().ok());
+        let name = name.and_then(|name| name.text().map(Cow::into_owned));
         let (Some(name), Some(schema)) = (name, schema) else {
             // Whatever it is, it is for whoever decodes it to say.
             return true;
@@ -74,11 +75,11 @@ impl Tools {
     /// Adds the headers for a call (REQ-PARAM-04, REQ-PARAM-05).
     pub(super) fn add_headers(&self, params: &RawJson, headers: &mut HeaderMap) {
         let [name, arguments] = params.members(["name", "arguments"]);
-        let Some(name) = name.and_then(|name| name.decode::<String>().ok()) else {
+        let Some(name) = name.as_ref().and_then(RawJson::text) else {
             return;
         };
         let tools = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(annotated), Some(arguments)) = (tools.get(&name), arguments) else {
+        let (Some(annotated), Some(arguments)) = (tools.get(&*name), arguments) else {
             return;
         };
         for annotated in annotated {

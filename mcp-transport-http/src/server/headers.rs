@@ -89,18 +89,7 @@ pub(super) fn check_post(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether a body is what can be read here.
 pub(super) fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
-    let kind = single(headers, &CONTENT_TYPE)?.unwrap_or_default();
-    let mut parameters = kind.split(';').map(str::trim);
-    let json = parameters
-        .next()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-    let utf8 = parameters.all(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
-            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
-        }
-        _ => true,
-    });
-    if !json || !utf8 {
+    if !is_json(single(headers, &CONTENT_TYPE)?.unwrap_or_default()) {
         let message = "a body has to be `application/json` in UTF-8";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
@@ -113,6 +102,19 @@ pub(super) fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
             Err(refusal.with(header::ACCEPT_ENCODING, "identity"))
         }
     }
+}
+
+/// Whether a content type is JSON in UTF-8.
+fn is_json(kind: &str) -> bool {
+    let (kind, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+    let utf8 = |parameter: &str| match parameter.trim().split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    kind.trim().eq_ignore_ascii_case("application/json")
+        && (parameters.is_empty() || parameters.split(';').all(utf8))
 }
 
 /// An `Accept` that takes all there is here.
@@ -167,49 +169,51 @@ fn judge(range: &str, kind: &str) -> Option<(u8, bool)> {
 /// What a request's body says that its head says, too; looked for once.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    meta: Marked,
+    meta: Option<Arc<Meta>>,
     /// What is called, read or asked for.
     name: Option<RawJson>,
 }
 
-/// What a `_meta` says of the era.
-#[derive(Debug, Clone, Default)]
-struct Marked {
-    /// What marks it as modern.
-    version: Option<RawJson>,
-    capabilities: Option<RawJson>,
+/// A `_meta`, and what it says of the era.
+#[derive(Debug)]
+struct Meta {
+    raw: RawJson,
+    /// Whether it marks its request as modern.
+    modern: bool,
+    version: Option<String>,
+    /// Whether it has all it has to have (REQ-META-01).
+    complete: bool,
 }
 
 /// The last `_meta` and what it said: most are to the byte as the one before was.
 #[derive(Debug, Default)]
-pub(super) struct LastMeta(Mutex<Option<Arc<(RawJson, Marked)>>>);
+pub(super) struct LastMeta(Mutex<Option<Arc<Meta>>>);
 
 /// Bytes of a `_meta` that is remembered, at most.
 const REMEMBERED: usize = 4096;
 
 impl LastMeta {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<(RawJson, Marked)>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Meta>>> {
         // It is replaced as a whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it says.
-    fn marked(&self, meta: &RawJson) -> Marked {
+    /// Reads another one, and remembers it.
+    fn read(&self, raw: RawJson) -> Arc<Meta> {
         let [version, capabilities] =
-            meta.members([key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES]);
-        let marked = Marked {
-            version,
-            capabilities,
-        };
-        if meta.len() <= REMEMBERED {
-            let compact = |raw: &Option<RawJson>| raw.as_ref().map(RawJson::compact);
-            let kept = Marked {
-                version: compact(&marked.version),
-                capabilities: compact(&marked.capabilities),
-            };
-            *self.lock() = Some(Arc::new((meta.compact(), kept)));
+            raw.members([key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES]);
+        let text = version.as_ref().and_then(RawJson::text);
+        let remembered = raw.len() <= REMEMBERED;
+        let meta = Arc::new(Meta {
+            raw: if remembered { raw.compact() } else { raw },
+            modern: version.is_some(),
+            complete: text.is_some() && capabilities.is_some_and(|raw| raw.is_object()),
+            version: text.map(Cow::into_owned),
+        });
+        if remembered {
+            *self.lock() = Some(Arc::clone(&meta));
         }
-        marked
+        meta
     }
 }
 
@@ -218,41 +222,27 @@ impl Said {
         let Some(params) = &request.params else {
             return Self::default();
         };
-        let seen = last.lock().clone();
-        let seen_meta = seen.as_ref().map(|seen| &seen.0);
+        let last_meta = last.lock().clone();
+        let seen = last_meta.as_ref().map(|meta| &meta.raw);
         let (meta, name) = match named(&request.method) {
-            Some(named) => {
-                let [meta, name] = params.members_past(["_meta", named], seen_meta);
-                (meta, name)
-            }
+            Some(named) => params.members_past(["_meta", named], seen).into(),
             None => (params.member("_meta"), None),
         };
-        let meta = match (meta, &seen) {
-            (None, _) => Marked::default(),
-            (Some(meta), Some(seen)) if seen.0 == meta => seen.1.clone(),
-            (Some(meta), _) => last.marked(&meta),
-        };
+        let meta = meta.map(|raw| match last_meta {
+            Some(meta) if meta.raw == raw => meta,
+            _ => last.read(raw),
+        });
         Self { meta, name }
     }
 
     pub(super) fn is_modern(&self) -> bool {
-        self.meta.version.is_some()
+        self.meta.as_ref().is_some_and(|meta| meta.modern)
     }
 
-    /// Whether the `_meta` of a modern request has all it has to have (REQ-META-01).
+    /// Whether the `_meta` of a modern request has all it has to have.
     pub(super) fn is_complete(&self) -> bool {
-        let version = self.meta.version.as_ref().and_then(text);
-        version.is_some() && (self.meta.capabilities.as_ref()).is_some_and(RawJson::is_object)
+        self.meta.as_ref().is_some_and(|meta| meta.complete)
     }
-}
-
-fn text(raw: &RawJson) -> Option<Cow<'_, str>> {
-    // Nearly every text is its own.
-    let plain = raw.as_str().strip_prefix('"')?.strip_suffix('"')?;
-    if !plain.contains('\\') {
-        return Some(Cow::Borrowed(plain));
-    }
-    raw.decode::<String>().ok().map(Cow::Owned)
 }
 
 /// REQ-HTTPM-05, REQ-HTTPM-06, REQ-HTTPM-08
@@ -261,14 +251,14 @@ pub(super) fn check_modern(
     request: &RequestMessage,
     said: &Said,
 ) -> Result<(), Refusal> {
-    let version = said.meta.version.as_ref().and_then(text);
-    same(headers, &VERSION, version.as_deref())?;
+    let version = said.meta.as_ref().and_then(|meta| meta.version.as_deref());
+    same(headers, &VERSION, version)?;
     // A value that is missing in the body, or of the wrong type, is for whoever serves the method to refuse.
     let method = repeated(headers, &METHOD)?.ok_or_else(|| missing(&METHOD))?;
     if method != request.method.as_str() {
         return Err(mismatch(&METHOD, method, &request.method));
     }
-    let name = said.name.as_ref().and_then(text);
+    let name = said.name.as_ref().and_then(RawJson::text);
     same(headers, &NAME, name.as_deref())
 }
 
@@ -278,7 +268,7 @@ fn same(headers: &HeaderMap, name: &HeaderName, body: Option<&str>) -> Result<()
         return Ok(());
     };
     let header = repeated(headers, name)?.ok_or_else(|| missing(name))?;
-    let header = param::decode(header.as_bytes()).map_err(|_| unreadable(name))?;
+    let header = param::decode(header).map_err(|_| unreadable(name))?;
     match header == body {
         true => Ok(()),
         false => Err(mismatch(name, &header, body)),
@@ -300,7 +290,7 @@ pub(super) fn check_params(
             (None, None) => {}
             (None, Some(_)) => return Err(missing(&name)),
             (Some(header), value) => {
-                let header = param::decode(header.as_bytes()).map_err(|_| unreadable(&name))?;
+                let header = param::decode(header).map_err(|_| unreadable(&name))?;
                 if !value.as_ref().is_some_and(|value| value.is(&header)) {
                     let body = value.as_ref().map_or("nothing".into(), param::Param::text);
                     return Err(mismatch(&name, &header, &body));

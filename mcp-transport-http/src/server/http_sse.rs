@@ -71,7 +71,7 @@ impl Inner {
             .sessions
             .find(session, Kind::HttpSse, client.principal.as_ref())
             .ok_or_else(no_session)?;
-        let body = self.read(client, pin!(body)).await?;
+        let body = self.read(pin!(body)).await?;
         match Inbound::parse(body, ParseLimits::default()) {
             Inbound::Malformed(reason) => Err(malformed(&reason)),
             inbound => match session.deliver(inbound).await {

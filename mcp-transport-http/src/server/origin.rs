@@ -72,14 +72,15 @@ fn is_local(host: &str) -> bool {
 
 /// The host; something that is no port is no part of it, either.
 fn without_port(host: &str) -> &str {
-    let name = match host.rfind(']') {
-        Some(end) => &host[..=end],
-        None => host.split(':').next().unwrap_or_default(),
+    let (name, port) = match host.rfind([':', ']']) {
+        Some(at) if host[at..].starts_with(':') => (&host[..at], &host[at + 1..]),
+        _ => (host, ""),
     };
-    match host[name.len()..].strip_prefix(':') {
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        None if name.len() == host.len() => name,
-        _ => "",
+    let bracketed = name.starts_with('[') && name.ends_with(']');
+    match port.bytes().all(|b| b.is_ascii_digit()) && (bracketed || !name.contains([':', '[', ']']))
+    {
+        true => name,
+        false => "",
     }
 }
 

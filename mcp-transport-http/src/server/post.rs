@@ -7,13 +7,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use mcp_types::meta::key;
 use mcp_types::{
-    ErrorCode, ErrorObject, Inbound, Malformed, Message, ParseLimits, ProtocolVersion, RequestId,
-    RequestMessage,
+    ErrorCode, ErrorObject, Inbound, Malformed, Message, ParseLimits, ProtocolVersion, RawJson,
+    RequestId, RequestMessage,
 };
 
 use super::body::Body;
@@ -72,7 +71,7 @@ impl Inner {
     {
         async move {
             headers::check_post(&client.headers)?;
-            let body = self.read(&client, pin!(body)).await?;
+            let body = self.read(pin!(body)).await?;
             let posted = self.judge(client, Inbound::parse(body, ParseLimits::default()))?;
             match posted {
                 Posted::Exchange(exchange, status) => Ok(self.answer(exchange, status).await),
@@ -159,11 +158,7 @@ impl Inner {
     }
 
     /// Reads a body, but neither for ever nor without end.
-    pub(super) async fn read<B>(
-        &self,
-        client: &Client,
-        mut body: Pin<&mut B>,
-    ) -> Result<Bytes, Refusal>
+    pub(super) async fn read<B>(&self, mut body: Pin<&mut B>) -> Result<Bytes, Refusal>
     where
         B: http_body::Body + Send,
         B::Error: fmt::Display,
@@ -173,9 +168,8 @@ impl Inner {
             let message = format!("a body has {limit} bytes at most");
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
         };
-        let announced = client.headers.get(CONTENT_LENGTH);
-        let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > limit as u64) {
+        // As it was announced.
+        if body.size_hint().lower() > limit as u64 {
             return Err(too_long());
         }
         let reading = pin!(async {
@@ -255,10 +249,8 @@ impl Inner {
         let [name, arguments] = params
             .map(|params| params.members(["name", "arguments"]))
             .unwrap_or_default();
-        let Some(schema) = name
-            .and_then(|name| name.decode::<String>().ok())
-            .and_then(|name| self.schema(&name))
-        else {
+        let name = name.as_ref().and_then(RawJson::text);
+        let Some(schema) = name.and_then(|name| self.schema(&name)) else {
             return Ok(());
         };
         // A schema whose annotations are wrong has none.
