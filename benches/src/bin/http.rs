@@ -100,9 +100,10 @@ async fn main() -> Result<(), Failure> {
 const HEADER: &str = "# Results over HTTP
 
 Written by `cargo run --release -p benches`. Each make is a process on one thread; the load is another one, which writes
-HTTP/1.1 by hand on connections that it keeps, one request at a time on each. The floor is hyper and serde_json: it reads a body, parses
-it once and answers, and checks nothing. rmcp answers by a stream of events, which is how it comes, or by JSON. CPU time is the server's, of the kernel's part too, from `/proc/PID/task/*/schedstat`.
-Ratios mean something on a loaded machine, times do not.
+HTTP/1.1 by hand on connections that it keeps, one request at a time on each, and never sleeps: to be woken by an answer would take
+CPU time of the server, which a client on another machine does not. The floor is hyper and serde_json: it reads a body, parses it once and answers,
+and checks nothing. rmcp answers by a stream of events, which is how it comes, or by JSON. CPU time is the server's, of the kernel's
+part too, from `/proc/PID/task/*/schedstat`. Ratios mean something on a loaded machine, times do not.
 ";
 
 async fn take_turns(
