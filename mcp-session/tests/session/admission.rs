@@ -1,8 +1,8 @@
 //! The routing table of inventory 3.4: under which terms a server takes a request.
 
-use mcp_types::Era;
+use mcp_types::{Era, RawJson};
 
-use crate::support::{LEGACY, Side, decode, initialize};
+use crate::support::{LEGACY, Side, decode, initialize, long};
 
 /// What becomes of a request: its error's code, `legacy` or `modern` if the program is asked, `answered` if the engine is.
 fn route(server: &mut Side, request: &str) -> String {
@@ -791,4 +791,35 @@ fn what_the_last_request_said_of_itself_is_not_taken_for_what_the_next_one_says(
             assert_eq!(incoming.progress_token.is_some(), token, "{meta}");
         }
     }
+}
+
+/// What has been looked for once goes on to whoever serves the request: of this message, and not of the one before.
+#[test]
+fn a_request_brings_its_meta_with_it() {
+    let mut server = Side::legacy_server("2025-11-25", "{}", logging);
+    let metas = [
+        r#"{"$V":"2026-07-28","$C":{}}"#,
+        r#"{"$V":"2026-07-28","$C":{}}"#,
+        r#"{"$V":"2026-07-28","$C":{},"progressToken":7}"#,
+        r#"{"$V":"2026-07-28","$C":{},"own/key":[1]}"#,
+        r#"{"progressToken":1}"#,
+        "{}",
+    ];
+    for (id, meta) in (2..).zip(metas.map(long)) {
+        server.hear(&format!(
+            r#"{{"id":{id},"method":"tools/list","params":{{"a":{{}},"_meta":{meta},"b":"_meta"}}}}"#
+        ));
+        server.take_events();
+        let incoming = server.asked.last().unwrap();
+        assert_eq!(incoming.meta.as_ref().map(RawJson::as_str), Some(&*meta));
+    }
+    for params in ["", r#","params":{}"#, r#","params":{"_meta":null}"#] {
+        server.hear(&format!(
+            r#"{{"id":"x{}","method":"tools/list"{params}}}"#,
+            params.len()
+        ));
+        server.take_events();
+        assert_eq!(server.asked.last().unwrap().meta, None, "{params}");
+    }
+    assert_eq!(server.asked.len(), metas.len() + 3);
 }
