@@ -17,6 +17,10 @@ use crate::exit::Failure;
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
     /// The permissions of a socket's file.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "sockets are files on Unix only")
+    )]
     pub(crate) mode: u32,
     /// The longest message, in bytes.
     pub(crate) max_message: usize,
