@@ -113,8 +113,7 @@ fn is_json(kind: &str) -> bool {
         }
         _ => true,
     };
-    kind.trim().eq_ignore_ascii_case("application/json")
-        && (parameters.is_empty() || parameters.split(';').all(utf8))
+    kind.trim().eq_ignore_ascii_case("application/json") && parameters.split(';').all(utf8)
 }
 
 /// An `Accept` that takes all there is here.
