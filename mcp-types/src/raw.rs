@@ -12,6 +12,7 @@ use serde::ser::{Error as _, Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
 use crate::scan::{self, ScanError, ScanErrorKind};
+use crate::words::write_json;
 
 /// Prepared, for that costs more than the search.
 pub(crate) static RESULT_TYPE: LazyLock<Finder<'static>> =
@@ -75,7 +76,7 @@ impl RawJson {
     /// # Errors
     /// What `T`'s own `Serialize` returns, or a map with keys that are not strings.
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        Self::write(|text| serde_json::to_writer(text, value))
+        Self::write(|text| write_json(text, value))
     }
 
     /// What a serialiser writes, in one allocation of its length: where it is written stays for the next one.

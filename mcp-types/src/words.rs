@@ -69,7 +69,7 @@ impl<S: Serializer> Serializer for Words<S> {
     type SerializeTupleVariant = Words<S::SerializeTupleVariant>;
     type SerializeMap = Words<S::SerializeMap>;
     type SerializeStruct = Fields<S::SerializeStruct>;
-    type SerializeStructVariant = Words<S::SerializeStructVariant>;
+    type SerializeStructVariant = Fields<S::SerializeStructVariant>;
 
     #[inline]
     fn serialize_str(self, text: &str) -> Result<S::Ok, S::Error> {
@@ -107,7 +107,6 @@ impl<S: Serializer> Serializer for Words<S> {
         serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct;
         serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> SerializeTupleVariant;
         serialize_map(len: Option<usize>) -> SerializeMap;
-        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> SerializeStructVariant;
     }
 
     #[inline]
@@ -147,6 +146,18 @@ impl<S: Serializer> Serializer for Words<S> {
         Ok(Fields { fields, raw })
     }
 
+    #[inline]
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeStructVariant, S::Error> {
+        let fields = self.0.serialize_struct_variant(name, index, variant, len)?;
+        Ok(Fields { fields, raw: false })
+    }
+
     fn collect_str<T: std::fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
         self.0.collect_str(value)
     }
@@ -156,38 +167,47 @@ impl<S: Serializer> Serializer for Words<S> {
     }
 }
 
-/// The members of a struct.
+/// The members of a struct, or of a variant that has some.
 struct Fields<C> {
     fields: C,
     /// It is none, but text that serde_json writes as it is.
     raw: bool,
 }
 
-impl<C: SerializeStruct> SerializeStruct for Fields<C> {
-    type Ok = C::Ok;
-    type Error = C::Error;
+macro_rules! fields {
+    ($($kind:ident,)*) => {
+        $(impl<C: $kind> $kind for Fields<C> {
+            type Ok = C::Ok;
+            type Error = C::Error;
 
-    #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        key: &'static str,
-        value: &T,
-    ) -> Result<(), C::Error> {
-        if self.raw {
-            return self.fields.serialize_field(key, value);
-        }
-        self.fields.serialize_field(key, &Part(value))
-    }
+            #[inline]
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), C::Error> {
+                if self.raw {
+                    return self.fields.serialize_field(key, value);
+                }
+                self.fields.serialize_field(key, &Part(value))
+            }
 
-    #[inline]
-    fn skip_field(&mut self, key: &'static str) -> Result<(), C::Error> {
-        self.fields.skip_field(key)
-    }
+            #[inline]
+            fn skip_field(&mut self, key: &'static str) -> Result<(), C::Error> {
+                self.fields.skip_field(key)
+            }
 
-    #[inline]
-    fn end(self) -> Result<C::Ok, C::Error> {
-        self.fields.end()
-    }
+            #[inline]
+            fn end(self) -> Result<C::Ok, C::Error> {
+                self.fields.end()
+            }
+        })*
+    };
+}
+
+fields! {
+    SerializeStruct,
+    SerializeStructVariant,
 }
 
 impl<C: SerializeMap> SerializeMap for Words<C> {
@@ -234,25 +254,6 @@ elements! {
     SerializeTuple::serialize_element,
     SerializeTupleStruct::serialize_field,
     SerializeTupleVariant::serialize_field,
-}
-
-impl<C: SerializeStructVariant> SerializeStructVariant for Words<C> {
-    type Ok = C::Ok;
-    type Error = C::Error;
-
-    #[inline]
-    fn serialize_field<T: Serialize + ?Sized>(
-        &mut self,
-        key: &'static str,
-        value: &T,
-    ) -> Result<(), C::Error> {
-        self.0.serialize_field(key, &Part(value))
-    }
-
-    #[inline]
-    fn end(self) -> Result<C::Ok, C::Error> {
-        self.0.end()
-    }
 }
 
 #[cfg(test)]
