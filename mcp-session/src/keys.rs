@@ -119,7 +119,9 @@ impl<K: Key, V> KeyMap<K, V> {
         if let Some(hole) = self.row.get_mut(place) {
             *hole = Some(value);
         } else if place <= end.saturating_add(HOLES) {
-            self.row.resize_with(place, || None);
+            if place > end {
+                self.row.resize_with(place, || None);
+            }
             if self.row.capacity() == 0 {
                 // Many connections never have more than one.
                 self.row.reserve_exact(1);
