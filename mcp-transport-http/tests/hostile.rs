@@ -160,6 +160,7 @@ const CASES: &[Case] = &[
     ("no Mcp-Method", "POST", V, L, 400, "#-32020: the header `mcp-method` is missing"),
     ("another Mcp-Method", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: prompts/list", L, 400, r##"#-32020: the header `mcp-method` says "prompts/list", the body says "tools/list""##),
     ("Mcp-Method in capitals", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: TOOLS/LIST", L, 400, r##"#-32020: the header `mcp-method` says "TOOLS/LIST", the body says "tools/list""##),
+    ("Mcp-Method in base64", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: =?base64?dG9vbHMvbGlzdA==?=", L, 200, "a result"),
     ("Mcp-Method twice", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/list\nMcp-Method: tools/list", L, 400, "#-32020: `mcp-method` stands twice"),
     ("no Mcp-Name", "POST", CALL, H, 400, "#-32020: the header `mcp-name` is missing"),
     ("another Mcp-Name", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: goodbye", H, 400, r##"#-32020: the header `mcp-name` says "goodbye", the body says "hello""##),
@@ -179,6 +180,8 @@ const CASES: &[Case] = &[
     ("a tool that is a number", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: 1", r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":1,$M}}"#, 200, "#-32602: invalid params of `tools/call`: `name` must be a string"),
     ("a modern response", "POST", V, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, 400, "-32600: a client posts requests and notifications only"),
     ("a modern batch", "POST", V, r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, 400, "-32600: batches exist in 2025-03-26 sessions only"),
+    ("a modern notification without its header", "POST", "", r#"{"jsonrpc":"2.0","method":"x","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#, 400, "-32020: the header `mcp-protocol-version` is missing"),
+    ("a modern notification in another version", "POST", "MCP-Protocol-Version: 2025-06-18", r#"{"jsonrpc":"2.0","method":"x","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#, 400, r##"-32020: the header `mcp-protocol-version` says "2025-06-18", the body says "2026-07-28""##),
     ("a modern notification", "POST", V, r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#, 202, ""),
 ];
 

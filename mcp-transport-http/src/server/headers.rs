@@ -259,16 +259,17 @@ pub(super) fn check_modern(
     let version = said.meta.as_ref().and_then(|meta| meta.version.as_deref());
     same(headers, &VERSION, version)?;
     // A value that is missing in the body, or of the wrong type, is for whoever serves the method to refuse.
-    let method = repeated(headers, &METHOD)?.ok_or_else(|| missing(&METHOD))?;
-    if method != request.method.as_str() {
-        return Err(mismatch(&METHOD, method, &request.method));
-    }
+    same(headers, &METHOD, Some(&request.method))?;
     let name = said.name.as_ref().and_then(RawJson::text);
     same(headers, &NAME, name.as_deref())
 }
 
 /// Whether a header says what the body says, if the body says anything.
-fn same(headers: &HeaderMap, name: &HeaderName, body: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn same(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    body: Option<&str>,
+) -> Result<(), Refusal> {
     let Some(body) = body else {
         return Ok(());
     };
