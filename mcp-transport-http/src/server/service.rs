@@ -74,6 +74,13 @@ pub(super) struct Inner {
     pub(super) shutdown: CancellationToken,
 }
 
+/// Sessions run by themselves, and are not to outlive the last clone.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
 pub(super) type Schemas = Box<dyn Fn(&str) -> Option<RawJson> + Send + Sync>;
 type Authenticate = Box<dyn Fn(&Parts) -> Authenticating + Send + Sync>;
 type Authenticating = Pin<Box<dyn Future<Output = Result<Option<Principal>, Denied>> + Send>>;
