@@ -316,6 +316,68 @@ async fn a_request_goes_on_without_its_stream() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_cancelled_ends_its_stream_and_frees_its_id() {
+    // REQ-CANC-05
+    let (server, signals) = server().await;
+    let session = server.session("2025-11-25").await;
+    let mut wire = start(&server, &legacy(&session, &call(1, "wait"))).await;
+    soon(signals.started.notified()).await;
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    let reply = server.ask(legacy(&session, cancel).as_bytes()).await;
+    assert_eq!((reply.status, &*reply.body), (202, ""));
+    let reply = soon(wire.reply()).await;
+    assert_eq!(reply.status, 200);
+    assert!(!reply.body.contains("result"), "{reply:?}");
+    let again = legacy(&session, &call(1, "hello"));
+    assert_eq!(server.ask(again.as_bytes()).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_session_whose_driver_panics_is_gone() {
+    let panic = Arc::new(Notify::new());
+    let server = Server::new("legacy", "1.0.0").start();
+    let panics = Arc::clone(&panic);
+    let service = HttpService::new(move |accepted| {
+        let serving = server.serve(accepted.transport, accepted.extensions);
+        let panics = Arc::clone(&panics);
+        async move {
+            tokio::select! {
+                ended = serving => ended,
+                () = panics.notified() => panic!("as the test wants"),
+            }
+        }
+    });
+    let server = serve(service).await;
+    let session = server.session("2025-11-25").await;
+    let mut stream = start(&server, &get(&session, "")).await;
+    assert_eq!(stream.head().await.status, 200);
+    panic.notify_one();
+    while stream.event().await.is_some() {}
+    let reply = server.ask(get(&session, "").as_bytes()).await;
+    assert_eq!(reply.status, 404);
+}
+
+#[tokio::test]
+async fn sessions_end_with_the_last_clone_of_their_service() {
+    let server = Server::new("legacy", "1.0.0").start();
+    let ended = Arc::new(Notify::new());
+    let ends = Arc::clone(&ended);
+    let service = HttpService::new(move |accepted| {
+        let serving = server.serve(accepted.transport, accepted.extensions);
+        let ends = Arc::clone(&ends);
+        async move {
+            let ended = serving.await;
+            ends.notify_one();
+            ended
+        }
+    });
+    let server = serve(service).await;
+    server.session("2025-11-25").await;
+    drop(server);
+    soon(ended.notified()).await;
+}
+
+#[tokio::test]
 async fn there_is_one_standing_stream() {
     let (server, _) = server().await;
     let session = server.session("2025-11-25").await;

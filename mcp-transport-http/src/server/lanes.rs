@@ -73,10 +73,19 @@ struct Clock {
     keeper: Option<Waker>,
 }
 
+/// What was said on a stream.
+#[derive(Debug)]
+struct Event {
+    number: u64,
+    data: Bytes,
+    /// Somebody waits for it, and it will not be said again.
+    answer: bool,
+}
+
 /// One stream: events by number, from the oldest that is kept.
 #[derive(Debug, Default)]
 struct Lane {
-    events: VecDeque<(u64, Bytes)>,
+    events: VecDeque<Event>,
     /// The number of the last event.
     last: u64,
     /// The number of the last event that a reader took.
@@ -103,6 +112,19 @@ pub(super) enum Unreadable {
     Lost,
 }
 
+/// Who may still want an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeptFor {
+    /// Who has been sent it, and lost it.
+    Again,
+    /// Nobody is there; whoever comes back has missed it.
+    Anybody,
+    /// The same, and it is an answer.
+    Asker,
+    /// Its reader is there.
+    Reader,
+}
+
 impl Lane {
     /// Whether nothing more will come.
     fn is_finished(&self, number: u64) -> bool {
@@ -110,8 +132,25 @@ impl Lane {
     }
 
     fn unread(&self) -> usize {
-        let unread = self.events.iter().rev().take_while(|(n, _)| *n > self.read);
-        unread.map(|(_, data)| data.len()).sum()
+        let events = self.events.iter().rev();
+        let unread = events.take_while(|event| event.number > self.read);
+        unread.map(|event| event.data.len()).sum()
+    }
+
+    /// Whether nothing more will come, and nothing is left.
+    fn is_over(&self, number: u64) -> bool {
+        self.is_finished(number) && self.unread() == 0
+    }
+
+    /// What its oldest event is kept for.
+    fn oldest(&self) -> Option<KeptFor> {
+        let oldest = self.events.front()?;
+        Some(match self.reader {
+            _ if oldest.number <= self.read => KeptFor::Again,
+            Some(_) => KeptFor::Reader,
+            None if oldest.answer => KeptFor::Asker,
+            None => KeptFor::Anybody,
+        })
     }
 
     fn wake(&mut self) {
@@ -165,10 +204,15 @@ impl Lanes {
         self.lock().version
     }
 
-    /// Whether nobody asks for anything and nobody listens.
+    /// Whether nothing that was asked for is under way, and nobody listens.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
-        state.by_request.is_empty() && state.lanes.values().all(|lane| lane.reader.is_none())
+        state.by_request.is_empty() && !state.is_read()
+    }
+
+    /// Whether somebody listens, or waits for an answer.
+    pub(super) fn is_read(&self) -> bool {
+        self.lock().is_read()
     }
 
     /// Opens a lane for requests; none if one of them is in flight already.
@@ -213,7 +257,7 @@ impl Lanes {
             .ok_or(Unreadable::Lost)?;
         let mut state = self.lock();
         let lane = state.lanes.get_mut(&number).ok_or(Unreadable::Lost)?;
-        let oldest = lane.events.front().map_or(lane.last + 1, |(n, _)| *n);
+        let oldest = (lane.events.front()).map_or(lane.last + 1, |event| event.number);
         if !lane.resumable || last > lane.last || last + 1 < oldest {
             return Err(Unreadable::Lost);
         }
@@ -260,6 +304,21 @@ impl Lanes {
         lane.hung_up = true;
         lane.wake();
         true
+    }
+
+    /// There will be no answer to a request: the program was told to stop (REQ-CANC-05).
+    pub(super) fn cancel(&self, request: &RequestId) {
+        let mut state = self.lock();
+        let Some(number) = state.by_request.remove(request) else {
+            return;
+        };
+        let Some(lane) = state.lanes.get_mut(&number) else {
+            return;
+        };
+        lane.open -= 1;
+        lane.resumable &= !lane.is_over(number);
+        lane.wake();
+        state.discard(number);
     }
 
     /// Nothing more will come: whoever reads gets what is there, and its end.
@@ -327,7 +386,11 @@ impl Lanes {
             return;
         };
         lane.last += 1;
-        lane.events.push_back((lane.last, data));
+        lane.events.push_back(Event {
+            number: lane.last,
+            data,
+            answer: answered.is_some(),
+        });
         lane.open -= usize::from(ended.is_some());
         let waited_for = lane.reader.is_some();
         lane.wake();
@@ -336,7 +399,7 @@ impl Lanes {
             state.backlog += length;
         }
         state.discard(number);
-        state.forget(self.limits.replay);
+        state.forget(&self.limits);
     }
 }
 
@@ -353,6 +416,10 @@ impl Clock {
 }
 
 impl State {
+    fn is_read(&self) -> bool {
+        self.lanes.values().any(|lane| lane.reader.is_some())
+    }
+
     /// Only the latest clients know an event without data (REQ-HTTPL-09).
     fn primes(&self) -> bool {
         self.version
@@ -368,28 +435,33 @@ impl State {
         }
     }
 
-    /// Lets go of the oldest of what nobody waits for, if it is too much.
-    fn forget(&mut self, limit: usize) {
-        while self.kept - self.backlog > limit {
-            let finished = |(number, lane): (&u64, &Lane)| {
-                (lane.reader.is_none() && lane.is_finished(*number)).then_some(*number)
+    /// Lets go of what nobody waits for, if it is too much: of what was read before what was not, and of answers last, for
+    /// which there is as much room as if their reader were there.
+    fn forget(&mut self, limits: &LaneLimits) {
+        while self.kept - self.backlog > limits.replay {
+            let oldest = |kept_for| {
+                let mut lanes = self.lanes.iter();
+                let found = lanes.find(|(_, lane)| lane.oldest() == Some(kept_for));
+                found.map(|(number, _)| (*number, kept_for))
             };
-            if let Some(number) = self.lanes.iter().find_map(finished) {
-                self.remove(number);
-                continue;
-            }
-            let read = |lane: &&mut Lane| {
-                let oldest = lane.events.front();
-                oldest.is_some_and(|(n, _)| *n <= lane.read || lane.reader.is_none())
-            };
-            let Some(lane) = self.lanes.values_mut().find(read) else {
+            let full = self.kept - self.backlog > limits.replay + limits.backlog;
+            let found = oldest(KeptFor::Again)
+                .or_else(|| oldest(KeptFor::Anybody))
+                .or_else(|| oldest(KeptFor::Asker).filter(|_| full));
+            let Some((number, kept_for)) = found else {
                 return;
             };
-            if let Some((number, data)) = lane.events.pop_front() {
-                self.kept -= data.len();
-                if number > lane.read {
-                    tracing::warn!("a message was dropped: nobody reads the stream it is for");
-                }
+            if kept_for != KeptFor::Again {
+                tracing::warn!("a message was dropped: nobody reads the stream it is for");
+            }
+            let Some(lane) = self.lanes.get_mut(&number) else {
+                return;
+            };
+            if let Some(event) = lane.events.pop_front() {
+                self.kept -= event.data.len();
+            }
+            if lane.events.is_empty() && lane.reader.is_none() && lane.is_finished(number) {
+                self.lanes.remove(&number);
             }
         }
     }
@@ -410,7 +482,7 @@ impl State {
         self.kept -= lane
             .events
             .iter()
-            .map(|(_, data)| data.len())
+            .map(|event| event.data.len())
             .sum::<usize>();
         if lane.reader.is_some() {
             self.backlog -= lane.unread();
@@ -454,7 +526,8 @@ impl Reader {
             };
             // The first time it begins to wait, and later it has waited long enough if the clock says so.
             let waits = until.is_some() || lane.patience.is_some();
-            if lane.last > 0 || lane.hung_up || *closed || !waits {
+            let over = lane.is_finished(self.lane) || *closed;
+            if lane.last > 0 || lane.hung_up || over || !waits {
                 lane.patience = None;
                 return Poll::Ready(());
             }
@@ -471,9 +544,9 @@ impl Reader {
             && whole
             && lane.is_finished(self.lane)
             && lane.last == 1
-            && let Some((_, answer)) = lane.events.front()
+            && let Some(answer) = lane.events.front()
         {
-            let answer = answer.clone();
+            let answer = answer.data.clone();
             state.remove(self.lane);
             state.wake_writer();
             return FirstOfLane::Answer(answer);
@@ -492,7 +565,9 @@ impl Reader {
         let mut state = self.lanes.lock();
         let primes = state.primes();
         let mut head = BytesMut::new();
-        if let Some(lane) = state.lanes.get_mut(&self.lane) {
+        if let Some(lane) = state.lanes.get_mut(&self.lane)
+            && !lane.is_over(self.lane)
+        {
             lane.resumable = true;
             if primes {
                 let id = format!("{}-{}", self.lane, lane.read);
@@ -528,15 +603,15 @@ impl Reader {
         let mut out = BytesMut::with_capacity(unread + 64);
         let mut id = String::new();
         let read = lane.read;
-        for (number, data) in lane.events.iter().skip_while(|(n, _)| *n <= read) {
+        for event in (lane.events.iter()).skip_while(|event| event.number <= read) {
             id.clear();
-            let _ = write!(id, "{}-{number}", self.lane);
+            let _ = write!(id, "{}-{}", self.lane, event.number);
             let id = (!self.lanes.merged).then_some(&*id);
-            sse::write_message(&mut out, id, data);
+            sse::write_message(&mut out, id, &event.data);
         }
         lane.read = lane.last;
         state.backlog -= unread;
-        state.forget(self.lanes.limits.replay);
+        state.forget(&self.lanes.limits);
         state.wake_writer();
         Poll::Ready(Some(out.freeze()))
     }
@@ -558,7 +633,7 @@ impl Drop for Reader {
         lane.hung_up = false;
         state.backlog -= waited;
         state.discard(self.lane);
-        state.forget(self.lanes.limits.replay);
+        state.forget(&self.lanes.limits);
         state.wake_writer();
     }
 }
@@ -645,7 +720,7 @@ mod tests {
     fn held(lanes: &Lanes) -> (usize, usize, usize) {
         let state = lanes.lock();
         let events = state.lanes.values().flat_map(|lane| &lane.events);
-        let bytes = events.map(|(_, data)| data.len()).sum();
+        let bytes = events.map(|event| event.data.len()).sum();
         assert_eq!(state.kept, bytes);
         (state.lanes.len(), bytes, state.backlog)
     }
@@ -667,6 +742,91 @@ mod tests {
         assert_eq!(held(&lanes).2, 0);
     }
 
+    fn reads(reader: &Reader) -> Poll<Option<Bytes>> {
+        reader.poll_events(&Context::from_waker(noop_waker_ref()))
+    }
+
+    #[tokio::test]
+    async fn of_a_request_that_was_cancelled_nothing_stays() {
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        let reader = open(&lanes, 1);
+        assert!(!lanes.is_idle());
+        lanes.cancel(&1.into());
+        // Its stream ends, and there is nothing to come back for.
+        let first = reader.first(Duration::MAX, true).await;
+        let FirstOfLane::Stream(stream) = first else {
+            panic!("an answer");
+        };
+        assert_eq!(reads(&stream.reader), Poll::Ready(None));
+        drop(stream);
+        assert!(lanes.is_idle());
+        assert_eq!(held(&lanes), (1, 0, 0));
+
+        // The same of one whose stream was lost, or goes on; an answer that came too late belongs to nobody.
+        let lost = open(&lanes, 2).stream();
+        let going_on = open(&lanes, 3).stream();
+        notify(&lanes, Some(3.into()));
+        drop(lost);
+        for id in [2, 3] {
+            lanes.cancel(&id.into());
+            lanes.cancel(&id.into());
+            answer(&lanes, id);
+        }
+        assert!(matches!(reads(&going_on.reader), Poll::Ready(Some(_))));
+        assert_eq!(reads(&going_on.reader), Poll::Ready(None));
+        drop(going_on);
+        assert!(lanes.is_idle());
+        let (count, bytes, backlog) = held(&lanes);
+        assert!(count == 2 && bytes < 100 && backlog == 0, "{count} {bytes}");
+    }
+
+    #[test]
+    fn what_was_read_goes_before_what_was_not_and_answers_last() {
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        // Two who will come back: to an answer, and to what was said before one.
+        drop(open(&lanes, 1).stream());
+        drop(open(&lanes, 2).stream());
+        answer(&lanes, 1);
+        notify(&lanes, Some(2.into()));
+        answer(&lanes, 2);
+        // One who reads much.
+        let reader = open(&lanes, 3).stream();
+        for _ in 0..100 {
+            notify(&lanes, Some(3.into()));
+            assert!(matches!(reads(&reader.reader), Poll::Ready(Some(_))));
+        }
+        let first = |event: &str| {
+            let reader = lanes.resume(event).map(Reader::stream);
+            reader.map(|stream| match reads(&stream.reader) {
+                Poll::Ready(Some(events)) => {
+                    String::from_utf8_lossy(&events).matches("id:").count()
+                }
+                _ => 0,
+            })
+        };
+        assert_eq!(first("1-0"), Ok(1));
+        assert_eq!(first("2-0"), Ok(2));
+        // Unread answers have as much room again, and are bounded, too.
+        for id in 4..100 {
+            drop(open(&lanes, id).stream());
+            notify(&lanes, Some(id.into()));
+            answer(&lanes, id);
+            let (_, bytes, _) = held(&lanes);
+            assert!(bytes <= LIMITS.replay + LIMITS.backlog, "{bytes}");
+        }
+        assert_eq!(first("99-0"), Err(Unreadable::Lost));
+        assert_eq!(first("99-1"), Ok(1));
+        assert_eq!(first("4-1"), Err(Unreadable::Lost));
+        // However long one is, up to there.
+        let long = mcp_types::RawJson::from(serde_json::json!("x".repeat(1200)));
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        drop(open(&lanes, 1).stream());
+        notify(&lanes, Some(1.into()));
+        lanes.push(Message::result(1, long).into());
+        assert_eq!(held(&lanes).0, 2);
+        assert!(lanes.resume("1-1").is_ok());
+    }
+
     #[test]
     fn what_nobody_reads_is_bounded() {
         let lanes = Arc::new(Lanes::new(LIMITS));
@@ -678,7 +838,8 @@ mod tests {
             drop(reader);
             assert!(ready(&lanes));
             let (_, bytes, backlog) = held(&lanes);
-            assert!(bytes <= LIMITS.replay && backlog == 0, "{bytes} {backlog}");
+            let bound = LIMITS.replay + LIMITS.backlog;
+            assert!(bytes <= bound && backlog == 0, "{bytes} {backlog}");
         }
         // Whoever never had an event to come back to leaves nothing behind.
         let lanes = Arc::new(Lanes::new(LIMITS));

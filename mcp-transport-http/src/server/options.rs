@@ -20,9 +20,11 @@ pub struct HttpOptions {
     /// Legacy sessions at a time. One more ends the one that has been idle longest; if none is idle, it is answered 503.
     /// Default 10,000.
     pub sessions: usize,
-    /// How long a legacy session may go without a request or an open stream. Default 30 min.
+    /// How long a legacy session may go without a request or an open stream; then it ends, and so does what it still does.
+    /// Default 30 min.
     pub session_idle: Duration,
-    /// Bytes of events that a legacy session keeps for clients who come back by `Last-Event-ID`. Default 256 KiB.
+    /// Bytes of events that a legacy session keeps for clients who come back by `Last-Event-ID`; of what was read before what was
+    /// not. Answers that nobody has read yet have [`stream_bytes`](Self::stream_bytes) more. Default 256 KiB.
     pub replay_bytes: usize,
     /// Bytes of a legacy session that may wait for a slow reader before its handlers wait. Default 1 MiB.
     pub stream_bytes: usize,

@@ -32,9 +32,13 @@ enum Posted {
     Exchange(Exchange, Status),
     /// It is one, and is not.
     Note(Exchange),
-    /// A session's, and the place where its answer will be.
-    Ask(Arc<Session>, RequestMessage, Reader),
-    AskAll(Arc<Session>, Vec<Result<Message, Malformed>>, Reader),
+    /// A session's, and it is answered there.
+    Ask(Arc<Session>, RequestMessage),
+    AskAll(
+        Arc<Session>,
+        Vec<Result<Message, Malformed>>,
+        Vec<RequestId>,
+    ),
     /// A session's, and nobody waits for an answer.
     Tell(Arc<Session>, Inbound),
     Initialize(Client, RequestMessage),
@@ -83,22 +87,19 @@ impl Inner {
                     Ok(()) => Ok(reply::empty(StatusCode::ACCEPTED)),
                     Err(_) => Err(no_session()),
                 },
-                Posted::Ask(session, request, reader) => {
+                Posted::Ask(session, request) => {
                     let id = request.id.clone();
-                    let inbound = Inbound::Message(Message::Request(request));
-                    if session.deliver(inbound).await.is_err() {
-                        return Err(no_session().about(Some(id)));
-                    }
+                    let reader = ask(&session, request).await?;
                     match reader.first(self.options.legacy_patience, true).await {
                         FirstOfLane::Answer(answer) => Ok(reply::json(StatusCode::OK, answer)),
                         FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
                         FirstOfLane::Nothing => Err(no_session().about(Some(id))),
                     }
                 }
-                Posted::AskAll(session, members, reader) => {
-                    if session.deliver(Inbound::Batch(members)).await.is_err() {
-                        return Err(no_session());
-                    }
+                Posted::AskAll(session, members, ids) => {
+                    let slot = session.slot().await.map_err(|_| no_session())?;
+                    let reader = open(&session, &ids)?;
+                    slot.send(Inbound::Batch(members));
                     match reader.first(self.options.legacy_patience, false).await {
                         FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
                         FirstOfLane::Answer(_) | FirstOfLane::Nothing => Err(no_session()),
@@ -121,6 +122,9 @@ impl Inner {
             Inbound::Message(Message::Notification(notification)) => {
                 let version = head::modern_version(notification.params.as_ref());
                 let modern = version.is_some() || matches!(claim, Claim::Other(_));
+                // REQ-HTTPM-05
+                let version = version.as_ref().and_then(RawJson::text);
+                headers::same(&client.headers, &head::VERSION, version.as_deref())?;
                 let inbound = Inbound::Message(Message::Notification(notification));
                 return match modern {
                     // REQ-HTTPM-03
@@ -313,8 +317,7 @@ impl Inner {
         }
         let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
         let session = self.session(&client).map_err(about)?;
-        let reader = open(&session, std::slice::from_ref(&request.id)).map_err(about)?;
-        Ok(Posted::Ask(session, request, reader))
+        Ok(Posted::Ask(session, request))
     }
 
     async fn initialize(
@@ -327,11 +330,12 @@ impl Inner {
             .begin(client, session::Kind::Streamable)
             .await
             .map_err(|refusal| refusal.about(Some(id.clone())))?;
-        let reader = open(&session, std::slice::from_ref(&id))?;
-        let opening = session.deliver(Inbound::Message(Message::Request(request)));
-        let opening = opening.await;
-        let answer = match (opening, reader.first(self.options.patience, true).await) {
-            (Ok(()), FirstOfLane::Answer(answer)) => answer,
+        let first = match ask(&session, request).await {
+            Ok(reader) => reader.first(self.options.patience, true).await,
+            Err(_) => FirstOfLane::Nothing,
+        };
+        let answer = match first {
+            FirstOfLane::Answer(answer) => answer,
             _ => {
                 session.end();
                 return Err(unavailable("the session was not opened").about(Some(id)));
@@ -403,8 +407,7 @@ impl Inner {
         if ids.is_empty() {
             return Ok(Posted::Tell(session, Inbound::Batch(members)));
         }
-        let reader = open(&session, &ids)?;
-        Ok(Posted::AskAll(session, members, reader))
+        Ok(Posted::AskAll(session, members, ids))
     }
 
     /// The session that a request names (REQ-HTTPL-04).
@@ -451,6 +454,16 @@ impl Inner {
     }
 }
 
+/// Hands a request to the program; what comes of it is read where it says.
+async fn ask(session: &Arc<Session>, request: RequestMessage) -> Result<Reader, Refusal> {
+    let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
+    // Only then is there a lane: somebody who goes away while waiting would leave one that nobody writes to.
+    let slot = session.slot().await.map_err(|_| about(no_session()))?;
+    let reader = open(session, std::slice::from_ref(&request.id)).map_err(about)?;
+    slot.send(Inbound::Message(Message::Request(request)));
+    Ok(reader)
+}
+
 /// REQ-ID-02
 fn open(session: &Session, requests: &[RequestId]) -> Result<Reader, Refusal> {
     session
@@ -473,4 +486,40 @@ pub(super) fn malformed(malformed: &Malformed) -> Refusal {
 
 pub(super) fn no_session() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "there is no such session")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use tokio_util::sync::CancellationToken;
+
+    use crate::server::lanes::LaneLimits;
+    use crate::server::session::Sessions;
+
+    #[tokio::test]
+    async fn who_goes_away_before_the_program_is_asked_leaves_no_lane() {
+        let limits = LaneLimits {
+            backlog: 1000,
+            replay: 1000,
+            retry: Duration::from_secs(1),
+            keep_alive: Duration::from_secs(1),
+        };
+        let sessions = Sessions::new(1, Duration::from_secs(60));
+        let shutdown = CancellationToken::new();
+        let (session, _transport) = sessions
+            .open(session::Kind::Streamable, None, limits, &shutdown)
+            .expect("random bytes");
+        let told = || Inbound::Message(Message::notification("x", None));
+        while session.deliver(told()).now_or_never().is_some() {}
+        let request = RequestMessage {
+            id: 1.into(),
+            method: "x".into(),
+            params: None,
+        };
+        assert!(ask(&session, request).now_or_never().is_none());
+        assert!(session.lanes.is_idle());
+    }
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mcp_types::{Inbound, Outbound, Principal, RequestId};
+use mcp_types::{CancelledParams, Inbound, Message, Outbound, Principal, RequestId};
+use tokio::sync::mpsc::Permit;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until};
@@ -153,27 +154,32 @@ impl Sessions {
         mut driving: Driving,
         room: OwnedSemaphorePermit,
     ) {
+        // However it ends: what drives it is the program's, and may panic.
+        let _driven = Driven {
+            sessions: &self,
+            session: &session,
+            _room: room,
+        };
         let mut timer = std::pin::pin!(sleep_until(session.used() + self.idle));
         poll_fn(|cx| {
             if Pin::new(&mut driving).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
             loop {
-                let expires = session.used() + self.idle;
-                let due = session
-                    .lanes
-                    .due(cx)
-                    .map_or(expires, |due| due.min(expires));
+                // One that ends does not expire as well.
+                let ends = session.token.is_cancelled();
+                let expires = (!ends).then(|| session.used() + self.idle);
+                let due = session.lanes.due(cx).into_iter().chain(expires).min();
                 // One that is early is left as it is.
-                if due < timer.deadline() {
+                if let Some(due) = due.filter(|due| *due < timer.deadline()) {
                     timer.as_mut().reset(due);
                 }
                 ready!(timer.as_mut().poll(cx));
                 let now = Instant::now();
                 session.lanes.lose_patience(now);
-                if !session.lanes.is_idle() {
+                if session.lanes.is_read() {
                     session.touch();
-                } else if session.used() + self.idle <= now && !session.token.is_cancelled() {
+                } else if expires.is_some_and(|at| at <= now) {
                     tracing::debug!("a session has expired");
                     session.end();
                 }
@@ -181,16 +187,28 @@ impl Sessions {
             }
         })
         .await;
-        session.end();
-        session.lanes.close();
-        self.lock().remove(&session.id);
-        drop(room);
     }
 
     /// Waits until there is none.
     pub(super) async fn ended(&self) {
         // The semaphore is never closed.
         let _ = self.room.acquire_many(self.count as u32).await;
+    }
+}
+
+/// A session that is driven; dropped, it is gone.
+struct Driven<'a> {
+    sessions: &'a Sessions,
+    session: &'a Session,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Drop for Driven<'_> {
+    fn drop(&mut self) {
+        let session = self.session;
+        session.end();
+        session.lanes.close();
+        self.sessions.lock().remove(&session.id);
     }
 }
 
@@ -203,17 +221,23 @@ impl Session {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Hands a message to the program, as soon as it takes one.
-    pub(super) async fn deliver(&self, inbound: Inbound) -> Result<(), Ended> {
-        match self.inbound.try_send(inbound) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Closed(_)) => Err(Ended),
+    /// Room for a message to the program, as soon as it takes one.
+    pub(super) async fn slot(&self) -> Result<Permit<'_, Inbound>, Ended> {
+        match self.inbound.try_reserve() {
+            Ok(slot) => Ok(slot),
+            Err(TrySendError::Closed(())) => Err(Ended),
             // Who does not have to wait needs no room for waiting.
-            Err(TrySendError::Full(inbound)) => {
-                let sending = Box::pin(self.inbound.send(inbound));
-                sending.await.map_err(|_| Ended)
+            Err(TrySendError::Full(())) => {
+                let waiting = Box::pin(self.inbound.reserve());
+                waiting.await.map_err(|_| Ended)
             }
         }
+    }
+
+    /// Hands a message to the program.
+    pub(super) async fn deliver(&self, inbound: Inbound) -> Result<(), Ended> {
+        self.slot().await?.send(inbound);
+        Ok(())
     }
 
     /// Ends the session in good order.
@@ -227,6 +251,7 @@ impl SessionTransport {
         if !self.ending.has_come()
             && let Poll::Ready(inbound) = self.inbound.poll_recv(cx)
         {
+            inbound.iter().for_each(|inbound| self.see(inbound));
             return Poll::Ready(inbound);
         }
         if !self.ending.poll(cx) {
@@ -235,6 +260,27 @@ impl SessionTransport {
         // Whoever has sent something that was not taken hears that the session has ended.
         self.inbound.close();
         Poll::Ready(None)
+    }
+
+    /// What the program is told to stop is not answered, and its stream would wait for ever.
+    fn see(&self, inbound: &Inbound) {
+        let see = |message: &Message| {
+            if let Message::Notification(notification) = message
+                && notification.method == "notifications/cancelled"
+                && let Some(params) = &notification.params
+                && let Ok(CancelledParams {
+                    request_id: Some(id),
+                    ..
+                }) = params.decode()
+            {
+                self.lanes.cancel(&id);
+            }
+        };
+        match inbound {
+            Inbound::Message(message) => see(message),
+            Inbound::Batch(members) => members.iter().flatten().for_each(see),
+            Inbound::Malformed(_) => {}
+        }
     }
 
     pub(super) fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<()> {
@@ -257,9 +303,81 @@ pub struct Streams {
 impl Streams {
     /// Ends the stream of a request that is still being served; the client comes back for the rest by itself.
     ///
-    /// For work that takes long: nothing is lost, and no connection is held meanwhile (REQ-HTTPL-09). False if nothing was
-    /// done: the client is not one that comes back (those of 2025-11-25 do), or is not there.
+    /// For work that takes long: no connection is held meanwhile (REQ-HTTPL-09), and what is said waits within
+    /// [`HttpOptions::replay_bytes`](super::HttpOptions::replay_bytes), the answer longest. False if nothing was done: the
+    /// client is not one that comes back (those of 2025-11-25 do), or is not there.
     pub fn hang_up(&self, request: &RequestId) -> bool {
         self.lanes.hang_up(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use crate::server::lanes::FirstOfLane;
+    use mcp_types::{Extensions, Renew};
+
+    /// Does not end when it is told to.
+    struct Stubborn(Arc<AtomicUsize>);
+
+    impl Future for Stubborn {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Poll::Pending
+        }
+    }
+
+    impl Renew for Stubborn {
+        fn rest(&mut self) -> bool {
+            false
+        }
+
+        fn renew(&mut self, extensions: Extensions) -> Result<(), Extensions> {
+            Err(extensions)
+        }
+    }
+
+    fn limits() -> LaneLimits {
+        LaneLimits {
+            backlog: 1000,
+            replay: 1000,
+            retry: Duration::from_secs(1),
+            keep_alive: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_expired_waits_for_its_program() {
+        let sessions = Arc::new(Sessions::new(1, Duration::from_secs(60)));
+        let room = sessions.room().await.expect("there is room");
+        let shutdown = CancellationToken::new();
+        let (session, _transport) = sessions
+            .open(Kind::Streamable, None, limits(), &shutdown)
+            .expect("random bytes");
+        // A request that is still at work does not keep it.
+        let reader = session.lanes.open(&[1.into()]).expect("the id is free");
+        drop(reader);
+        let polls = Arc::new(AtomicUsize::new(0));
+        let driving = Box::new(Stubborn(Arc::clone(&polls)));
+        let driven = tokio::spawn(Arc::clone(&sessions).drive(Arc::clone(&session), driving, room));
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_secs(61)).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(session.token.is_cancelled());
+        let polls = polls.load(Ordering::Relaxed);
+        assert!(polls < 10, "{polls}");
+        // However it ends, the session is gone.
+        driven.abort();
+        assert!(driven.await.is_err());
+        assert!(sessions.lock().is_empty());
+        let reader = session.lanes.listen().expect("nobody reads");
+        let first = reader.first(Duration::MAX, false).await;
+        assert!(matches!(first, FirstOfLane::Nothing));
     }
 }
