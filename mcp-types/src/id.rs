@@ -8,8 +8,9 @@ use serde::ser::{Serialize, Serializer};
 
 /// The id of a JSON-RPC request: a string or an integer, echoed exactly as it came.
 ///
-/// `1` and `"1"` are different ids (REQ-ID-04). Integers keep all 64 bits. A float with an integral
-/// value is read as that integer, as a tolerance; it is never written.
+/// `1` and `"1"` are different ids (REQ-ID-04). Integers are those of 64 bits with a sign, and keep
+/// all of them; a greater one is refused. A float with an integral value is read as that integer, as a tolerance; it is never
+/// written.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RequestId {
     /// A JSON integer.

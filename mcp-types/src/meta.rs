@@ -39,7 +39,8 @@ pub mod key {
     pub const BAGGAGE: &str = "baggage";
 }
 
-/// The `_meta` object of a request, a notification, a result or an item: any keys, all of which survive.
+/// The `_meta` object of a request, a notification, a result or an item: any keys, all of which survive; numbers as far as an
+/// integer of 64 bits or a float can hold them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Meta(pub Map<String, Value>);

@@ -132,6 +132,7 @@ fn batch(
     limits: ParseLimits,
 ) -> Result<(Inbound, usize), Malformed> {
     let mut members = Vec::new();
+    let depth = limits.depth.saturating_sub(1);
     let mut pos = space(frame, start + 1);
     if frame.get(pos) == Some(&b']') {
         expect_end(frame, pos + 1)?;
@@ -143,12 +144,12 @@ fn batch(
         ));
     }
     loop {
-        let end = scan::value(frame, pos, limits.depth - 1).map_err(|e| Malformed {
+        let end = scan::value(frame, pos, depth).map_err(|e| Malformed {
             id: None,
             ..broken(e, frame, pos, limits.depth)
         })?;
         members.push(match frame[pos] {
-            b'{' => message(frame, text, pos, limits.depth - 1).map(|(message, _)| message),
+            b'{' => message(frame, text, pos, depth).map(|(message, _)| message),
             _ => Err(Malformed::new(MalformedKind::NotAMessage, None, pos, frame)),
         });
         if members.len() > limits.batch {
@@ -538,6 +539,16 @@ mod tests {
         let malformed = malformed(&deep);
         assert_eq!(malformed.kind, MalformedKind::TooDeep { limit: 127 });
         assert_eq!(malformed.id, Some(RequestId::Number(7)));
+        // However low it is.
+        let limits = ParseLimits {
+            depth: 0,
+            ..ParseLimits::default()
+        };
+        let batch = r#"[{"jsonrpc":"2.0","method":"m"}]"#;
+        let Inbound::Malformed(malformed) = Inbound::parse(batch.into(), limits) else {
+            panic!("it is a batch");
+        };
+        assert_eq!(malformed.kind, MalformedKind::TooDeep { limit: 0 });
     }
 
     #[test]
