@@ -43,10 +43,11 @@ pub(crate) fn expand_notification(method: TokenStream, item: TokenStream) -> Tok
         Err(error) => return failed(error, item),
     };
     let (derived, name) = (derived(&item), &item.ident);
+    let (generics, of, conditions) = item.generics.split_for_impl();
     quote! {
         #derived
 
-        impl ::mcp_server::Notification for #name {
+        impl #generics ::mcp_server::Notification for #name #of #conditions {
             const METHOD: &'static str = #method;
             type Params = Self;
         }

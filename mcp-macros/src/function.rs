@@ -120,6 +120,10 @@ impl Parameter {
                 return Err(Error::new_spanned(this, message));
             }
         };
+        if let Some(cfg) = attrs.iter().find(|attr| attr.path().is_ident("cfg")) {
+            let message = "a parameter is there or is not: put `#[cfg]` on two functions";
+            return Err(Error::new_spanned(cfg, message));
+        }
         let is = |name: &'static str| move |attr: &mut Attribute| attr.path().is_ident(name);
         let state = attrs.extract_if(.., is("state")).last();
         let args = attrs.extract_if(.., is("args")).last();
@@ -329,23 +333,32 @@ fn handler(function: &ItemFn, parameters: &Parameters) -> TokenStream {
 }
 
 /// What is documented, without the space that each line begins with.
-fn documentation(attributes: &[Attribute]) -> Option<String> {
+fn documentation(attributes: &[Attribute]) -> Option<TokenStream> {
     let line = |attr: &Attribute| match &attr.meta {
-        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => Some(match &pair.value {
             Expr::Lit(ExprLit {
                 lit: Lit::Str(line),
                 ..
             }) => {
                 let line = line.value();
-                Some(line.strip_prefix(' ').unwrap_or(&line).to_owned())
+                Ok(line.strip_prefix(' ').unwrap_or(&line).to_owned())
             }
-            _ => None,
-        },
+            // `include_str!`, say: what it stands for is known later.
+            expression => Err(quote!(#expression)),
+        }),
         _ => None,
     };
-    let lines: Vec<String> = attributes.iter().filter_map(line).collect();
-    let text = lines.join("\n").trim().to_owned();
-    (!text.is_empty()).then_some(text)
+    let lines: Vec<Result<String, TokenStream>> = attributes.iter().filter_map(line).collect();
+    let written: Result<Vec<&str>, _> = lines.iter().map(|line| line.as_deref()).collect();
+    if let Ok(written) = written {
+        let text = written.join("\n").trim().to_owned();
+        return (!text.is_empty()).then(|| quote!(#text));
+    }
+    let lines = lines.iter().map(|line| match line {
+        Ok(text) => quote!(#text),
+        Err(expression) => expression.clone(),
+    });
+    Some(quote!(::core::concat!(#(#lines, "\n"),*).trim()))
 }
 
 #[cfg(test)]

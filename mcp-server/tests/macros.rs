@@ -65,6 +65,9 @@ async fn whole(#[args] Sum { sum }: Sum) -> String {
     sum.to_string()
 }
 
+/// Moves
+#[doc = concat!("wher", "ever")]
+/// to.
 #[tool]
 fn r#move() {}
 
@@ -94,6 +97,12 @@ fn review(
 #[derive(Debug, PartialEq)]
 struct Sold {
     what: String,
+}
+
+#[notification("shop.told")]
+#[serde(bound = "")]
+struct Told<T: serde::Serialize + serde::de::DeserializeOwned + Send + 'static> {
+    what: T,
 }
 
 #[tool]
@@ -188,6 +197,7 @@ async fn what_is_documented_is_described() {
     assert_eq!(so_far["description"], "So far");
     assert_eq!(whole["inputSchema"]["required"], json!(["sum"]));
     assert_eq!(r#move["inputSchema"]["additionalProperties"], false);
+    assert_eq!(r#move["description"], "Moves\nwherever\nto.");
 
     let prompts = hand.call("prompts/list", json!({})).await.unwrap();
     let review = &prompts["prompts"][0];
@@ -244,6 +254,10 @@ async fn a_type_is_a_notification() {
     let sold = &hand.seen[0];
     assert_eq!(sold["method"], Sold::METHOD);
     assert_eq!(sold["params"], json!({ "what": "a shirt" }));
+    // One with parameters of its own, too.
+    assert_eq!(Told::<u8>::METHOD, "shop.told");
+    let told = serde_json::to_value(Told { what: 1_u8 }).unwrap();
+    assert_eq!(told, json!({ "what": 1 }));
 }
 
 /// What the attribute cannot know is found when it is offered, as it is without.
