@@ -91,6 +91,7 @@ fn connection<T: Transport>(
         running: KeyMap::default(),
         reading: Reading::Open,
         closing: false,
+        unwanted: false,
         ending: false,
         not_opened: None,
         drain_by: None,
@@ -138,8 +139,10 @@ pub struct Driver<T> {
     calls: KeyMap<CallKey, Arc<PendingCall>>,
     running: KeyMap<IncomingKey, Running>,
     reading: Reading,
-    /// The program wants no more of it.
+    /// Nothing new is taken: the program wants no more of it, or it could not be opened.
     closing: bool,
+    /// The program wants no more of it, on whatever transport.
+    unwanted: bool,
     /// The transport is being closed: it takes nothing any more.
     ending: bool,
     not_opened: Option<ConnectError>,
@@ -332,7 +335,10 @@ impl<T: Transport> Driver<T> {
             }
             Command::Deliver(notification) => deliver(&self.shared, &notification),
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
-            Command::Close => self.close(),
+            Command::Close => {
+                self.unwanted = true;
+                self.close();
+            }
         }
     }
 

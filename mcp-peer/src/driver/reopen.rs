@@ -46,8 +46,9 @@ impl<T: Transport> Driver<T> {
     /// [reopened](Self::reopen) on another one.
     ///
     /// When the transport is gone, the driver completes as it always does, every request in flight fails, and
-    /// [`lost`](Self::lost) says why. It ends for good when the program closes it or the driver is dropped, and when it could
-    /// not be opened the first time, unless [`ConnectError::ProbeLost`] was the reason.
+    /// [`lost`](Self::lost) says why. It ends for good when the program closes it or cuts it off, whatever ends the transport
+    /// then, when the driver is dropped, and when it could not be opened the first time, unless [`ConnectError::ProbeLost`] was
+    /// the reason.
     pub fn reopenable(mut self) -> Self {
         self.reopens = Reopens::IfProbed(None);
         self
@@ -70,7 +71,7 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Resolves when the program closes a connection that is [lost](Self::lost).
+    /// Resolves when the program closes a connection that is [lost](Self::lost), or cuts it off.
     ///
     /// Meanwhile whatever it wants of the connection fails at once.
     ///
@@ -83,9 +84,11 @@ impl<T: Transport> Driver<T> {
                 if self.commands.is_empty() {
                     self.shared.outbox.take(&mut self.commands);
                 }
-                if self.discard(&reason) {
+                let closed = self.discard(&reason).then_some(Closed::ByUs);
+                let cut = || self.shared.end.is_cut().then_some(Closed::CutOff);
+                if let Some(why) = closed.or_else(cut) {
                     self.reopens = Reopens::Never;
-                    self.shut_down(Closed::ByUs);
+                    self.shut_down(why);
                     return Poll::Ready(());
                 }
                 if self.shared.outbox.sleep(cx) {
@@ -127,7 +130,9 @@ impl<T> Driver<T> {
             }
         }
         let reopens = match &lost {
-            Closed::ByUs => false,
+            // However long handlers, the peer or the transport have held it up since.
+            _ if self.unwanted => false,
+            Closed::CutOff => false,
             Closed::NotOpened(error) => self.reopens.after(error),
             _ => matches!(self.reopens, Reopens::Always(_)),
         };

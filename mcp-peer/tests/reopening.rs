@@ -1,0 +1,136 @@
+//! Connections that outlive their transport, until the program wants no more of them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails fails the test"
+)]
+
+mod stage;
+
+use std::sync::Arc;
+
+use futures::{FutureExt, SinkExt};
+use mcp_peer::session::{ConnectError, EraChoice};
+use mcp_peer::{
+    Closed, Connection, ConnectionError, Driver, Duplex, DuplexError, Handler, NoHandler, Options,
+    Peer, duplex,
+};
+use serde_json::json;
+use stage::{Stage, Ticked, client_config, ok, serve};
+use tokio::sync::Notify;
+
+/// Drives until the other end has played its part.
+async fn until<T>(driver: &mut Driver<Duplex>, part: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        ended = driver => panic!("{ended:?}"),
+        done = part => done,
+    }
+}
+
+/// A client that may be opened again, and is open; the server's end is to be played.
+async fn opened(handler: impl Handler) -> (Driver<Duplex>, Peer, Stage) {
+    let (ours, theirs) = duplex(64);
+    let Connection { peer, driver } =
+        mcp_peer::client(ours, client_config(), Arc::new(handler), Options::default());
+    let (mut driver, mut stage) = (driver.reopenable(), Stage(theirs));
+    until(&mut driver, stage.accept()).await;
+    (driver, peer, stage)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_peer_closes_is_lost_and_what_the_program_closes_too_is_not() {
+    for wanted in [true, false] {
+        let done = Arc::new(Notify::new());
+        let handler = {
+            let done = Arc::clone(&done);
+            serve(move |_| {
+                let done = Arc::clone(&done);
+                async move {
+                    done.notified().await;
+                    ok()
+                }
+            })
+        };
+        let (mut driver, peer, mut stage) = opened(handler).await;
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "sampling/createMessage" });
+        stage.send(request).await;
+        stage.0.close().await.unwrap();
+        // The handler is at work, and the end of the stream is read.
+        assert!(futures::poll!(&mut driver).is_pending());
+        if !wanted {
+            peer.close();
+        }
+        done.notify_one();
+        (&mut driver).await.unwrap();
+        assert_eq!(driver.lost().is_some(), wanted);
+        assert_eq!(peer.is_closed(), !wanted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_breaks_while_it_is_closed_is_not_replaced() {
+    let (mut driver, peer, stage) = opened(NoHandler).await;
+    assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
+    peer.close();
+    drop(stage);
+    let ended = (&mut driver).await;
+    assert!(
+        matches!(ended, Err(ConnectionError::Transport(DuplexError))),
+        "{ended:?}"
+    );
+    assert_eq!(driver.lost(), None);
+    assert!(peer.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_while_the_program_closes_it_is_not_asked_for_again() {
+    let (mut driver, peer, stage) = opened(NoHandler).await;
+    drop(stage);
+    (&mut driver).await.unwrap();
+    assert_eq!(driver.lost(), Some(&Closed::ByPeer));
+    // There is room for the question, and none for the answer to the ping, so that it is not over at once.
+    let (ours, theirs) = duplex(1);
+    driver.reopen(ours, EraChoice::Legacy);
+    let mut stage = Stage(theirs);
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    let refusal =
+        json!({ "jsonrpc": "2.0", "id": 1, "error": { "code": -32603, "message": "no" } });
+    until(&mut driver, async {
+        stage.send(ping).await;
+        stage.send(refusal).await;
+        tokio::task::yield_now().await;
+    })
+    .await;
+    assert!(futures::poll!(&mut driver).is_pending());
+    peer.close();
+    assert!(futures::poll!(&mut driver).is_pending());
+    stage.expect("initialize").await;
+    (&mut driver).await.unwrap();
+    assert_eq!(driver.lost(), None);
+    let why = peer.close_reason();
+    let refused = Closed::NotOpened(ConnectError::Refused(
+        mcp_peer::types::ErrorObject::internal("no"),
+    ));
+    assert_eq!(why, Some(refused));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_cut_off_does_not_come_back() {
+    // While it is open.
+    let (mut driver, peer, _stage) = opened(NoHandler).await;
+    peer.link().disconnect();
+    let ended = (&mut driver).await;
+    assert!(matches!(ended, Err(ConnectionError::CutOff)), "{ended:?}");
+    assert_eq!(driver.lost(), None);
+    assert_eq!(peer.close_reason(), Some(Closed::CutOff));
+    // While it is to be opened again.
+    let (mut driver, peer, stage) = opened(NoHandler).await;
+    drop(stage);
+    (&mut driver).await.unwrap();
+    assert!(driver.lost().is_some());
+    peer.link().disconnect();
+    driver.unwanted().await;
+    assert_eq!(driver.lost(), None);
+    assert_eq!(peer.close_reason(), Some(Closed::CutOff));
+}
