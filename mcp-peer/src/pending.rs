@@ -160,8 +160,11 @@ impl PendingCall {
         }
         match state.outcome.take() {
             Some(Err(error)) => Poll::Ready(Err(error)),
-            // Answered, but never acknowledged: nothing will be told.
-            Some(Ok(_)) => Poll::Ready(Ok(SubscriptionFilter::new())),
+            // Answered, but never acknowledged: nothing will be told, and whoever waits for the end finds it here.
+            Some(outcome) => {
+                state.outcome = Some(outcome);
+                Poll::Ready(Ok(SubscriptionFilter::new()))
+            }
             None => {
                 state.caller = Some(cx.waker().clone());
                 Poll::Pending

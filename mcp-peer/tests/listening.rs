@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share fails as they do")]
 
+mod stage;
+
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mcp_peer::session::{ApiMisuse, ClientConfig, EraChoice, NotSent, RequestError, ServerConfig};
 use mcp_peer::types::{
@@ -10,6 +13,8 @@ use mcp_peer::types::{
     ServerCapabilities, SubscriptionFilter, ToolListChanged, ToolsCapability,
 };
 use mcp_peer::{Connection, NoHandler, Options, Peer, duplex};
+use serde_json::json;
+use stage::Stage;
 
 /// A client and a server that tells of tools and resources, connected.
 async fn pair(era: EraChoice) -> (Peer, Peer) {
@@ -99,6 +104,30 @@ async fn a_connection_that_is_lost_ends_a_stream_too() {
     ));
     stream.ended().await.unwrap();
     drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_before_it_is_acknowledged_has_ended() {
+    let (ours, theirs) = duplex(16);
+    let mut config = stage::client_config();
+    config.era = EraChoice::Modern;
+    let Connection { peer, driver } =
+        mcp_peer::client(ours, config, Arc::new(NoHandler), Options::default());
+    tokio::spawn(driver);
+    let mut stage = Stage(theirs);
+    let discover = stage.expect("server/discover").await;
+    let result = json!({ "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} } });
+    stage.answer(&discover, result).await;
+    peer.opened().await.unwrap();
+    let serving = async {
+        let listen = stage.expect("subscriptions/listen").await;
+        stage.answer(&listen, json!({})).await;
+    };
+    let (stream, ()) = tokio::join!(peer.listen(tools()), serving);
+    let mut stream = stream.unwrap();
+    assert!(stream.filter().is_empty());
+    let ended = tokio::time::timeout(Duration::from_secs(3600), stream.ended()).await;
+    ended.expect("it has ended").unwrap();
 }
 
 #[tokio::test(start_paused = true)]
