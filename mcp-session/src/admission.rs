@@ -356,9 +356,9 @@ impl ServerSide {
                     .is_some_and(|resources| resources.subscribe);
                 match method {
                     "resources/subscribe" if subscribes => {
-                        let limit = self.setup.config.limits.subscriptions;
+                        let limits = &self.setup.config.limits;
                         self.subscriptions
-                            .subscribe(decode_params(request)?, limit)?;
+                            .subscribe(decode_params(request)?, limits)?;
                         return Ok(answered(ObjectBuf::new()));
                     }
                     "resources/unsubscribe" if subscribes => {

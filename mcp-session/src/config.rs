@@ -65,7 +65,8 @@ impl From<ProtocolVersion> for EraChoice {
 pub struct Limits {
     /// Requests of the peer that may be unanswered at a time; one more is refused. Default 1,024.
     pub incoming_requests: usize,
-    /// Bytes of their ids and parameters together; one more is refused, unless it is the only one. Default 64 MiB.
+    /// Bytes of their ids and parameters together; one more is refused, unless it is the only one. A stream is a request that
+    /// is unanswered as long as it is open. What a legacy client has subscribed to may take as much again. Default 64 MiB.
     pub incoming_bytes: usize,
     /// Own requests that may be unanswered at a time; one more is a local error. Default 65,536.
     pub outgoing_requests: usize,
@@ -81,7 +82,8 @@ pub struct Limits {
     pub rounds: u32,
     /// Streams that a modern client may have open by `subscriptions/listen`. Default 64.
     pub streams: usize,
-    /// Resources that a legacy client may subscribe to. Default 4,096.
+    /// Resources that a client may subscribe to; one more is refused. Tasks that it follows and types of a program's own
+    /// notifications count as well, in all streams of a modern client together. Default 4,096.
     pub subscriptions: usize,
     /// Questions in one input round. Default 64.
     pub round_inputs: usize,

@@ -173,9 +173,7 @@ impl Session {
             return self.refuse(request.id, what);
         }
         let bytes = weight(&request);
-        let limit = self.limits.incoming_bytes;
-        if self.incoming.len() > 0 && self.incoming.bytes + bytes > limit {
-            let what = format!("more than {limit} bytes of requests in flight");
+        if let Some(what) = self.overweight(bytes) {
             return self.refuse(request.id, what);
         }
         let origin = Origin::Wire(request.id.clone());
@@ -197,6 +195,13 @@ impl Session {
         }));
     }
 
+    /// What is said to a request that would keep so many bytes more, if that is too much.
+    fn overweight(&self, bytes: usize) -> Option<String> {
+        let limit = self.limits.incoming_bytes;
+        let over = self.incoming.len() > 0 && self.incoming.bytes + bytes > limit;
+        over.then(|| format!("more than {limit} bytes of requests in flight"))
+    }
+
     fn refuse(&mut self, id: RequestId, what: String) {
         self.counters.refused_requests += 1;
         self.transmit_answer(id, Err(ErrorObject::internal(what)));
@@ -207,11 +212,20 @@ impl Session {
         if self.streams() >= limit {
             return self.refuse(request.id, format!("more than {limit} streams"));
         }
-        let own = self.notifications_negotiated(&terms.caller);
-        let origin = Origin::Wire(request.id.clone());
         let bytes = weight(&request);
+        if let Some(what) = self.overweight(bytes) {
+            return self.refuse(request.id, what);
+        }
+        let own = self.notifications_negotiated(&terms.caller);
+        let filter = self.honoured(params, own);
+        // Each may be of a single letter, which takes many times what it weighs.
+        if self.lacks_room_for(&filter) {
+            let limit = self.limits.subscriptions;
+            return self.refuse(request.id, format!("more than {limit} subscriptions"));
+        }
+        let origin = Origin::Wire(request.id.clone());
         let key = self.incoming.insert(origin, request.method, bytes, &terms);
-        self.open_stream(key, request.id, params, own);
+        self.open_stream(key, request.id, filter);
     }
 
     /// Answers a listen request; false if it has ended already.

@@ -10,6 +10,7 @@ use mcp_types::{
 };
 
 use crate::NOTIFICATIONS_EXTENSION;
+use crate::config::Limits;
 use crate::error::NotSent;
 use crate::event::{CallKey, Event, IncomingKey};
 use crate::session::{Session, Side};
@@ -22,6 +23,8 @@ pub(crate) struct Subscriptions {
     streams: Vec<Listening>,
     /// Legacy: by `resources/subscribe`.
     uris: BTreeSet<String>,
+    /// Of all of those together.
+    uri_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -40,21 +43,37 @@ impl Subscriptions {
     /// `resources/subscribe` of a legacy session.
     pub(crate) fn subscribe(
         &mut self,
-        params: SubscribeParams,
-        limit: usize,
+        SubscribeParams { uri, .. }: SubscribeParams,
+        limits: &Limits,
     ) -> Result<(), ErrorObject> {
-        if self.uris.len() >= limit && !self.uris.contains(&params.uri) {
-            return Err(ErrorObject::internal(format!(
-                "more than {limit} subscriptions"
-            )));
+        if self.uris.contains(&uri) {
+            return Ok(());
         }
-        self.uris.insert(params.uri);
+        let (limit, byte_limit) = (limits.subscriptions, limits.incoming_bytes);
+        if self.len() >= limit {
+            let what = format!("more than {limit} subscriptions");
+            return Err(ErrorObject::internal(what));
+        }
+        if !self.uris.is_empty() && self.uri_bytes + uri.len() > byte_limit {
+            let what = format!("more than {byte_limit} bytes of subscriptions");
+            return Err(ErrorObject::internal(what));
+        }
+        self.uri_bytes += uri.len();
+        self.uris.insert(uri);
         Ok(())
     }
 
     /// `resources/unsubscribe` of a legacy session; what was not subscribed to need not be known.
     pub(crate) fn unsubscribe(&mut self, params: &SubscribeParams) {
-        self.uris.remove(&params.uri);
+        if self.uris.remove(&params.uri) {
+            self.uri_bytes -= params.uri.len();
+        }
+    }
+
+    /// How many things are named one by one.
+    fn len(&self) -> usize {
+        let streams = self.streams.iter().map(|stream| named(&stream.filter));
+        self.uris.len() + streams.sum::<usize>()
     }
 
     fn close(&mut self, key: IncomingKey) -> bool {
@@ -68,6 +87,16 @@ impl Subscriptions {
 fn covers(subscribed: &str, uri: &str) -> bool {
     uri.strip_prefix(subscribed)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || subscribed.ends_with('/'))
+}
+
+/// How many things a filter names one by one.
+fn named(filter: &SubscriptionFilter) -> usize {
+    let lists = [
+        &filter.resource_subscriptions,
+        &filter.task_ids,
+        &filter.notifications,
+    ];
+    lists.into_iter().flatten().map(Vec::len).sum()
 }
 
 /// Whether a server has anything that could be listened to (REQ-SUB-12).
@@ -103,21 +132,38 @@ fn honoured(wanted: &SubscriptionFilter, offered: &ServerCapabilities) -> Subscr
 }
 
 impl Session {
+    /// What is told of what a client has asked for; `own` says whether a program's own notifications are.
+    pub(crate) fn honoured(&self, params: ListenParams, own: bool) -> SubscriptionFilter {
+        let mut wanted = params.notifications;
+        if !own {
+            wanted.notifications = None;
+        }
+        match &self.side {
+            Side::Server(server) => honoured(&wanted, &server.config().capabilities),
+            Side::Client(_) => SubscriptionFilter::new(),
+        }
+    }
+
+    /// Whether a client would have subscribed to more than it may (REQ-SEC-06).
+    pub(crate) fn lacks_room_for(&self, filter: &SubscriptionFilter) -> bool {
+        match &self.side {
+            Side::Server(server) => {
+                server.subscriptions.len() + named(filter) > self.limits.subscriptions
+            }
+            Side::Client(_) => false,
+        }
+    }
+
     /// Opens a stream: the acknowledgement is the first thing on it (REQ-SUB-02).
     pub(crate) fn open_stream(
         &mut self,
         key: IncomingKey,
         id: RequestId,
-        mut params: ListenParams,
-        own: bool,
+        filter: SubscriptionFilter,
     ) {
-        if !own {
-            params.notifications.notifications = None;
-        }
         let Side::Server(server) = &mut self.side else {
             return;
         };
-        let filter = honoured(&params.notifications, &server.config().capabilities);
         let tasks = filter.task_ids.is_some();
         let acknowledged = SubscriptionAcknowledgedParams::new(&id, filter.clone());
         let message = Message::notification(

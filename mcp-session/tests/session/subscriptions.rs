@@ -186,6 +186,69 @@ fn streams_are_counted() {
 }
 
 #[test]
+fn what_streams_name_is_counted_in_all_of_them() {
+    // REQ-SEC-06
+    let mut server = Side::server(|config| {
+        config.capabilities = decode(ALL);
+        config.limits.subscriptions = 3;
+    });
+    let two = r#"{"resourceSubscriptions":["a"],"io.mcp-stack/notifications":["b"],"taskIds":["not","offered","here"]}"#;
+    server.hear(&listen("1", two, OWN)).says(&["\"*\""]);
+    server
+        .hear(&listen("2", two, OWN))
+        .says(&[r#"{"id":2,"error":{"code":-32603,"message":"more than 3 subscriptions"}}"#]);
+    server
+        .hear(&listen("3", r#"{"resourceSubscriptions":["c"]}"#, OWN))
+        .says(&["\"*\""]);
+    assert_eq!(server.session.counters().refused_requests, 1);
+    // Whoever ends one may open another.
+    server.hear(r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#);
+    server.hear(&listen("4", two, OWN)).says(&["\"*\""]);
+}
+
+#[test]
+fn streams_are_requests_in_flight_by_their_bytes() {
+    // REQ-SEC-06
+    let mut server = Side::server(|config| {
+        config.capabilities = decode(ALL);
+        config.limits.incoming_bytes = 1000;
+    });
+    let long = format!(r#"{{"resourceSubscriptions":["{}"]}}"#, "a".repeat(600));
+    let meta = r#""_meta":{$M}"#;
+    server.hear(&listen("1", &long, meta)).says(&["\"*\""]);
+    server.hear(&listen("2", &long, meta)).says(&[
+        r#"{"id":2,"error":{"code":-32603,"message":"more than 1000 bytes of requests in flight"}}"#,
+    ]);
+    assert_eq!(server.session.counters().refused_requests, 1);
+}
+
+#[test]
+fn what_a_legacy_client_subscribes_to_is_bounded_by_bytes() {
+    // REQ-SEC-06
+    let mut server = Side::legacy_server("2025-06-18", "{}", |config| {
+        config.capabilities = decode(ALL);
+        config.limits.incoming_bytes = 1000;
+    });
+    let ask = |id: u32, what: &str, letter: &str| {
+        let uri = letter.repeat(600);
+        format!(r#"{{"id":{id},"method":"resources/{what}","params":{{"uri":"{uri}"}}}}"#)
+    };
+    let refusal =
+        r#"{"id":3,"error":{"code":-32603,"message":"more than 1000 bytes of subscriptions"}}"#;
+    for (id, what, letter, answer) in [
+        (1, "subscribe", "a", r#"{"id":1,"result":{}}"#),
+        // What is known costs nothing more.
+        (2, "subscribe", "a", r#"{"id":2,"result":{}}"#),
+        (3, "subscribe", "b", refusal),
+        (4, "unsubscribe", "b", r#"{"id":4,"result":{}}"#),
+        (5, "unsubscribe", "a", r#"{"id":5,"result":{}}"#),
+        (6, "subscribe", "b", r#"{"id":6,"result":{}}"#),
+    ] {
+        server.hear(&ask(id, what, letter)).says(&[answer]);
+    }
+}
+
+#[test]
 fn a_legacy_client_subscribes_to_single_resources_and_gets_lists_unasked() {
     // REQ-RES-06, REQ-SUB-13
     let mut server = Side::legacy_server("2025-06-18", "{}", |config| {
