@@ -741,6 +741,10 @@ impl<T: Transport> Driver<T> {
                 false => self.shared.outbox.sleep_regardless(cx),
             };
             if !asleep {
+                // A handler or a callback may have wanted it in one of these turns: nothing wakes who is awake.
+                if self.shared.end.is_cut() {
+                    return Poll::Ready(Err(ConnectionError::CutOff));
+                }
                 continue;
             }
             // What is over needs no timer, which for a connection of a single request would be a system call of its own.

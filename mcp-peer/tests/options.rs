@@ -702,3 +702,24 @@ async fn the_end_has_a_reason() {
     let closed = connection.peer.closed().await;
     assert_eq!(closed.to_string(), DuplexError.to_string());
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_cut_off_from_within_the_driver_is_cut_off_at_once() {
+    let from_handler = |request: Request| {
+        request.context.link().disconnect();
+        std::future::ready(ok())
+    };
+    let (from_handler, _peer, mut stage) =
+        server_with(serve(from_handler), Options::default()).await;
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "x" });
+    stage.send(request).await;
+    let (from_callback, peer, mut other) = server_with(NoHandler, Options::default()).await;
+    let link = peer.link();
+    peer.on_notification::<Ticked>(move |_| link.disconnect());
+    other.send(tick(1)).await;
+    for driving in [from_handler, from_callback] {
+        let ended = tokio::time::timeout(MINUTE, driving).await;
+        let ended = ended.expect("it ends").unwrap();
+        assert!(matches!(ended, Err(ConnectionError::CutOff)), "{ended:?}");
+    }
+}
