@@ -70,6 +70,8 @@ pub(crate) async fn drive<C: Connector>(
     choice: EraChoice,
     policy: Option<Reconnect>,
 ) {
+    // The era that the server was found to be in when it was opened last.
+    let mut found = None;
     let mut attempts = Attempts {
         backoff: policy.map(Backoff::new),
         opened: false,
@@ -84,16 +86,17 @@ pub(crate) async fn drive<C: Connector>(
             return;
         };
         let established = driver.established();
-        if established.is_some() {
+        if let Some(before) = established {
             attempts.opened(started.elapsed());
+            found = Some(before.version.era());
         }
         let era = match (choice, established) {
-            (EraChoice::Auto, Some(before)) => match before.version.era() {
-                Era::Modern => EraChoice::Modern,
-                Era::Legacy => EraChoice::Legacy,
-            },
-            // A server that cannot bear the question is started again and not asked (inventory 3.2, step 7).
-            (EraChoice::Auto, None) if asked_to_death(why) => EraChoice::Legacy,
+            (EraChoice::Auto, Some(before)) => before.version.era().into(),
+            // A server that cannot bear the question is started again and not asked (inventory 3.2, step 7). One that has
+            // answered it can: it was something else that broke the transport.
+            (EraChoice::Auto, None) if found != Some(Era::Modern) && asked_to_death(why) => {
+                EraChoice::Legacy
+            }
             // To ask the same again helps nobody.
             (_, None) if !attempts.opened => return,
             _ => choice,

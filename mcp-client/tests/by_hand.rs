@@ -1,0 +1,93 @@
+//! Clients whose servers are played by hand, under a clock that stands still unless there is nothing else to do.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test that fails fails the test"
+)]
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use mcp_client::types::Era;
+use mcp_client::{Client, Reconnect};
+use mcp_codec::Framed;
+use mcp_testing::{RawPeer, soon};
+use serde_json::{Value, json};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// The server's end of a connection.
+struct Hand(RawPeer<DuplexStream>);
+
+/// The server's ends of a client's connections, one after the other.
+struct Hands(UnboundedReceiver<Hand>);
+
+type Connecting = Ready<Result<Framed<DuplexStream>, Infallible>>;
+
+/// What connects, and who plays the servers it connects to.
+fn by_hand() -> (impl FnMut() -> Connecting + Send + 'static, Hands) {
+    let (made, hands) = unbounded_channel();
+    let connect = move || connect(&made);
+    (connect, Hands(hands))
+}
+
+fn connect(made: &UnboundedSender<Hand>) -> Connecting {
+    let (left, right) = tokio::io::duplex(64 * 1024);
+    made.send(Hand(RawPeer::new(right))).unwrap();
+    ready(Ok(mcp_codec::framed(left)))
+}
+
+impl Hands {
+    async fn next(&mut self) -> Hand {
+        soon(self.0.recv()).await.unwrap()
+    }
+}
+
+impl Hand {
+    async fn expect(&mut self, method: &str) -> Value {
+        let message = soon(self.0.next()).await.unwrap().unwrap();
+        assert_eq!(message["method"], method, "{message}");
+        message
+    }
+
+    async fn send(&mut self, mut message: Value) {
+        message["jsonrpc"] = json!("2.0");
+        self.0.send(&message).await.unwrap();
+    }
+
+    async fn answer(&mut self, request: &Value, result: Value) {
+        self.send(json!({ "id": request["id"], "result": result }))
+            .await;
+    }
+
+    async fn discover(&mut self) {
+        let request = self.expect("server/discover").await;
+        let result = json!({
+            "supportedVersions": ["2026-07-28"],
+            "capabilities": { "tools": { "listChanged": true } },
+        });
+        self.answer(&request, result).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modern_server_whose_transport_breaks_is_asked_again_and_not_taken_for_a_legacy_one() {
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .reconnect(Reconnect::default())
+        .connect_with(connect);
+    let serving = async {
+        let mut first = hands.next().await;
+        first.discover().await;
+        first
+    };
+    let (client, first) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    drop(first);
+    // It breaks before it is answered.
+    hands.next().await.expect("server/discover").await;
+    let mut third = hands.next().await;
+    third.discover().await;
+    soon(client.peer().opened()).await.unwrap();
+    assert_eq!(client.era(), Era::Modern);
+}
