@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mcp_peer::session::{Established, RequestError};
 use mcp_peer::types::{
@@ -54,7 +55,8 @@ impl Client {
     ///
     /// With a connection that is [opened again](crate::ClientBuilder::reconnect) the server is asked again, and then every
     /// change that it agreed to tell of is told once, lists and resources, for it may have happened in between. So it is when
-    /// the stream breaks off and the connection does not.
+    /// the stream breaks off and the connection does not, and when the server ends the one in good order and the other within
+    /// ten seconds, as one does that is started anew.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -164,6 +166,10 @@ pub(crate) async fn stand(
     });
 }
 
+/// How long a server that has ended a stream in good order may take to close the connection, if it means to: longer than it
+/// gives its handlers, unless it was told otherwise.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// What is to be told, whatever happens to the connection.
 struct Wish {
     filter: SubscriptionFilter,
@@ -208,6 +214,14 @@ impl Wish {
                 Err(error) => Err(error.clone()),
             };
             backoff.lasted(since.elapsed());
+            let ended = match ended {
+                // What ends may be the server and not the stream: it says so of its streams first (REQ-SUB-07).
+                Ok(()) if !self.stands => {
+                    let farewell = timeout(FAREWELL, peer.lost(&server)).await;
+                    farewell.map_or(Ok(()), |()| Err(lost(&"")))
+                }
+                ended => ended,
+            };
             match ended {
                 Err(RequestError::ConnectionLost(_)) => {
                     let opened = peer.opened_after(&server).await;
@@ -260,6 +274,8 @@ impl Subscription {
     }
 
     /// Waits until the server tells nothing more: it has ended the stream, or the connection is gone for good.
+    ///
+    /// With a connection that is opened again it takes ten seconds more to tell that the server has ended only the stream.
     ///
     /// # Errors
     /// [`RequestError`]: it did not end in good order.

@@ -7,9 +7,11 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::time::Duration;
 
-use mcp_client::types::Era;
-use mcp_client::{Client, Reconnect};
+use futures::FutureExt;
+use mcp_client::types::{Era, SubscriptionFilter, ToolListChanged};
+use mcp_client::{Client, EraChoice, Reconnect};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
 use serde_json::{Value, json};
@@ -60,6 +62,17 @@ impl Hand {
             .await;
     }
 
+    /// Agrees to tell of changed tools; returns the request.
+    async fn acknowledge(&mut self) -> Value {
+        let request = self.expect("subscriptions/listen").await;
+        let meta = json!({ "io.modelcontextprotocol/subscriptionId": request["id"] });
+        let params = json!({ "notifications": { "toolsListChanged": true }, "_meta": meta });
+        let method = "notifications/subscriptions/acknowledged";
+        self.send(json!({ "method": method, "params": params }))
+            .await;
+        request
+    }
+
     async fn discover(&mut self) {
         let request = self.expect("server/discover").await;
         let result = json!({
@@ -90,4 +103,43 @@ async fn a_modern_server_whose_transport_breaks_is_asked_again_and_not_taken_for
     third.discover().await;
     soon(client.peer().opened()).await.unwrap();
     assert_eq!(client.era(), Era::Modern);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_outlives_a_server_that_ends_in_good_order() {
+    // REQ-SUB-07, REQ-SUB-08
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Modern)
+        .reconnect(Reconnect::default())
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        server.discover().await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    let mut changes = client.notifications::<ToolListChanged>();
+    let mut filter = SubscriptionFilter::new();
+    filter.tools_list_changed = true;
+    let (subscription, mut stream) = tokio::join!(client.subscribe(filter), server.acknowledge());
+    let mut subscription = subscription.unwrap();
+    for pause in [Duration::ZERO, Duration::from_secs(5)] {
+        server.answer(&stream, json!({})).await;
+        // Its handlers may have something to finish.
+        tokio::time::sleep(pause).await;
+        drop(server);
+        server = hands.next().await;
+        server.discover().await;
+        stream = server.acknowledge().await;
+        // What may have been missed.
+        soon(changes.recv()).await.unwrap().unwrap();
+        assert!(subscription.ended().now_or_never().is_none());
+    }
+    // A server that ends the stream and goes on has had enough.
+    server.answer(&stream, json!({})).await;
+    soon(subscription.ended()).await.unwrap();
+    assert!(!client.peer().is_closed());
+    assert!(changes.try_recv().is_none());
 }

@@ -240,6 +240,21 @@ impl Peer {
         }
     }
 
+    /// Waits until the connection that `before` was agreed on is gone, whether it will be [opened again](Self::opened_after)
+    /// or not.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn lost(&self, before: &Arc<Established>) {
+        let mut status = self.shared.status.subscribe();
+        let holds = |status: &Status| match &status.opened {
+            Some(Ok(established)) => Arc::ptr_eq(established, before) && status.closed.is_none(),
+            _ => false,
+        };
+        // An error cannot be: this handle keeps the sender alive.
+        let _ = status.wait_for(|status| !holds(status)).await;
+    }
+
     /// Hands a notification to this side's own receivers and callbacks, as if it had come from the peer.
     ///
     /// # Errors
