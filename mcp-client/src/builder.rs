@@ -288,6 +288,7 @@ impl ClientBuilder {
             reconnect,
             timeout,
             lists,
+            subscribed: Default::default(),
             #[cfg(feature = "schema")]
             schemas: Default::default(),
         };

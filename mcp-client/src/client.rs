@@ -17,6 +17,7 @@ use crate::cache::Lists;
 use crate::call::Call;
 use crate::list::List;
 use crate::reconnect::Reconnect;
+use crate::subscription::Subscribed;
 
 /// A client's connection to a server; clones share it, and it closes when the last one is dropped.
 ///
@@ -45,6 +46,7 @@ pub(crate) struct Link {
     /// How long a call waits that has no time of its own.
     pub(crate) timeout: Duration,
     pub(crate) lists: Lists,
+    pub(crate) subscribed: Subscribed,
     /// What tools that were listed promise of their results.
     #[cfg(feature = "schema")]
     pub(crate) schemas: crate::structured::Schemas,
@@ -86,6 +88,10 @@ impl Client {
 
     pub(crate) fn lists(&self) -> &Lists {
         &self.link.lists
+    }
+
+    pub(crate) fn subscribed(&self) -> &Subscribed {
+        &self.link.subscribed
     }
 
     #[cfg(feature = "schema")]

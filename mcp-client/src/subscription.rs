@@ -1,7 +1,8 @@
 //! Hearing of changes, in either era.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mcp_peer::session::{Established, RequestError};
@@ -24,8 +25,64 @@ use crate::reconnect::{Backoff, Reconnect};
 #[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription {
     filter: SubscriptionFilter,
-    client: Client,
+    shares: Shares,
     stream: Stream,
+}
+
+/// How many subscriptions there are to each resource: a legacy server knows of one, which ends with the last of them.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribed {
+    counts: Mutex<HashMap<String, usize>>,
+    /// Held while a legacy server is told, so that it is told in the order of the counting.
+    telling: tokio::sync::Mutex<()>,
+}
+
+/// What a subscription counts for, as long as it lives.
+struct Shares {
+    client: Client,
+    uris: Vec<String>,
+}
+
+impl Shares {
+    fn new(client: &Client, filter: &SubscriptionFilter) -> Self {
+        let shares = Self {
+            client: client.clone(),
+            uris: filter.resource_subscriptions.clone().unwrap_or_default(),
+        };
+        let mut counts = shares.counts();
+        for uri in &shares.uris {
+            *counts.entry(uri.clone()).or_default() += 1;
+        }
+        drop(counts);
+        shares
+    }
+
+    /// Gives one of them up: its resource, and whether it was the last to that.
+    fn give_up(&mut self) -> Option<(String, bool)> {
+        let uri = self.uris.pop()?;
+        let mut counts = self.counts();
+        // It was counted when this was made.
+        let count = counts.get_mut(&uri)?;
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            counts.remove(&uri);
+        }
+        drop(counts);
+        Some((uri, last))
+    }
+
+    /// Nothing panics while it holds the lock.
+    fn counts(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        let counts = self.client.subscribed().counts.lock();
+        counts.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        while self.give_up().is_some() {}
+    }
 }
 
 enum Stream {
@@ -82,7 +139,13 @@ impl Client {
         let filter = to.into();
         let peer = self.open_peer(None).await?.observer();
         let server = peer.established().unwrap_or_else(|| self.server());
+        let shares = Shares::new(self, &filter);
+        let telling = match server.version.era() {
+            Era::Legacy => Some(self.subscribed().telling.lock().await),
+            Era::Modern => None,
+        };
         let (era, honoured) = ask(&peer, &server, &filter).await?;
+        drop(telling);
         let stream = match self.reconnect() {
             None => Stream::Once(era),
             Some(policy) => {
@@ -102,7 +165,7 @@ impl Client {
         };
         Ok(Subscription {
             filter: honoured,
-            client: self.clone(),
+            shares,
             stream,
         })
     }
@@ -285,7 +348,9 @@ impl Subscription {
     pub async fn ended(&mut self) -> Result<(), RequestError> {
         let gone = match &mut self.stream {
             Stream::Once(Source::Listening(listening)) => return listening.ended().await,
-            Stream::Once(Source::Connection) => self.client.peer().closed().await.to_string(),
+            Stream::Once(Source::Connection) => {
+                self.shares.client.peer().closed().await.to_string()
+            }
             Stream::Kept { ended, .. } => match ended.wait_for(Option::is_some).await.as_deref() {
                 Ok(Some(outcome)) => return outcome.clone(),
                 _ => "the runtime has ended".to_owned(),
@@ -294,20 +359,25 @@ impl Subscription {
         Err(RequestError::ConnectionLost(gone))
     }
 
-    /// Ends it, and waits until a legacy server has agreed for each resource; dropping it leaves those as they are.
+    /// Ends it, and waits until a legacy server has agreed for each resource that no other subscription of this client is to;
+    /// dropping it leaves those as they are.
     ///
     /// # Errors
     /// [`RequestError`], by whose fault it is.
     ///
     /// # Cancel safety
     /// Resources that were not reached stay subscribed.
-    pub async fn end(self) -> Result<(), RequestError> {
-        if self.client.era() == Era::Legacy {
-            for uri in self.filter.resource_subscriptions.iter().flatten() {
-                let params = SubscribeParams::new(uri);
-                let peer = self.client.peer();
-                peer.request::<Unsubscribe>(&params, Default::default())
-                    .await?;
+    pub async fn end(mut self) -> Result<(), RequestError> {
+        let client = self.shares.client.clone();
+        if client.era() == Era::Legacy && self.filter.resource_subscriptions.is_some() {
+            let _telling = client.subscribed().telling.lock().await;
+            while let Some((uri, last)) = self.shares.give_up() {
+                if last {
+                    let params = SubscribeParams::new(uri);
+                    let peer = client.peer();
+                    peer.request::<Unsubscribe>(&params, Default::default())
+                        .await?;
+                }
             }
         }
         Ok(())

@@ -143,3 +143,50 @@ async fn a_subscription_outlives_a_server_that_ends_in_good_order() {
     assert!(!client.peer().is_closed());
     assert!(changes.try_recv().is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Legacy)
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        let request = server.expect("initialize").await;
+        let result = json!({
+            "protocolVersion": "2025-11-25", "capabilities": { "resources": { "subscribe": true } },
+            "serverInfo": { "name": "s", "version": "1" },
+        });
+        server.answer(&request, result).await;
+        server.expect("notifications/initialized").await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    let mut subscriptions = Vec::new();
+    for _ in 0..3 {
+        let filter = SubscriptionFilter::new().resource("x:a").resource("x:b");
+        let serving = async {
+            for uri in ["x:a", "x:b"] {
+                let request = server.expect("resources/subscribe").await;
+                assert_eq!(request["params"]["uri"], uri);
+                server.answer(&request, json!({})).await;
+            }
+        };
+        let (subscription, ()) = tokio::join!(client.subscribe(filter), serving);
+        subscriptions.push(subscription.unwrap());
+    }
+    let [first, second, third] = subscriptions.try_into().unwrap();
+    // One that is dropped has ended, too; nobody is told of either.
+    drop(first);
+    soon(second.end()).await.unwrap();
+    let ending = async {
+        for uri in ["x:b", "x:a"] {
+            let request = server.expect("resources/unsubscribe").await;
+            assert_eq!(request["params"]["uri"], uri);
+            server.answer(&request, json!({})).await;
+        }
+    };
+    let (ended, ()) = tokio::join!(third.end(), ending);
+    ended.unwrap();
+}
