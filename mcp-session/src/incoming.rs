@@ -208,6 +208,10 @@ impl Session {
     }
 
     fn listen(&mut self, request: RequestMessage, terms: Terms, params: ListenParams) {
+        if self.ends_streams() {
+            let error = ErrorObject::internal("the connection is being closed");
+            return self.transmit_answer(request.id, Err(error));
+        }
         let limit = self.limits.streams;
         if self.streams() >= limit {
             return self.refuse(request.id, format!("more than {limit} streams"));

@@ -308,7 +308,7 @@ impl Session {
         unsent
     }
 
-    /// Ends the streams of a modern client in good order; the driver does it before it closes the connection.
+    /// Ends the streams of a modern client in good order, and takes no more; the driver does it before it closes the connection.
     pub fn end_subscriptions(&mut self) {
         self.end_streams();
     }

@@ -21,6 +21,8 @@ use crate::text;
 pub(crate) struct Subscriptions {
     /// Modern: one a `subscriptions/listen` that is open, in the order in which they were opened.
     streams: Vec<Listening>,
+    /// All of them were ended, and what is opened now would end without a word.
+    ended: bool,
     /// Legacy: by `resources/subscribe`.
     uris: BTreeSet<String>,
     /// Of all of those together.
@@ -37,7 +39,7 @@ struct Listening {
 
 impl Subscriptions {
     pub(crate) fn is_empty(&self) -> bool {
-        self.streams.is_empty() && self.uris.is_empty()
+        self.streams.is_empty() && self.uris.is_empty() && !self.ended
     }
 
     /// `resources/subscribe` of a legacy session.
@@ -141,6 +143,14 @@ impl Session {
         match &self.side {
             Side::Server(server) => honoured(&wanted, &server.config().capabilities),
             Side::Client(_) => SubscriptionFilter::new(),
+        }
+    }
+
+    /// Whether streams have ended for good.
+    pub(crate) fn ends_streams(&self) -> bool {
+        match &self.side {
+            Side::Server(server) => server.subscriptions.ended,
+            Side::Client(_) => true,
         }
     }
 
@@ -271,6 +281,7 @@ impl Session {
         let Side::Server(server) = &mut self.side else {
             return;
         };
+        server.subscriptions.ended = true;
         for stream in std::mem::take(&mut server.subscriptions.streams) {
             let mut meta = ObjectBuf::new();
             text::insert(&mut meta, key::SUBSCRIPTION_ID, &stream.id);

@@ -166,6 +166,12 @@ fn a_server_ends_streams_with_a_result_and_a_cancellation() {
         r#"{"method":"notifications/cancelled","params":{"requestId":1}}"#,
     ]);
     server.is_idle();
+    // The next one would end without a word (REQ-SUB-07).
+    server
+        .hear(&listen("2", "{}", r#""_meta":{$M}"#))
+        .says(&[r#"{"id":2,"error":{"code":-32603,"message":"the connection is being closed"}}"#])
+        .is_idle();
+    assert!(!server.session.is_blank());
 }
 
 #[test]
