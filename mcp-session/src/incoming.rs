@@ -357,7 +357,10 @@ impl Session {
         let Some(key) = self.incoming.by_id.get(&id).copied() else {
             return self.handle_stream_cancelled(&id);
         };
-        self.incoming.remove(key);
+        let entry = self.incoming.remove(key);
+        if entry.is_some_and(|entry| entry.caller.version.era() == Era::Modern) {
+            self.take_back(&id);
+        }
         // The program knows nothing of streams.
         if self.close_stream(key) {
             return;

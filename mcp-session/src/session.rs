@@ -450,6 +450,22 @@ impl Session {
         push(&mut self.transmits, outbound);
     }
 
+    /// Takes back what waits to be transmitted on behalf of a modern request that was cancelled (REQ-CANC-05). It had no answer:
+    /// one under its id is that of an earlier request, and so is what comes before it.
+    pub(crate) fn take_back(&mut self, id: &RequestId) {
+        let of_id = |outbound: &Outbound| outbound.related_to.as_ref() == Some(id);
+        let answers = |outbound: &Outbound| {
+            of_id(outbound) && matches!(outbound.message, Message::Response(_))
+        };
+        let answered = self.transmits.iter().rposition(answers);
+        let mut earlier = answered.map_or(0, |at| at + 1);
+        self.transmits.retain(|outbound| {
+            let keep = earlier > 0 || !of_id(outbound);
+            earlier = earlier.saturating_sub(1);
+            keep
+        });
+    }
+
     /// Tells the peer that a request of ours is no longer wanted, on the stream on which it went out.
     pub(crate) fn transmit_cancelled(&mut self, call: &Call, reason: Option<&str>) {
         let Some(id) = call.wire_id() else {

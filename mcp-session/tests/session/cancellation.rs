@@ -139,6 +139,61 @@ fn after_the_peer_has_cancelled_nothing_more_is_sent() {
 }
 
 #[test]
+fn what_waits_to_be_sent_for_a_modern_request_is_taken_back() {
+    // REQ-CANC-05, TRAP-34
+    let mut server = Side::server(|config| {
+        config.capabilities = decode(r#"{"logging":{},"tools":{"listChanged":true}}"#);
+    });
+    let ask = |id: u32| {
+        format!(
+            r#"{{"id":{id},"method":"tools/call","params":{{"_meta":{{$M,"progressToken":{id},"$L":"debug"}}}}}}"#
+        )
+    };
+    let listen =
+        r#"{"id":9,"method":"subscriptions/listen","params":{"notifications":{},"_meta":{$M}}}"#;
+    server.hear(&ask(7)).hear(&ask(8)).hear(listen);
+    server.tells(&["request 0 tools/call", "request 1 tools/call"]);
+    let report = |server: &mut Side, n| {
+        let key = server.key(n);
+        server.session.progress(key, 1.0, None, None).unwrap();
+        let (level, params) = (mcp_types::LogLevel::Error, crate::support::raw("{}"));
+        server.session.log(Some(key), level, params).unwrap();
+    };
+    report(&mut server, 0);
+    report(&mut server, 1);
+    // A request under an id that is in use is no end of the one that has it.
+    server.hear(&ask(7));
+    for id in [7, 9] {
+        let params = format!(r#"{{"requestId":{id}}}"#);
+        server.hear(&format!(
+            r#"{{"method":"notifications/cancelled","params":{params}}}"#
+        ));
+    }
+    let of_8 = [
+        r#"{"method":"notifications/progress","params":{"progressToken":8,"progress":1}}"#,
+        r#"{"method":"notifications/message","params":{}}"#,
+    ];
+    let in_use = r#"{"id":7,"error":{"code":-32600,"message":"id 7 is in use"}}"#;
+    server
+        .tells(&["cancelled 0"])
+        .says(&[of_8[0], of_8[1], in_use]);
+    // What was answered is sent, whoever has its id since.
+    let key = server.key(1);
+    server.session.progress(key, 2.0, None, None).unwrap();
+    server.respond(1, "{}");
+    server.hear(&ask(8)).tells(&["request 2 tools/call"]);
+    report(&mut server, 2);
+    server
+        .hear(r#"{"method":"notifications/cancelled","params":{"requestId":8}}"#)
+        .tells(&["cancelled 2"])
+        .says(&[
+            r#"{"method":"notifications/progress","params":{"progressToken":8,"progress":2}}"#,
+            r#"{"id":8,"result":{"...":""}}"#,
+        ])
+        .is_idle();
+}
+
+#[test]
 fn cancellations_of_nothing_are_ignored() {
     // REQ-CANC-07
     let mut server = Side::legacy_server("2025-11-25", "{}", |_| {});
