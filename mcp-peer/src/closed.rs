@@ -11,7 +11,8 @@ pub enum ConnectionError<E: std::error::Error> {
     /// The transport failed.
     #[error("the transport failed: {0}")]
     Transport(#[source] E),
-    /// The transport took nothing of what was to be sent for so long ([`Options::write_timeout`](crate::Options::write_timeout)).
+    /// The transport took nothing of what was to be sent, or did not close, for so long
+    /// ([`Options::write_timeout`](crate::Options::write_timeout)).
     #[error("the peer took nothing of what was sent for {0:?}")]
     Stalled(Duration),
     /// The peer was silent and did not answer a ping in time ([`Options::keep_alive`](crate::Options::keep_alive)).
@@ -38,7 +39,7 @@ pub enum Closed {
     /// The transport failed.
     #[error("{0}")]
     Transport(String),
-    /// The transport took nothing of what was to be sent for so long.
+    /// The transport took nothing of what was to be sent, or did not close, for so long.
     #[error("the peer took nothing of what was sent for {0:?}")]
     Stalled(Duration),
     /// The peer was silent and did not answer a ping in time.

@@ -764,12 +764,27 @@ impl<T: Transport> Driver<T> {
         Poll::Pending
     }
 
+    /// Closes the transport, which may wait for the peer as long as for what it writes.
     fn poll_close(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
-        let closed = self.io().poll_close(cx);
-        closed.map_err(ConnectionError::Transport)
+        if let Poll::Ready(closed) = self.io().poll_close(cx) {
+            return Poll::Ready(closed.map_err(ConnectionError::Transport));
+        }
+        if !self.stall.is_watched() {
+            // From here on, whatever the peer does meanwhile: that it sends something brings the end no nearer.
+            self.stall.watch(self.now, cx);
+        }
+        while !self.shared.outbox.sleep_regardless(cx) {
+            if self.shared.end.is_cut() {
+                return Poll::Ready(Err(ConnectionError::CutOff));
+            }
+        }
+        if let Turn::Progressed = self.time(cx)? {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 

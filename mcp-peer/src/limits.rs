@@ -36,7 +36,8 @@ pub struct Options {
     /// How long the transport may take nothing of what is to be sent; then the connection ends with
     /// [`ConnectionError::Stalled`](crate::ConnectionError::Stalled). [`Duration::MAX`] is for ever. Default 60 s.
     ///
-    /// It counts from the last time the transport could go on writing, so a peer that reads slowly is not cut off.
+    /// It counts from the last time the transport could go on writing, so a peer that reads slowly is not cut off. When
+    /// everything is written, the transport has as long to close, whatever it waits for.
     pub write_timeout: Duration,
     /// Whether to ask a silent peer if it is there. Default `None`: not at all.
     pub keep_alive: Option<KeepAlive>,

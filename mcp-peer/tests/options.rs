@@ -285,6 +285,70 @@ async fn closing_does_not_wait_for_ever_for_a_peer_that_takes_nothing() {
     assert_eq!(start.elapsed().as_secs(), 7);
 }
 
+/// Waits for ever for its peer when it is closed, which can still be heard of; all else is as with a [`Duplex`].
+struct Lingering(Duplex);
+
+impl Stream for Lingering {
+    type Item = Result<Inbound, DuplexError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
+impl Sink<Outbound> for Lingering {
+    type Error = DuplexError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), DuplexError>> {
+        self.0.poll_ready_unpin(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> Result<(), DuplexError> {
+        self.0.start_send_unpin(item)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), DuplexError>> {
+        self.0.poll_flush_unpin(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), DuplexError>> {
+        while self.0.poll_next_unpin(cx)?.is_ready() {}
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_ever_for_a_transport_that_does_not_close() {
+    for cut in [false, true] {
+        let (ours, theirs) = duplex(64);
+        let (config, handler) = (client_config(), Arc::new(NoHandler));
+        let connection = mcp_peer::client(Lingering(ours), config, handler, Options::default());
+        let driving = tokio::spawn(connection.driver);
+        let mut stage = Stage(theirs);
+        stage.accept().await;
+        let (peer, start) = (connection.peer, Instant::now());
+        peer.close();
+        // What the peer says meanwhile, and what the program wants, is nothing to wait for.
+        for n in 0..5 {
+            stage.send(tick(n)).await;
+            assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        assert!(!driving.is_finished());
+        if cut {
+            peer.link().disconnect();
+        }
+        let ended = tokio::time::timeout(2 * MINUTE, driving).await;
+        let ended = ended.expect("it ends").unwrap();
+        let as_it_should = match ended {
+            Err(ConnectionError::CutOff) => cut && start.elapsed() < MINUTE,
+            Err(ConnectionError::Stalled(MINUTE)) => !cut && start.elapsed() == MINUTE,
+            _ => false,
+        };
+        assert!(as_it_should, "{ended:?} after {:?}", start.elapsed());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn answers_that_nobody_reads_stop_the_reading_by_bytes() {
     let served = Arc::new(AtomicUsize::new(0));
