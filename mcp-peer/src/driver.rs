@@ -391,9 +391,14 @@ impl<T: Transport> Driver<T> {
     fn close(&mut self) {
         if !std::mem::replace(&mut self.closing, true) {
             self.session.end_subscriptions();
-            self.drain_by
-                .get_or_insert(self.now + self.shared.options.drain);
+            self.drain();
         }
+    }
+
+    /// From now on handlers have [their time](Options::drain) to finish; for ever, if that is beyond all time.
+    fn drain(&mut self) {
+        let by = || self.now.checked_add(self.shared.options.drain);
+        self.drain_by = self.drain_by.or_else(by);
     }
 
     /// The id on the wire of a call that somebody watches.
@@ -598,8 +603,7 @@ impl<T: Transport> Driver<T> {
             }
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
-                self.drain_by
-                    .get_or_insert(self.now + self.shared.options.drain);
+                self.drain();
                 // Nobody can end them by a request any more, and whoever still reads is to know that they have.
                 self.session.end_subscriptions();
                 self.session.handle_disconnected(Closed::ByPeer);

@@ -31,7 +31,8 @@ pub struct Options {
     pub progress_bytes: usize,
     /// Where handlers start. Default [`Dispatch::InPlace`].
     pub dispatch: Dispatch,
-    /// How long handlers may go on when the peer has closed its end, or the program the connection. Default 5 s.
+    /// How long handlers may go on when the peer has closed its end, or the program the connection. [`Duration::MAX`] is for
+    /// ever. Default 5 s.
     pub drain: Duration,
     /// How long the transport may take nothing of what is to be sent; then the connection ends with
     /// [`ConnectionError::Stalled`](crate::ConnectionError::Stalled). [`Duration::MAX`] is for ever. Default 60 s.

@@ -294,6 +294,29 @@ async fn handlers_have_their_time_when_the_program_closes_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn handlers_may_have_all_time_there_is() {
+    for by_us in [false, true] {
+        let mut options = Options::default();
+        options.drain = Duration::MAX;
+        let handler = serve(|_| async {
+            tokio::time::sleep(Duration::from_secs(100_000)).await;
+            ok()
+        });
+        let (driving, peer, mut stage) = stage::server_with(handler, options).await;
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "x" });
+        stage.send(request).await;
+        if by_us {
+            tokio::task::yield_now().await;
+            peer.close();
+        } else {
+            stage.0.close().await.unwrap();
+        }
+        assert!(stage.next().await.unwrap()["result"].is_object());
+        driving.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_nothing_to_do_a_server_ends_with_its_peer() {
     let (driving, _peer, stage) = server(NoHandler).await;
     let start = Instant::now();
