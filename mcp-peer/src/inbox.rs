@@ -263,9 +263,7 @@ impl Sink {
 pub(crate) fn deliver(shared: &Shared, notification: &NotificationMessage) {
     let method = &notification.method;
     let (mut sinks, mut other) = shared.subscribers().take(method);
-    if let Some(other) = &mut other {
-        guarded(method, || other(notification));
-    }
+    let asked_for = !sinks.is_empty();
     sinks.retain_mut(|sink| match sink {
         Sink::Queue(inbox) => inbox.push(notification.params.as_ref(), shared),
         Sink::Callback(callback) => {
@@ -273,6 +271,12 @@ pub(crate) fn deliver(shared: &Shared, notification: &NotificationMessage) {
             true
         }
     });
+    if asked_for && sinks.is_empty() {
+        other = shared.subscribers().abandoned(method);
+    }
+    if let Some(other) = &mut other {
+        guarded(method, || other(notification));
+    }
     if !sinks.is_empty() || other.is_some() {
         shared.subscribers().put_back(method, sinks, other);
     }
@@ -366,6 +370,21 @@ impl Subscribers {
             Some(sinks) => (std::mem::take(sinks), None),
             None => (Vec::new(), self.other.take()),
         }
+    }
+
+    /// Nobody is left of those who asked for a type: it is one that nobody asked for, unless somebody has meanwhile.
+    fn abandoned(&mut self, method: &MethodName) -> Option<Callback<NotificationMessage>> {
+        self.by_method
+            .retain(|(of, sinks)| of != method || !sinks.is_empty());
+        if self.of(method).is_some() {
+            return None;
+        }
+        if *method == Progress::METHOD {
+            // Its call's own business again.
+            self.progress = false;
+            return None;
+        }
+        self.other.take()
     }
 
     /// Puts them back, before those who have come meanwhile.

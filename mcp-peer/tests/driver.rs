@@ -371,6 +371,32 @@ async fn callbacks_have_run_before_the_answer_that_came_after() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_nobody_asks_for_any_more_is_one_of_the_others() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let others = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&others);
+    peer.on_other_notification(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    for round in 1..=3 {
+        let mut ticks = peer.notifications::<Ticked>();
+        stage.send(tick(round)).await;
+        assert_eq!(ticks.recv().await, Some(Ok(json!({ "n": round }))));
+        assert_eq!(others.load(Ordering::Relaxed), 2 * (round - 1));
+        drop(ticks);
+        stage.send(tick(round)).await;
+        stage.send(tick(round)).await;
+        let answering = async {
+            let request = stage.expect("x/call").await;
+            stage.answer(&request, json!({})).await;
+        };
+        let (called, ()) = tokio::join!(call(&peer), answering);
+        called.unwrap();
+        assert_eq!(others.load(Ordering::Relaxed), 2 * round);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_queue_that_nobody_reads_is_bounded_and_tells_what_it_dropped() {
     let (peer, mut stage) = client(NoHandler).await;
     let mut ticks = peer.notifications::<Ticked>();
