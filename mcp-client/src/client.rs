@@ -100,9 +100,9 @@ impl Client {
     }
 
     #[cfg(feature = "schema")]
-    pub(crate) fn remember_schemas(&self, items: &dyn std::any::Any) {
+    pub(crate) fn remember_schemas(&self, list: u64, items: &dyn std::any::Any, last: bool) {
         if let Some(tools) = items.downcast_ref::<Vec<mcp_peer::types::Tool>>() {
-            self.link.schemas.remember(tools);
+            self.link.schemas.remember(list, tools, last);
         }
     }
 

@@ -98,6 +98,9 @@ pub struct List<'a, M> {
     /// Until when all of it may be kept.
     until: Option<Instant>,
     fresh: bool,
+    /// By which its schemas are told from those of other lists.
+    #[cfg(feature = "schema")]
+    number: u64,
     method: std::marker::PhantomData<fn() -> M>,
 }
 
@@ -111,6 +114,8 @@ impl<'a, M: Paged> List<'a, M> {
             bytes: 0,
             until: None,
             fresh: false,
+            #[cfg(feature = "schema")]
+            number: client.schemas().begin(),
             method: std::marker::PhantomData,
         }
     }
@@ -154,7 +159,8 @@ impl<'a, M: Paged> List<'a, M> {
         let until = Instant::now().checked_add(Duration::from_millis(ttl_ms));
         self.until = self.until.into_iter().chain(until).min();
         #[cfg(feature = "schema")]
-        self.client.remember_schemas(&items);
+        self.client
+            .remember_schemas(self.number, &items, next.is_none());
         // An empty cursor is a cursor (REQ-PAG-03).
         self.next = match next {
             None => None,

@@ -42,7 +42,8 @@ pub enum StructuredError {
 impl<'a> Call<'a, CallTool> {
     /// Decodes the structured content of the result.
     ///
-    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed.
+    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed; of all tools
+    /// together, 16 MiB of schemas are remembered.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::StructuredError> {
@@ -101,34 +102,91 @@ pub(crate) use schema::Schemas;
 #[cfg(feature = "schema")]
 mod schema {
     use std::collections::HashMap;
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use mcp_peer::session::RequestError;
     use mcp_peer::types::{ObjectBuf, RawJson, Tool};
     use serde_json::Value;
 
-    /// Output schemas of the tools that have been listed, by name: as many as there are tools.
+    /// Bytes of schemas and names that are remembered; a tool that is listed beyond them has none.
+    const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+    /// Output schemas of the tools that have been listed, by name: those of the last list that came to its end, and of what has
+    /// come of others since.
     #[derive(Debug, Default)]
-    pub(crate) struct Schemas(Mutex<HashMap<String, RawJson>>);
+    pub(crate) struct Schemas(Mutex<Known>);
+
+    #[derive(Debug, Default)]
+    struct Known {
+        by_name: HashMap<String, Schema>,
+        bytes: usize,
+        /// How many lists have been begun.
+        lists: u64,
+    }
+
+    #[derive(Debug)]
+    struct Schema {
+        text: RawJson,
+        /// Which list it was on last.
+        list: u64,
+    }
+
+    impl Known {
+        fn forget(&mut self, name: &str) {
+            if let Some(schema) = self.by_name.remove(name) {
+                self.bytes -= name.len() + schema.text.len();
+            }
+        }
+
+        fn insert(&mut self, name: &str, text: RawJson, list: u64) {
+            let bytes = self.bytes + name.len() + text.len();
+            if bytes <= MAX_BYTES {
+                self.bytes = bytes;
+                self.by_name.insert(name.to_owned(), Schema { text, list });
+            }
+        }
+    }
 
     impl Schemas {
-        pub(crate) fn remember(&self, tools: &[Tool]) {
-            // Nothing panics while it holds the lock.
-            let mut schemas = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        /// The number of another list.
+        pub(crate) fn begin(&self) -> u64 {
+            let mut known = self.lock();
+            known.lists += 1;
+            known.lists
+        }
+
+        /// A page of a list, and whether it is the last one: then what neither this list nor a later one has is no tool any more.
+        pub(crate) fn remember(&self, list: u64, tools: &[Tool], last: bool) {
+            let mut known = self.lock();
             for tool in tools {
-                match &tool.output_schema {
-                    Some(schema) => schemas.insert(tool.name.clone(), schema.compact()),
-                    None => schemas.remove(&tool.name),
-                };
+                known.forget(&tool.name);
+                if let Some(schema) = &tool.output_schema {
+                    known.insert(&tool.name, schema.compact(), list);
+                }
             }
+            if last {
+                let Known { by_name, bytes, .. } = &mut *known;
+                by_name.retain(|name, schema| {
+                    let stays = schema.list >= list;
+                    if !stays {
+                        *bytes -= name.len() + schema.text.len();
+                    }
+                    stays
+                });
+            }
+        }
+
+        /// Nothing panics while it holds the lock.
+        fn lock(&self) -> MutexGuard<'_, Known> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
         /// The output schema of the tool that these parameters call.
         pub(crate) fn of_call(&self, params: &Result<ObjectBuf, RequestError>) -> Option<RawJson> {
             let params = params.as_ref().ok()?.clone().finish();
             let name: String = params.member("name")?.decode().ok()?;
-            let schemas = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            schemas.get(&name).cloned()
+            let known = self.lock();
+            known.by_name.get(&name).map(|schema| schema.text.clone())
         }
     }
 
@@ -143,5 +201,59 @@ mod schema {
         validator
             .validate(&decode(content)?)
             .map_err(|error| error.to_string())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use serde_json::json;
+
+        fn tool(name: &str, schema: Option<usize>) -> Tool {
+            let schema =
+                schema.map(|length| json!({ "type": "object", "title": "x".repeat(length) }));
+            let tool = json!({ "name": name, "inputSchema": {}, "outputSchema": schema });
+            serde_json::from_value(tool).expect("a tool")
+        }
+
+        fn names(schemas: &Schemas) -> Vec<String> {
+            let known = schemas.lock();
+            let entries = known.by_name.iter();
+            let bytes = entries.map(|(name, schema)| name.len() + schema.text.len());
+            assert_eq!(known.bytes, bytes.sum::<usize>());
+            let mut names: Vec<_> = known.by_name.keys().cloned().collect();
+            names.sort();
+            names
+        }
+
+        #[test]
+        fn what_the_last_list_does_not_have_is_forgotten() {
+            let schemas = Schemas::default();
+            let first = schemas.begin();
+            schemas.remember(first, &[tool("a", Some(1)), tool("b", Some(1))], false);
+            schemas.remember(first, &[tool("c", Some(1)), tool("d", None)], true);
+            assert_eq!(names(&schemas), ["a", "b", "c"]);
+            // Until a list is complete, nothing is known to be gone but what it says has no schema any more.
+            let [second, third] = [(); 2].map(|()| schemas.begin());
+            schemas.remember(second, &[tool("a", Some(2)), tool("b", None)], false);
+            assert_eq!(names(&schemas), ["a", "c"]);
+            schemas.remember(third, &[tool("e", Some(1))], false);
+            schemas.remember(second, &[], true);
+            assert_eq!(names(&schemas), ["a", "e"]);
+            schemas.remember(third, &[], true);
+            assert_eq!(names(&schemas), ["e"]);
+        }
+
+        #[test]
+        fn lists_that_never_end_are_bounded() {
+            let schemas = Schemas::default();
+            for n in 0..20 {
+                let list = schemas.begin();
+                schemas.remember(list, &[tool(&n.to_string(), Some(MAX_BYTES / 8))], false);
+            }
+            assert_eq!(names(&schemas).len(), 7);
+            let list = schemas.begin();
+            schemas.remember(list, &[tool("last", Some(1))], true);
+            assert_eq!(names(&schemas), ["last"]);
+        }
     }
 }
