@@ -82,6 +82,7 @@ pub(crate) struct Binding {
     log_level: Option<LogLevel>,
     /// Held while something is queued on behalf of the request, so that nothing gets behind its answer.
     phase: Mutex<Phase>,
+    /// It has ended, or the handler goes on with another one.
     ended: Notify,
 }
 
@@ -438,16 +439,27 @@ impl RequestContext {
 
     /// Completes when the request has ended: answered, cancelled, or its connection gone.
     ///
+    /// One that was answered with questions has not while whoever holds its [`Rounds`] may resume it: then the next round is
+    /// what has to end. Nor has one whose handler was [detached](Rounds::detach), before the handler has.
+    ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
-        let binding = self.binding();
+        let exchange = Arc::clone(&self.exchange);
         async move {
-            let ended = binding.ended.notified();
-            tokio::pin!(ended);
-            ended.as_mut().enable();
-            if matches!(*lock(&binding.phase), Phase::Active | Phase::Detached) {
-                ended.await;
+            loop {
+                let binding = Arc::clone(&lock(&exchange.binding));
+                let ended = binding.ended.notified();
+                tokio::pin!(ended);
+                ended.as_mut().enable();
+                // Looked at behind that: what changes from here on is heard.
+                if *lock(&binding.phase) == Phase::Ended {
+                    return;
+                }
+                let bound = Arc::ptr_eq(&binding, &lock(&exchange.binding));
+                if bound {
+                    ended.await;
+                }
             }
         }
     }
@@ -522,7 +534,7 @@ impl Rounds {
         });
     }
 
-    /// Notes that a handler that was detached has ended; whoever still asks on its behalf is told.
+    /// Notes that a handler that was detached, or is not resumed any more, has ended; whoever still asks on its behalf is told.
     pub fn end(&self) {
         self.context.binding().end();
         let mut questions = lock(&self.context.exchange.questions);
@@ -535,6 +547,18 @@ impl Rounds {
 
     /// Lets the handler go on with the request that `context` stands for.
     pub fn resume(&self, context: &RequestContext) {
-        *lock(&self.context.exchange.binding) = context.binding();
+        let next = context.binding();
+        let before = std::mem::replace(&mut *lock(&self.context.exchange.binding), next);
+        before.ended.notify_waiters();
+    }
+}
+
+/// A request that waits for input waits in vain when nobody can resume it any more.
+impl Drop for Rounds {
+    fn drop(&mut self) {
+        let parked = *lock(&self.context.binding().phase) == Phase::Parked;
+        if parked {
+            self.end();
+        }
     }
 }
