@@ -584,6 +584,7 @@ impl<T: Transport> Driver<T> {
                 self.heard = true;
                 let echo = echo(&inbound);
                 let waiting = self.session.transmit_len();
+                self.shared.wanted.see(&inbound);
                 self.session.handle_inbound(self.now, inbound);
                 if echo > 0 && self.session.transmit_len() > waiting {
                     self.shared.outbox.answers_wait(echo);

@@ -20,6 +20,7 @@ mod stall;
 mod tap;
 mod trace;
 mod transport;
+mod wanted;
 
 pub use calling::Calling;
 pub use closed::{Closed, ConnectionError};

@@ -163,6 +163,12 @@ impl Link {
         self.shared.end.follows_tasks.load(Ordering::Relaxed)
     }
 
+    /// Whether the peer may be one that is told when that resource changes; if not, it has not asked for it, nor for anything
+    /// that it is below of.
+    pub fn wants_updates_of(&self, uri: &str) -> bool {
+        self.shared.wanted.wants(uri)
+    }
+
     /// Runs something once, when the connection has ended; at once if it has. It should return quickly.
     pub fn on_close(&self, hook: impl FnOnce() + Send + 'static) {
         let mut hooks = (self.shared.end.hooks.lock()).unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,7 @@ use crate::limits::{Options, ProgressPolicy};
 use crate::link::{End, Identity};
 use crate::outbox::{Command, Outbox};
 use crate::pending::ProgressUpdate;
+use crate::wanted::Wanted;
 
 /// What the handles of a connection share with its driver.
 pub(crate) struct Shared {
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     log_level: AtomicU8,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) end: End,
+    pub(crate) wanted: Wanted,
 }
 
 /// How far a connection has come, for those who wait for it.
@@ -75,6 +77,7 @@ impl Shared {
             log_level: AtomicU8::new(u8::MAX),
             status: watch::Sender::new(Status::default()),
             end: End::new(),
+            wanted: Wanted::default(),
         })
     }
 
@@ -102,7 +105,10 @@ impl Shared {
     /// Whether no handle has changed anything that a new connection would not have.
     pub(crate) fn is_blank(&self) -> bool {
         let level = self.log_level.load(Ordering::Relaxed);
-        level == u8::MAX && !self.is_reading_paused() && !self.end.is_marked()
+        level == u8::MAX
+            && !self.is_reading_paused()
+            && !self.end.is_marked()
+            && self.wanted.is_empty()
     }
 
     /// For a lossless queue that is full; whoever pauses must resume.

@@ -12,7 +12,7 @@ use mcp_peer::{ConnectionId, Link, Mailbox, NotPosted};
 use tokio::sync::Notify;
 
 use crate::backplane::{Audience, Backplane, Node, Post};
-use crate::news::{NEWS, News};
+use crate::news::{NEWS, News, resource_of};
 use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions};
 use crate::server::NotConnected;
 
@@ -161,9 +161,11 @@ impl Hub {
 
     // ---- for the other files of this crate ----
 
-    /// Tells those of this node who have asked; whether they have, each connection knows for itself.
+    /// Tells those of this node who have asked; whether they have, each connection knows for itself. Of a resource, others are
+    /// not even asked: thousands may change at once, and must not fill the queues of those who do not care.
     pub(crate) fn tell(&self, post: &Post) {
         let Post { to, message } = post;
+        let resource = resource_of(message);
         for (_, connected) in lock(&self.0.connections).iter_mut() {
             let link = &connected.link;
             match to {
@@ -174,6 +176,11 @@ impl Hub {
                     }
                 }
                 _ => {
+                    if let Some(uri) = &resource
+                        && !link.wants_updates_of(uri)
+                    {
+                        continue;
+                    }
                     if connected.news().post_once(message) == Err(NotPosted::Full) {
                         connected.link.disconnect();
                     }

@@ -42,7 +42,8 @@ impl Hub {
     /// node.
     ///
     /// The server declares that it does so by [`Server::with_subscriptions`](crate::Server::with_subscriptions). Told once
-    /// to a client that has not read of an earlier change yet; one that leaves thousands unread is cut off.
+    /// to a client that has not read of an earlier change yet; one that leaves thousands of those unread that it has
+    /// subscribed to is cut off.
     pub fn resource_updated(&self, uri: impl Into<String>) {
         let params = ResourceUpdatedParams::new(uri);
         if let Ok(message) = encoded::<ResourceUpdated>(&params) {
@@ -155,6 +156,13 @@ impl Hub {
 fn for_subscribers(message: NotificationMessage) -> Post {
     let to = Audience::Subscribers;
     Post { to, message }
+}
+
+/// The resource that is told of, if it is one.
+pub(crate) fn resource_of(message: &NotificationMessage) -> Option<String> {
+    let params = message.params.as_ref();
+    let params = params.filter(|_| message.method == ResourceUpdated::METHOD);
+    params?.member("uri")?.decode().ok()
 }
 
 impl News {

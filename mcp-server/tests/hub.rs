@@ -226,3 +226,35 @@ async fn a_broadcast_reaches_everyone_who_takes_it() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(hub.connections(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_changes_cuts_off_only_who_wants_and_does_not_read_them() {
+    const BURST: usize = 5000;
+    let server = server();
+    let hub = server.hub();
+    for version in ALL {
+        let mut idle = connect(&server, version).await;
+        let mut others = connect(&server, version).await;
+        let mut all = connect(&server, version).await;
+        for (hand, uri) in [(&mut others, "test://b"), (&mut all, "test://a")] {
+            if version == MODERN {
+                listen(hand, json!({ "resourceSubscriptions": [uri] })).await;
+            } else {
+                let uri = json!({ "uri": uri });
+                hand.call("resources/subscribe", uri).await.unwrap();
+            }
+        }
+        // No driver runs meanwhile.
+        for n in 0..BURST {
+            hub.resource_updated(format!("test://a/{n}"));
+        }
+        hub.resource_updated("test://b");
+        assert_eq!(heard(&mut idle).await, [""; 0], "{version:?}");
+        let expected = ["notifications/resources/updated test://b"];
+        assert_eq!(heard(&mut others).await, expected, "{version:?}");
+        drop((idle, others));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(hub.connections(), 0, "{version:?}: one was cut off");
+        drop(all);
+    }
+}
