@@ -1,11 +1,11 @@
 //! Notifications that many connections get: kept once, however many they are.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mcp_types::{NotificationMessage, RawJson};
+use mcp_types::{MethodName, NotificationMessage, RawJson};
 use tokio::sync::Notify;
 
 use crate::link::Link;
@@ -58,6 +58,15 @@ struct Queue {
     /// How many have a place in it, and how many of these have not had the last one yet.
     places: usize,
     behind: usize,
+    /// The numbers of those that are there, once somebody has looked for one among many.
+    index: Option<HashMap<Content, u64>>,
+}
+
+/// What a notification says.
+type Content = (MethodName, Option<RawJson>);
+
+fn content(message: &NotificationMessage) -> Content {
+    (message.method.clone(), message.params.clone())
 }
 
 struct Entry {
@@ -88,7 +97,7 @@ struct Place {
     taken: Notify,
 }
 
-/// A queue with fewer places for messages keeps them when it is empty.
+/// A queue with fewer places for messages keeps them when it is empty; among fewer messages one is looked for without an index.
 const SMALL: usize = 64;
 
 impl Feed {
@@ -172,9 +181,14 @@ impl Follower {
 
     /// Whether such a notification waits.
     pub(crate) fn has(&self, message: &NotificationMessage) -> bool {
-        let queue = self.lock();
-        let mut waiting = queue.messages.iter().skip(queue.had(self.next()));
-        waiting.any(|entry| entry.message == *message)
+        let mut queue = self.lock();
+        let had = queue.had(self.next());
+        if queue.messages.len() < SMALL {
+            let mut waiting = queue.messages.iter().skip(had);
+            return waiting.any(|entry| entry.message == *message);
+        }
+        let number = queue.index().get(&content(message));
+        number.is_some_and(|number| *number >= self.next())
     }
 
     /// Gets nothing of what is posted from now on; what was posted before still arrives.
@@ -404,14 +418,35 @@ impl Queue {
         let message = message.clone();
         let before = self.bytes;
         self.bytes += size(&message) as u64;
+        let number = self.end();
+        if let Some(index) = &mut self.index {
+            index.insert(content(&message), number);
+        }
         self.messages.push_back(Entry { message, before });
         self.behind = self.places;
     }
 
     fn pop(&mut self) {
-        if self.messages.pop_front().is_some() {
-            self.first += 1;
+        let Some(entry) = self.messages.pop_front() else {
+            return;
+        };
+        if let Some(index) = &mut self.index {
+            let content = content(&entry.message);
+            // There may be another one behind it.
+            if index.get(&content) == Some(&self.first) {
+                index.remove(&content);
+            }
         }
+        self.first += 1;
+    }
+
+    /// The last number of each that is there; kept until the queue is empty.
+    fn index(&mut self) -> &HashMap<Content, u64> {
+        let numbers = self.first..;
+        self.index.get_or_insert_with(|| {
+            let messages = self.messages.iter().map(|entry| content(&entry.message));
+            messages.zip(numbers).collect()
+        })
     }
 
     /// Lets go of what is before that number.
@@ -444,6 +479,7 @@ impl Queue {
         if self.behind == 0 {
             self.first = self.end();
             self.messages.clear();
+            self.index = None;
             if self.messages.capacity() > SMALL {
                 self.messages = VecDeque::new();
             }
@@ -631,6 +667,42 @@ mod tests {
         assert_eq!(sent(&gone), "missed 1 b c d e");
         assert_eq!(sent(&here), "missed 5 f g h i");
         assert_eq!(kept(&feed), 0);
+    }
+
+    #[test]
+    fn what_waits_is_found_until_it_is_taken_be_it_among_few_or_many() {
+        for others in [0, 1, SMALL, 3 * SMALL] {
+            let (link, limits) = (
+                link(),
+                MailboxLimits {
+                    messages: 1024,
+                    ..LIMITS
+                },
+            );
+            let mailbox = link.mailbox(limits);
+            let waiting = || ["a", "b", "c"].map(|method| mailbox.0.has(&named(method)));
+            let take = |count| drop(mailbox.0.take(u64::MAX, count, usize::MAX));
+            mailbox.post(&named("a")).unwrap();
+            for i in 0..others {
+                mailbox.post_once(&named(&i.to_string())).unwrap();
+            }
+            assert_eq!(waiting(), [true, false, false]);
+            mailbox.post_once(&named("a")).unwrap();
+            mailbox.post_once(&named("b")).unwrap();
+            mailbox.post(&named("a")).unwrap();
+            assert_eq!(
+                (mailbox.len(), waiting()),
+                (others + 3, [true, true, false])
+            );
+            take(others + 1);
+            assert_eq!(waiting(), [true, true, false], "the second one");
+            take(1);
+            assert_eq!(waiting(), [true, false, false]);
+            take(1);
+            assert_eq!(waiting(), [false; 3]);
+            mailbox.post_once(&named("c")).unwrap();
+            assert_eq!(waiting(), [false, false, true]);
+        }
     }
 
     #[test]
