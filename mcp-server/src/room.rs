@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -67,7 +68,8 @@ impl Default for RoomOptions {
 impl RoomOptions {
     /// Calls back whenever somebody has come or gone.
     ///
-    /// The callback may run within a connection's driver: it should return quickly. It can send by [`Room::try_send`].
+    /// The callback may run within a connection's driver: it should return quickly. It can send by [`Room::try_send`]. If it
+    /// panics, that is logged, and changes nothing about who is a member.
     #[must_use]
     pub fn on_presence(
         mut self,
@@ -352,8 +354,11 @@ impl Room {
     }
 
     fn tell(&self, presence: Presence<'_>) {
-        if let Some(callback) = &self.place.options.presence {
-            callback(self, presence);
+        // Whoever it is that comes or goes, there may be more to be done.
+        if let Some(callback) = &self.place.options.presence
+            && catch_unwind(AssertUnwindSafe(|| callback(self, presence))).is_err()
+        {
+            tracing::error!(room = self.name(), "a presence callback panicked");
         }
     }
 }

@@ -421,6 +421,40 @@ async fn one_that_does_not_keep_up_is_cut_off_where_the_room_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_presence_callback_that_panics_leaves_nobody_behind() {
+    async fn join_all(cx: Cx) -> Result<(), ToolError> {
+        for name in ["a", "b", "c"] {
+            cx.hub().room(name).join_as(&cx, "somebody")?;
+        }
+        Ok(())
+    }
+    let panicking = |_: &Room, _: Presence<'_>| panic!("a presence callback");
+    let options = options(WhenFull::Disconnect, QUEUE).on_presence(panicking);
+    let server = Server::new("chat", "1.0.0")
+        .rooms(options)
+        .tool(tool("join_all", join_all))
+        .start();
+    let hub = server.hub();
+    let rooms = ["a", "b", "c"].map(|name| hub.room(name));
+    let members = || rooms.each_ref().map(|room| room.members().len());
+    let mut hands = Vec::new();
+    for _ in 0..3 {
+        let mut hand = Hand::connect(&server, ALL[0]).await;
+        call(&mut hand, "join_all", "").await;
+        hands.push(hand);
+    }
+    assert_eq!(members(), [3; 3]);
+    hands.pop();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(members(), [2; 3], "one has gone");
+    for i in 0..1000 {
+        rooms[0].send::<Said>(&said("a", i)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((members(), hub.connections()), ([0; 3], 0), "all are slow");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_room_can_wait_for_its_slowest_member() {
     let server = chat(options(WhenFull::Wait, QUEUE));
     let mut reader = reader(&server, EraChoice::Legacy).await;
