@@ -83,7 +83,10 @@ impl Hub {
         // Outside of a runtime nobody can wait for more.
         if let Ok(runtime) = Handle::try_current() {
             news.telling = true;
-            runtime.spawn(tell_of_lists(Arc::downgrade(&self.0)));
+            // A runtime that ends drops the task at once.
+            drop(news);
+            let hub = Arc::downgrade(&self.0);
+            runtime.spawn(tell_of_lists(Telling { hub }));
         } else {
             drop(news);
             self.tell_of_lists();
@@ -92,13 +95,20 @@ impl Hub {
 
     /// Tells of the lists that have changed; whether there were any.
     fn tell_of_lists(&self) -> bool {
-        let lists = std::mem::take(&mut lock(&self.0.news).lists);
-        let any = !lists.is_empty();
-        for method in lists {
-            let params = None;
-            self.spread(for_subscribers(NotificationMessage { method, params }));
+        let mut any = false;
+        while let Some(post) = self.next_list() {
+            self.spread(post);
+            any = true;
         }
         any
+    }
+
+    /// Takes what is to be told of the next list that has changed.
+    fn next_list(&self) -> Option<Post> {
+        let mut news = lock(&self.0.news);
+        let method = (!news.lists.is_empty()).then(|| news.lists.remove(0))?;
+        let params = None;
+        Some(for_subscribers(NotificationMessage { method, params }))
     }
 
     /// Tells those who asked on every node.
@@ -120,8 +130,8 @@ impl Hub {
             return;
         }
         drop(news);
-        let hub = Arc::downgrade(&self.0);
-        let mut publishing = Box::pin(publish(hub, Arc::clone(backplane)));
+        let (hub, post) = (Arc::downgrade(&self.0), None);
+        let mut publishing = Box::pin(publish(Publisher { hub, post }, Arc::clone(backplane)));
         // What need not wait is told before whatever the caller does next.
         let polled = publishing
             .as_mut()
@@ -132,15 +142,7 @@ impl Hub {
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(publishing)),
             // Nobody can wait for it.
-            Err(_) => {
-                drop(publishing);
-                let mut news = lock(&self.0.news);
-                news.publishing = false;
-                let waiting = std::mem::take(&mut news.waiting);
-                drop(news);
-                self.tell(&post);
-                waiting.iter().for_each(|post| self.tell(post));
-            }
+            Err(_) => drop(publishing),
         }
     }
 
@@ -174,25 +176,54 @@ impl News {
 }
 
 /// Publishes news as long as there are any; the server is not kept alive by it.
-async fn publish(hub: Weak<Inner>, backplane: Arc<dyn Backplane>) {
-    loop {
-        let Some(post) = hub.upgrade().and_then(|hub| Hub(hub).next_news()) else {
-            return;
-        };
+async fn publish(mut publisher: Publisher, backplane: Arc<dyn Backplane>) {
+    while let Some(post) = publisher.next() {
         if let Err(error) = backplane.publish(post.clone()).await {
             tracing::warn!(%error, "the backplane failed: only this node's clients are told");
-            if let Some(hub) = hub.upgrade() {
+            if let Some(hub) = publisher.hub.upgrade() {
                 Hub(hub).tell(&post);
             }
         }
     }
 }
 
+/// Whoever carries news to the backplane. If it is dropped before there are none left, for the backplane has panicked or the
+/// runtime has ended, this node's clients are told, and the next news find somebody else.
+struct Publisher {
+    hub: Weak<Inner>,
+    /// What it carries.
+    post: Option<Post>,
+}
+
+impl Publisher {
+    fn next(&mut self) -> Option<Post> {
+        let hub = self.hub.upgrade().map(Hub);
+        self.post = hub.and_then(|hub| hub.next_news());
+        self.post.clone()
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        let hub = self.hub.upgrade().map(Hub);
+        let (Some(hub), Some(post)) = (hub, self.post.take()) else {
+            return;
+        };
+        tracing::warn!("news were not carried on: only this node's clients are told");
+        let mut news = lock(&hub.0.news);
+        news.publishing = false;
+        let waiting = std::mem::take(&mut news.waiting);
+        drop(news);
+        hub.tell(&post);
+        waiting.iter().for_each(|post| hub.tell(post));
+    }
+}
+
 /// Tells of lists that have changed, as long as there are any; the server is not kept alive by it.
-async fn tell_of_lists(hub: Weak<Inner>) {
+async fn tell_of_lists(mut telling: Telling) {
     loop {
         tokio::time::sleep(DEBOUNCE).await;
-        let Some(hub) = hub.upgrade().map(Hub) else {
+        let Some(hub) = telling.hub.upgrade().map(Hub) else {
             return;
         };
         if hub.tell_of_lists() {
@@ -201,7 +232,26 @@ async fn tell_of_lists(hub: Weak<Inner>) {
         let mut news = lock(&hub.0.news);
         if news.lists.is_empty() {
             news.telling = false;
+            telling.hub = Weak::new();
             return;
+        }
+    }
+}
+
+/// Whoever is about to tell of lists. If it is dropped before it has, for the backplane has panicked or the runtime has ended,
+/// this node's clients are told, and the next change finds somebody else.
+struct Telling {
+    hub: Weak<Inner>,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        let Some(hub) = self.hub.upgrade().map(Hub) else {
+            return;
+        };
+        lock(&hub.0.news).telling = false;
+        while let Some(post) = hub.next_list() {
+            hub.tell(&post);
         }
     }
 }

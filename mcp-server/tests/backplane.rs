@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ struct Bus {
     nodes: Arc<Mutex<Vec<Node>>>,
     order: Arc<tokio::sync::Mutex<()>>,
     broken: Arc<Mutex<bool>>,
+    panics: Arc<Mutex<bool>>,
     carried: Arc<Mutex<Vec<Post>>>,
 }
 
@@ -46,6 +48,9 @@ impl Backplane for Bus {
     fn publish(&self, post: Post) -> Publishing<'_> {
         Box::pin(async move {
             let _one_at_a_time = self.order.lock().await;
+            if std::mem::take(&mut *self.panics.lock().unwrap()) {
+                panic!("a backplane");
+            }
             if *self.broken.lock().unwrap() {
                 return Err("no bus".into());
             }
@@ -175,6 +180,7 @@ async fn told(hand: &mut Hand) -> Vec<String> {
 }
 
 const TOOLS: &str = "notifications/tools/list_changed";
+const RESOURCES: &str = "notifications/resources/list_changed";
 const UPDATED: &str = "notifications/resources/updated";
 
 #[tokio::test(start_paused = true)]
@@ -246,6 +252,64 @@ async fn news_wait_for_a_slow_backplane_each_once_and_stay_here_without_one() {
     hub.resource_updated("test://a");
     assert_eq!(told(&mut here).await, [UPDATED]);
     assert_eq!(told(&mut there).await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_go_on_after_the_backplane_has_panicked() {
+    let bus = Bus::default();
+    let node = node(&bus);
+    let mut hand = subscriber(&node, LEGACY).await;
+    let hub = node.hub();
+
+    *bus.panics.lock().unwrap() = true;
+    let updated = || hub.resource_updated("test://a");
+    catch_unwind(AssertUnwindSafe(updated)).unwrap_err();
+    assert_eq!(told(&mut hand).await, [UPDATED], "it is told here");
+    hub.resource_updated("test://a");
+    assert_eq!(told(&mut hand).await, [UPDATED]);
+
+    // In a task, with more behind it.
+    let busy = bus.order.clone().lock_owned().await;
+    hub.resource_updated("test://a");
+    hub.resource_updated("test://a/below");
+    *bus.panics.lock().unwrap() = true;
+    drop(busy);
+    assert_eq!(told(&mut hand).await, [UPDATED; 2]);
+    hub.resource_updated("test://a");
+    assert_eq!(told(&mut hand).await, [UPDATED]);
+
+    *bus.panics.lock().unwrap() = true;
+    hub.tools_changed();
+    hub.resources_changed();
+    assert_eq!(told(&mut hand).await, [TOOLS, RESOURCES]);
+    hub.tools_changed();
+    assert_eq!(told(&mut hand).await, [TOOLS]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_go_on_after_the_runtime_that_carried_them_has_ended() {
+    let bus = Bus::default();
+    let node = node(&bus);
+    let mut hand = subscriber(&node, LEGACY).await;
+    let hub = node.hub();
+    let busy = bus.order.clone().lock_owned().await;
+    let elsewhere = hub.clone();
+    let ended = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().build().unwrap().block_on(async {
+            elsewhere.resource_updated("test://a");
+            elsewhere.tools_changed();
+        });
+    });
+    ended.join().unwrap();
+    drop(busy);
+    // One task is dropped before the other, in whatever order.
+    let mut here = told(&mut hand).await;
+    here.sort();
+    assert_eq!(here, [UPDATED, TOOLS]);
+    hub.resource_updated("test://a");
+    hub.tools_changed();
+    assert_eq!(told(&mut hand).await, [UPDATED, TOOLS]);
 }
 
 #[tokio::test(start_paused = true)]
