@@ -6,12 +6,13 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use mcp_server::types::{ErrorCode, ErrorObject, ProtocolVersion};
+use mcp_server::types::{ErrorCode, ErrorObject, InputRequests, ProtocolVersion, TaskState};
 use mcp_server::{
     Cx, Extensions, HandlerError, JsonSchema, MemoryTasks, Principal, Replay, ReplayKeys, Server,
-    ServerConnection, TaskOptions, TaskSupport, ToolError, tool, with,
+    ServerConnection, TaskOptions, TaskOwner, TaskRecord, TaskStore, TaskSupport, ToolError, tool,
+    with,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -501,6 +502,52 @@ async fn tasks_are_kept_for_their_time_and_no_more_of_them_than_may_be() {
     let mut hand = connect(&server, MODERN).await;
     let task = start(&mut hand, "slow").await;
     assert_eq!(settled(&mut hand, &task).await["status"], "failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_is_not_kept_longer_because_an_earlier_one_is() {
+    let made = Made::default();
+    let alive = made.alive.clone();
+    let server = made.start();
+    let mut hand = connect(&server, CORE).await;
+    start(&mut hand, "slow").await;
+    let call = json!({ "name": "slow", "arguments": {}, "task": { "ttl": 1000 } });
+    for _ in 0..2 {
+        hand.once("tools/call", call.clone()).await.unwrap();
+        // Whoever looks after them sleeps.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(alive.count(), 3);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(alive.count(), 2);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(alive.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_is_not_found_though_nobody_has_removed_it() {
+    let record = |id: &str, age| TaskRecord {
+        id: id.to_owned(),
+        owner: TaskOwner::Bearer,
+        status: TaskState::Working,
+        created: SystemTime::now() - Duration::from_secs(age),
+        updated: SystemTime::now(),
+        time: Duration::from_secs(3600),
+        questions: InputRequests::new(),
+        outcome: None,
+    };
+    let store = MemoryTasks::default();
+    store.create(record("old", 3601)).await.unwrap();
+    store.create(record("new", 0)).await.unwrap();
+    let made = Made {
+        store,
+        ..Made::default()
+    };
+    let server = made.start();
+    let mut hand = connect(&server, MODERN).await;
+    get(&mut hand, &json!({ "taskId": "new" })).await;
+    let old = json!({ "taskId": "old" });
+    assert_eq!(code(about(&mut hand, "tasks/get", &old).await), -32602);
 }
 
 const STATUS: &str = "notifications/tasks/status";

@@ -17,7 +17,7 @@ use mcp_peer::types::{
 };
 use mcp_peer::{Answer, ConnectionId, HandlerFuture, Question, Request, RequestContext};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -62,6 +62,8 @@ pub(crate) struct Tasks {
     live: Mutex<HashMap<String, Live>>,
     /// When those that were created here expire.
     expiring: Mutex<Expiring>,
+    /// Tells whoever looks after them that one expires before all others.
+    sooner: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -106,6 +108,7 @@ impl Tasks {
             process: unguessable().unwrap_or_default(),
             live: Mutex::default(),
             expiring: Mutex::default(),
+            sooner: Arc::default(),
         })
     }
 
@@ -225,7 +228,7 @@ impl Tasks {
         };
         // REQ-TSKL-04, REQ-TSKX-05
         let who = context.extension::<Principal>();
-        match record.owner.lets_know(who.as_deref()) {
+        match record.owner.lets_know(who.as_deref()) && !record.has_expired() {
             true => Ok(record),
             false => Err(unknown()),
         }
@@ -364,9 +367,13 @@ impl Tasks {
         lock(&self.live).insert(record.id.clone(), live);
         let expires = Instant::now() + time;
         let mut expiring = lock(&self.expiring);
+        let first = expiring.at.first().is_none_or(|(at, _)| expires < *at);
         expiring.at.insert((expires, record.id.clone()));
         if !std::mem::replace(&mut expiring.swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(self), expires));
+            let sooner = Arc::clone(&self.sooner);
+            tokio::spawn(sweep(Arc::downgrade(self), sooner, expires));
+        } else if first {
+            self.sooner.notify_one();
         }
         Ok(record)
     }
@@ -633,10 +640,10 @@ fn failed(error: StoreError) -> ErrorObject {
 }
 
 /// Looks after what expires as long as there are tasks; the server itself is not kept alive by it.
-async fn sweep(tasks: Weak<Tasks>, first: Instant) {
+async fn sweep(tasks: Weak<Tasks>, sooner: Arc<Notify>, first: Instant) {
     let mut next = Some(first);
     while let Some(at) = next {
-        tokio::time::sleep_until(at).await;
+        let _ = tokio::time::timeout_at(at, sooner.notified()).await;
         let Some(tasks) = tasks.upgrade() else {
             return;
         };

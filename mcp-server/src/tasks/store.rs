@@ -74,6 +74,15 @@ pub struct TaskRecord {
     pub outcome: Option<Result<RawJson, ErrorObject>>,
 }
 
+impl TaskRecord {
+    /// Whether its time is over, though whoever created it has not removed it yet.
+    pub(crate) fn has_expired(&self) -> bool {
+        // If the clock was set back, it is not.
+        let age = self.created.elapsed();
+        age.is_ok_and(|age| age >= self.time)
+    }
+}
+
 /// Whose a task is (REQ-TSKL-04, REQ-TSKX-05).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TaskOwner {
