@@ -11,12 +11,13 @@ use std::time::{Duration, SystemTime};
 use mcp_server::types::{ErrorCode, ErrorObject, InputRequests, ProtocolVersion, TaskState};
 use mcp_server::{
     Cx, Extensions, HandlerError, JsonSchema, MemoryTasks, Principal, Replay, ReplayKeys, Server,
-    ServerConnection, TaskOptions, TaskOwner, TaskRecord, TaskStore, TaskSupport, ToolError, tool,
-    with,
+    ServerConnection, Storing, TaskOptions, TaskOwner, TaskRecord, TaskStore, TaskSupport,
+    ToolError, tool, with,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{ALL, Hand, code, everything, text};
+use tokio::sync::watch;
 
 const CORE: ProtocolVersion = ProtocolVersion::V2025_11_25;
 const MODERN: ProtocolVersion = ProtocolVersion::V2026_07_28;
@@ -548,6 +549,102 @@ async fn what_has_expired_is_not_found_though_nobody_has_removed_it() {
     get(&mut hand, &json!({ "taskId": "new" })).await;
     let old = json!({ "taskId": "old" });
     assert_eq!(code(about(&mut hand, "tasks/get", &old).await), -32602);
+}
+
+/// A store that answers only while it is open, what it has kept already or is still to keep.
+struct Slow {
+    tasks: Arc<MemoryTasks>,
+    open: watch::Receiver<bool>,
+}
+
+impl Slow {
+    async fn answers(&self) {
+        self.open.clone().wait_for(|open| *open).await.unwrap();
+    }
+}
+
+impl TaskStore for Slow {
+    fn create(&self, task: TaskRecord) -> Storing<'_, ()> {
+        Box::pin(async move {
+            self.tasks.create(task).await?;
+            self.answers().await;
+            Ok(())
+        })
+    }
+
+    fn update(&self, task: TaskRecord) -> Storing<'_, ()> {
+        Box::pin(async move {
+            self.answers().await;
+            self.tasks.update(task).await
+        })
+    }
+
+    fn get<'a>(&'a self, id: &'a str) -> Storing<'a, Option<TaskRecord>> {
+        self.tasks.get(id)
+    }
+
+    fn list<'a>(
+        &'a self,
+        owner: &'a TaskOwner,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Storing<'a, Vec<TaskRecord>> {
+        self.tasks.list(owner, after, limit)
+    }
+
+    fn remove<'a>(&'a self, id: &'a str) -> Storing<'a, ()> {
+        self.tasks.remove(id)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_half_done_by_a_request_that_is_cancelled_while_the_store_is_slow() {
+    let (open, is_open) = watch::channel(false);
+    let tasks = Arc::new(MemoryTasks::default());
+    let store = Slow {
+        tasks: Arc::clone(&tasks),
+        open: is_open,
+    };
+    let alive = Alive::default();
+    let server = Server::new("tasks", "1.0.0")
+        .task_store(store)
+        .tool(tool("slow", with(alive.clone(), slow)).task(TaskSupport::Optional))
+        .start();
+    let mut hand = connect_as(&server, CORE, "alice").await;
+    let owner = TaskOwner::Principal("alice".to_owned());
+    let call = json!({ "name": "slow", "arguments": {}, "task": {} });
+    let soon = || tokio::time::sleep(Duration::from_millis(1));
+    let cancelled = |id| {
+        let params = json!({ "requestId": id });
+        json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params })
+    };
+
+    let creating = hand.request("tools/call", call.clone()).await;
+    soon().await;
+    assert_eq!(tasks.list(&owner, None, 9).await.unwrap().len(), 1);
+    hand.send(cancelled(creating)).await;
+    soon().await;
+    open.send_replace(true);
+    soon().await;
+    assert_eq!(tasks.list(&owner, None, 9).await.unwrap(), []);
+    assert_eq!(alive.count(), 0);
+
+    let task = hand.once("tools/call", call).await.unwrap()["task"].take();
+    let id = task["taskId"].as_str().unwrap();
+    let mut other = connect_as(&server, CORE, "alice").await;
+    let result = other.request("tasks/result", json!({ "taskId": id })).await;
+    soon().await;
+    open.send_replace(false);
+    let cancelling = hand.request("tasks/cancel", json!({ "taskId": id })).await;
+    soon().await;
+    hand.send(cancelled(cancelling)).await;
+    soon().await;
+    open.send_replace(true);
+    let error = other.outcome(result).await.unwrap_err();
+    assert_eq!(error["message"], "the task was cancelled");
+    let record = tasks.get(id).await.unwrap().unwrap();
+    assert_eq!(record.status, TaskState::Cancelled);
+    assert_eq!(alive.count(), 0);
 }
 
 const STATUS: &str = "notifications/tasks/status";

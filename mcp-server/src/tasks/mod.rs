@@ -4,7 +4,9 @@ mod run;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, Weak};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use mcp_peer::session;
@@ -17,7 +19,8 @@ use mcp_peer::types::{
 };
 use mcp_peer::{Answer, ConnectionId, HandlerFuture, Question, Request, RequestContext};
 use serde_json::json;
-use tokio::sync::{Notify, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -64,7 +67,12 @@ pub(crate) struct Tasks {
     expiring: Mutex<Expiring>,
     /// Tells whoever looks after them that one expires before all others.
     sooner: Arc<Notify>,
+    /// Those that are being created: whether anybody still waits for them or not, there are no more than so many.
+    creating: Arc<Semaphore>,
 }
+
+/// Tasks that may be on their way to the store at a time; further calls wait.
+const CREATING: usize = 1024;
 
 #[derive(Default)]
 struct Expiring {
@@ -84,6 +92,7 @@ struct Live {
     open: BTreeMap<String, Question>,
     /// Keys of questions; none is used twice (REQ-TSKX-03).
     used: HashSet<String>,
+    expires: Instant,
     /// Whose turn it is to write to the store, so that what is newest is written last.
     writing: Arc<tokio::sync::Mutex<()>>,
     ended: watch::Sender<bool>,
@@ -109,6 +118,7 @@ impl Tasks {
             live: Mutex::default(),
             expiring: Mutex::default(),
             sooner: Arc::default(),
+            creating: Arc::new(Semaphore::new(CREATING)),
         })
     }
 
@@ -166,7 +176,7 @@ impl Tasks {
         })
     }
 
-    async fn answer(&self, request: &Request, page_size: usize) -> Outcome<Answer> {
+    async fn answer(self: &Arc<Self>, request: &Request, page_size: usize) -> Outcome<Answer> {
         let context = &request.context;
         let version = context.version();
         if version.era() == Era::Modern && !declares(context) {
@@ -294,7 +304,7 @@ impl Tasks {
     }
 
     /// Ends a task; `None` if it has ended.
-    async fn cancel(&self, id: &str) -> Option<TaskRecord> {
+    async fn cancel(self: &Arc<Self>, id: &str) -> Option<TaskRecord> {
         let record = {
             let mut live = lock(&self.live);
             let live = live
@@ -308,7 +318,9 @@ impl Tasks {
             }
             live.record.clone()
         };
-        self.write(id).await;
+        // It has ended, though nobody may wait for the answer.
+        let (tasks, id) = (Arc::clone(self), id.to_owned());
+        to_its_end(async move { tasks.write(&id).await }).await;
         Some(record)
     }
 
@@ -337,10 +349,11 @@ impl Tasks {
         self: &Arc<Self>,
         context: &RequestContext,
         time: Duration,
-    ) -> Outcome<TaskRecord> {
+    ) -> Outcome<Created> {
+        let cannot = || ErrorObject::internal("the server cannot create a task now");
         let id = unguessable().map_err(|e| {
             tracing::error!(error = %e, "no randomness");
-            ErrorObject::internal("the server cannot create a task now")
+            cannot()
         })?;
         let now = SystemTime::now();
         let record = TaskRecord {
@@ -353,19 +366,40 @@ impl Tasks {
             questions: InputRequests::new(),
             outcome: None,
         };
-        self.store.create(record.clone()).await.map_err(failed)?;
+        let session = (context.era() == Era::Legacy).then(|| context.link().id());
+        let turn = Arc::clone(&self.creating).acquire_owned().await;
+        let tasks = Arc::clone(self);
+        // What may be in the store already has to expire.
+        let created = to_its_end(async move {
+            let _turn = turn;
+            let stored = tasks.store.create(record.clone()).await;
+            stored.map_err(failed)?;
+            tasks.created(&record, session);
+            let begun = false;
+            Ok(Created {
+                tasks,
+                record,
+                begun,
+            })
+        });
+        created.await.unwrap_or_else(|| Err(cannot()))
+    }
+
+    /// A task is in the store.
+    fn created(self: &Arc<Self>, record: &TaskRecord, session: Option<ConnectionId>) {
+        let expires = Instant::now() + record.time;
         let live = Live {
             record: record.clone(),
-            session: (context.era() == Era::Legacy).then(|| context.link().id()),
+            session,
             told: (TaskState::Working, InputRequests::new()),
             work: None,
             open: BTreeMap::new(),
             used: HashSet::new(),
+            expires,
             writing: Arc::default(),
             ended: watch::Sender::new(false),
         };
         lock(&self.live).insert(record.id.clone(), live);
-        let expires = Instant::now() + time;
         let mut expiring = lock(&self.expiring);
         let first = expiring.at.first().is_none_or(|(at, _)| expires < *at);
         expiring.at.insert((expires, record.id.clone()));
@@ -375,7 +409,6 @@ impl Tasks {
         } else if first {
             self.sooner.notify_one();
         }
-        Ok(record)
     }
 
     fn started(&self, id: &str, work: AbortHandle) {
@@ -528,15 +561,54 @@ impl Tasks {
                 }
                 expiring.at.pop_first().map(|(_, id)| id)
             };
-            let id = id.unwrap_or_default();
-            let live = lock(&self.live).remove(&id);
-            if let Some(work) = live.and_then(|live| live.work) {
+            self.forget(&id.unwrap_or_default()).await;
+        }
+    }
+
+    /// Forgets a task, and ends its work.
+    async fn forget(&self, id: &str) {
+        let live = lock(&self.live).remove(id);
+        if let Some(live) = live {
+            let expiring = (live.expires, id.to_owned());
+            lock(&self.expiring).at.remove(&expiring);
+            if let Some(work) = live.work {
                 work.abort();
             }
-            if let Err(error) = self.store.remove(&id).await {
-                tracing::error!(%error, "a task that has expired cannot be removed");
-            }
         }
+        if let Err(error) = self.store.remove(id).await {
+            tracing::error!(%error, "a task cannot be removed");
+        }
+    }
+}
+
+/// A task that is in the store. If it does not begin, for its call was cancelled meanwhile, it is forgotten.
+struct Created {
+    tasks: Arc<Tasks>,
+    record: TaskRecord,
+    begun: bool,
+}
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        // Without a runtime it is kept until it expires.
+        if !self.begun
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let (tasks, id) = (Arc::clone(&self.tasks), self.record.id.clone());
+            runtime.spawn(async move { tasks.forget(&id).await });
+        }
+    }
+}
+
+/// Runs something to its end, even if nobody waits for that any more; `None` if it panics in a task.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let mut work = Box::pin(work);
+    // What is done at once needs no task.
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => tokio::spawn(work).await.ok(),
     }
 }
 

@@ -12,7 +12,7 @@ use mcp_peer::types::{CreateTaskResult, ErrorObject, RelatedTask};
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
 use tokio::sync::watch;
 
-use super::{TaskRecord, Tasks, shown};
+use super::{Created, TaskRecord, Tasks, shown};
 use crate::router::encoded;
 
 /// When a call becomes a task.
@@ -74,7 +74,7 @@ enum Stage {
     Over,
 }
 
-type Creating = Pin<Box<dyn Future<Output = Result<TaskRecord, ErrorObject>> + Send>>;
+type Creating = Pin<Box<dyn Future<Output = Result<Created, ErrorObject>> + Send>>;
 
 /// Lets a call become a task; `make` makes its handler.
 pub(crate) fn becoming(
@@ -131,11 +131,13 @@ impl Future for Becoming {
                         return Poll::Pending;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Answer::Error(error)),
-                    Poll::Ready(Ok(record)) => {
-                        run(&this.tasks, &record, &this.context, handler);
+                    Poll::Ready(Ok(mut created)) => {
+                        created.begun = true;
+                        let record = &created.record;
+                        run(&this.tasks, record, &this.context, handler);
                         this.wish.granted.send_replace(Some(record.id.clone()));
                         let version = this.context.caller().version;
-                        let task = shown(&record, version, this.tasks.options.poll);
+                        let task = shown(record, version, this.tasks.options.poll);
                         return Poll::Ready(encoded(CreateTaskResult::new(task), version));
                     }
                 },
