@@ -160,13 +160,14 @@ impl Cx {
             let meta = params.take("_meta").and_then(ObjectBuf::from_raw);
             params.insert_raw("_meta", &related(meta.unwrap_or_default(), &id));
         }
-        if let Some(task) = task {
-            task.waits(true).await;
-        }
+        let waiting = match task {
+            Some(task) => task.waiting().await,
+            None => None,
+        };
         let key = self.key.clone();
         let answer = self.context.ask_as(key, M::METHOD, params, options).await;
-        if let Some(task) = task {
-            task.waits(false).await;
+        if let Some(waiting) = waiting {
+            waiting.over().await;
         }
         let answer = answer?;
         mcp_peer::decode_result::<M::Result>(M::METHOD, &answer)

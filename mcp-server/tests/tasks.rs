@@ -650,6 +650,60 @@ async fn nothing_is_left_half_done_by_a_request_that_is_cancelled_while_the_stor
 const STATUS: &str = "notifications/tasks/status";
 const UPDATED: &str = "notifications/tasks";
 
+/// Asks, and does not wait for the answer for long.
+async fn impatient(cx: Cx) -> &'static str {
+    let asking = tokio::time::timeout(Duration::from_secs(5), cx.roots());
+    assert!(asking.await.is_err());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    "enough"
+}
+
+async fn asks_twice(cx: Cx) -> Result<&'static str, ToolError> {
+    let (one, two) = tokio::join!(cx.roots(), cx.roots());
+    one.and(two)?;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    Ok("enough")
+}
+
+/// The id of a question that the server asks.
+async fn question(hand: &mut Hand) -> Value {
+    loop {
+        let message = hand.next().await;
+        if message["method"] == "roots/list" {
+            return message["id"].clone();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_waits_for_input_as_long_as_a_question_of_it_is_open() {
+    let server = Server::new("tasks", "1.0.0")
+        .tool(tool("impatient", impatient).task(TaskSupport::Optional))
+        .tool(tool("asks_twice", asks_twice).task(TaskSupport::Optional))
+        .start();
+    let mut hand = connect(&server, CORE).await;
+    let task = start(&mut hand, "impatient").await;
+    question(&mut hand).await;
+    assert_eq!(get(&mut hand, &task).await["status"], "input_required");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(get(&mut hand, &task).await["status"], "working");
+    assert_eq!(settled(&mut hand, &task).await["status"], "completed");
+    let told_of = told(&mut hand, STATUS).await;
+    let statuses: Vec<_> = told_of.iter().map(|told| &told["status"]).collect();
+    assert_eq!(statuses, ["working", "completed"]);
+
+    let task = start(&mut hand, "asks_twice").await;
+    let questions = [question(&mut hand).await, question(&mut hand).await];
+    for (id, stands) in questions.iter().zip(["input_required", "working"]) {
+        assert_eq!(get(&mut hand, &task).await["status"], "input_required");
+        let answer = json!({ "jsonrpc": "2.0", "id": id, "result": { "roots": [] } });
+        hand.send(answer).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(get(&mut hand, &task).await["status"], stands);
+    }
+    assert_eq!(settled(&mut hand, &task).await["status"], "completed");
+}
+
 /// What a client has been told of tasks by now.
 async fn told(hand: &mut Hand, method: &str) -> Vec<Value> {
     hand.call("tools/list", json!({})).await.unwrap();

@@ -90,6 +90,8 @@ struct Live {
     told: (TaskState, InputRequests),
     work: Option<AbortHandle>,
     open: BTreeMap<String, Question>,
+    /// Questions that are under way to a legacy client.
+    under_way: usize,
     /// Keys of questions; none is used twice (REQ-TSKX-03).
     used: HashSet<String>,
     expires: Instant,
@@ -394,6 +396,7 @@ impl Tasks {
             told: (TaskState::Working, InputRequests::new()),
             work: None,
             open: BTreeMap::new(),
+            under_way: 0,
             used: HashSet::new(),
             expires,
             writing: Arc::default(),
@@ -435,19 +438,15 @@ impl Tasks {
         self.write(id).await;
     }
 
-    /// A task's question is under way to a legacy client, or is not any more.
-    async fn waits(&self, id: &str, waits: bool) {
-        if let Some(live) = lock(&self.live).get_mut(id)
-            && !live.record.status.is_terminal()
-        {
-            live.record.status = if waits {
-                TaskState::InputRequired
-            } else {
-                TaskState::Working
-            };
-            live.record.updated = SystemTime::now();
+    /// One more of a task's questions is under way to a legacy client, or one less.
+    fn waits(&self, id: &str, more: bool) {
+        if let Some(live) = lock(&self.live).get_mut(id) {
+            match more {
+                true => live.under_way += 1,
+                false => live.under_way -= 1,
+            }
+            live.now();
         }
-        self.write(id).await;
     }
 
     /// A task's handler has answered.
@@ -616,8 +615,6 @@ impl Live {
     /// How it stands now.
     fn now(&mut self) -> TaskRecord {
         self.open.retain(|_, question| !question.is_withdrawn());
-        let asked =
-            self.record.status == TaskState::InputRequired && !self.record.questions.is_empty();
         let questions = self.open.iter().map(|(key, question)| {
             let method = question.method.clone();
             let params = question.params.clone();
@@ -627,13 +624,13 @@ impl Live {
         let questions = RawJson::encode(&questions).and_then(|raw| raw.decode::<InputRequests>());
         // They were fit to be asked.
         let questions = questions.unwrap_or_default();
-        if !self.record.status.is_terminal() && questions != self.record.questions {
-            if !questions.is_empty() {
-                self.record.status = TaskState::InputRequired;
-            } else if asked {
-                self.record.status = TaskState::Working;
-            }
-            self.record.questions = questions;
+        let status = match self.under_way > 0 || !questions.is_empty() {
+            true => TaskState::InputRequired,
+            false => TaskState::Working,
+        };
+        let stands = (&self.record.status, &self.record.questions);
+        if !self.record.status.is_terminal() && stands != (&status, &questions) {
+            (self.record.status, self.record.questions) = (status, questions);
             self.record.updated = SystemTime::now();
         }
         self.record.clone()

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use mcp_peer::types::{CreateTaskResult, ErrorObject, RelatedTask};
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::{Created, TaskRecord, Tasks, shown};
+use super::{Created, TaskRecord, Tasks, shown, to_its_end};
 use crate::router::encoded;
 
 /// When a call becomes a task.
@@ -49,11 +50,53 @@ impl Wish {
         self.granted.borrow().as_ref().map(RelatedTask::new)
     }
 
-    /// Says that a question is under way to a legacy client, or is not any more.
-    pub(crate) async fn waits(&self, waits: bool) {
-        let task = self.granted.borrow().clone();
-        if let (Some(id), Some(tasks)) = (task, self.tasks.upgrade()) {
-            tasks.waits(&id, waits).await;
+    /// Says that a question is under way to a legacy client, if the call has become a task by now: as long as what this gives
+    /// back is there.
+    pub(crate) async fn waiting(&self) -> Option<Waiting> {
+        let id = self.granted.borrow().clone()?;
+        let tasks = self.tasks.upgrade()?;
+        tasks.waits(&id, true);
+        let waiting = Waiting {
+            id,
+            tasks: Weak::clone(&self.tasks),
+            over: false,
+        };
+        tasks.write(&waiting.id).await;
+        Some(waiting)
+    }
+}
+
+/// A task's question that is under way to a legacy client.
+pub(crate) struct Waiting {
+    id: String,
+    tasks: Weak<Tasks>,
+    over: bool,
+}
+
+impl Waiting {
+    /// It is not any more.
+    pub(crate) async fn over(mut self) {
+        if let Some(tasks) = self.tasks.upgrade() {
+            self.over = true;
+            tasks.waits(&self.id, false);
+            let id = std::mem::take(&mut self.id);
+            to_its_end(async move { tasks.write(&id).await }).await;
+        }
+    }
+}
+
+/// The handler did not wait for the answer.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.over
+            && let Some(tasks) = self.tasks.upgrade()
+        {
+            tasks.waits(&self.id, false);
+            // If there is no runtime, it is written with whatever comes next.
+            if let Ok(runtime) = Handle::try_current() {
+                let id = std::mem::take(&mut self.id);
+                runtime.spawn(async move { tasks.write(&id).await });
+            }
         }
     }
 }
