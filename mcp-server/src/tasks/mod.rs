@@ -285,8 +285,9 @@ impl Tasks {
 
     /// Waits for the end of a task, and answers what its request would have been answered with (REQ-TSKL-02).
     async fn result(&self, context: &RequestContext, id: &str) -> Outcome<Answer> {
-        let mut record = self.find(context, id).await?;
+        // Before it is looked at: one that ends while it is has no result there yet, and is not live afterwards.
         let ended = lock(&self.live).get(id).map(|live| live.ended.subscribe());
+        let mut record = self.find(context, id).await?;
         if let Some(mut ended) = ended {
             // An error says the same: it is not live any more.
             let _ = ended.wait_for(|ended| *ended).await;
