@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
@@ -98,6 +99,12 @@ impl Work {
         }
         self.open.insert(key, question);
         false
+    }
+
+    fn expire(self) {
+        for (_, question) in self.open {
+            question.answer(Err(RequestError::Cancelled));
+        }
     }
 }
 
@@ -258,8 +265,11 @@ impl Lot {
         drop(places);
         // Handlers are the program's: what their drop does must not happen under the lock.
         for (_, parked) in expired {
-            for (_, question) in parked.work.open {
-                question.answer(Err(RequestError::Cancelled));
+            let method = parked.work.bound.method.clone();
+            let dropping = AssertUnwindSafe(|| parked.work.expire());
+            if catch_unwind(dropping).is_err() {
+                // There may be others, and there will be.
+                tracing::error!(%method, "a handler that has expired panicked when it was dropped");
             }
         }
         next

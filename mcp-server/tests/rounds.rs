@@ -284,6 +284,41 @@ async fn abandonment_frees_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_when_it_is_dropped_leaves_no_other_waiting() {
+    struct Panicking;
+
+    impl Drop for Panicking {
+        fn drop(&mut self) {
+            panic!("as it should");
+        }
+    }
+
+    async fn panicking(cx: Cx) -> Result<&'static str, ToolError> {
+        let _panicking = Panicking;
+        cx.roots().await?;
+        Ok("")
+    }
+
+    let mut limits = ParkLimits::default();
+    (limits.count, limits.time) = (3, Duration::from_secs(1));
+    let counts = Arc::new(Counts::default());
+    let server = Server::new("rounds", "1.0.0")
+        .tool(tool("ask", with(Arc::clone(&counts), ask)))
+        .tool(tool("panicking", panicking))
+        .park_limits(limits)
+        .start();
+    let mut hand = Hand::connect(&server, MODERN).await;
+    for began in [1, 2] {
+        let panicking = json!({ "name": "panicking" });
+        for call in [&panicking, &call(1), &panicking] {
+            open(&mut hand, "tools/call", call).await;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(counts.all(), [began, 0, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_expired_state_is_refused_before_anything_is_swept() {
     let mut limits = ParkLimits::default();
     limits.time = Duration::from_secs(1);
