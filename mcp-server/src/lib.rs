@@ -32,6 +32,7 @@ mod server;
 mod shelf;
 mod tasks;
 mod template;
+mod time;
 mod tool;
 mod validate;
 

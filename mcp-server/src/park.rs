@@ -14,6 +14,7 @@ use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
 use tokio::time::Instant;
 
 use crate::rounds::{Answers, Bound, key_of, unguessable};
+use crate::time::after;
 
 /// Bounds on handlers that wait between two input rounds of modern clients.
 #[derive(Debug, Clone)]
@@ -220,7 +221,7 @@ impl Lot {
         })?;
         work.bound.params = work.bound.params.compact();
         let bytes = work.bound.params.len();
-        let expires = Instant::now() + self.limits.time;
+        let expires = after(self.limits.time);
         let mut places = self.lock();
         if places.parked.len() >= self.limits.count || places.bytes + bytes > self.limits.bytes {
             return Err(ErrorObject::internal("too many requests wait for input"));

@@ -336,6 +336,20 @@ async fn an_expired_state_is_refused_before_anything_is_swept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_may_wait_for_ever() {
+    let mut limits = ParkLimits::default();
+    limits.time = Duration::MAX;
+    let (server, counts) = server(limits);
+    let mut hand = Hand::connect(&server, MODERN).await;
+    let request = call(1);
+    let round = open(&mut hand, "tools/call", &request).await;
+    tokio::time::sleep(Duration::from_secs(1_000_000)).await;
+    let late = retry(&request, &round, "file:///x");
+    hand.once("tools/call", late).await.unwrap();
+    assert_eq!(counts.all(), [1, 1, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_server_takes_its_waiting_handlers_with_it() {
     let (server, counts) = server(ParkLimits::default());
     let mut hand = Hand::connect(&server, MODERN).await;

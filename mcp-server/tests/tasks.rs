@@ -526,6 +526,23 @@ async fn a_task_is_not_kept_longer_because_an_earlier_one_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_may_be_kept_for_ever() {
+    let mut options = TaskOptions::default();
+    options.time = Duration::MAX;
+    let made = Made {
+        options,
+        ..Made::default()
+    };
+    let server = made.start();
+    for version in [CORE, MODERN] {
+        let mut hand = connect(&server, version).await;
+        let task = start(&mut hand, "slow").await;
+        tokio::time::sleep(Duration::from_secs(1_000_000)).await;
+        assert_eq!(get(&mut hand, &task).await["status"], "completed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_expired_is_not_found_though_nobody_has_removed_it() {
     let record = |id: &str, age| TaskRecord {
         id: id.to_owned(),

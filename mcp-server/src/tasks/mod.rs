@@ -32,6 +32,7 @@ use crate::hub::Hub;
 use crate::room::encoded as encoded_news;
 use crate::rounds::{Answers, key_of, unguessable};
 use crate::router::encoded;
+use crate::time::after;
 
 /// How tasks are kept.
 #[derive(Debug, Clone)]
@@ -390,7 +391,7 @@ impl Tasks {
 
     /// A task is in the store.
     fn created(self: &Arc<Self>, record: &TaskRecord, session: Option<ConnectionId>) {
-        let expires = Instant::now() + record.time;
+        let expires = after(record.time);
         let live = Live {
             record: record.clone(),
             session,
