@@ -480,6 +480,10 @@ impl<T: Transport> Driver<T> {
                 }
             }
             Event::FollowsTasks => self.shared.end.follow_tasks(),
+            Event::Subscribed(subscribed) => {
+                // A session tells of it once.
+                let _ = self.shared.subscribed.set(subscribed);
+            }
             Event::Listening { call, filter } => {
                 if let Some(pending) = self.calls.get(call) {
                     pending.acknowledge(filter);
@@ -584,7 +588,6 @@ impl<T: Transport> Driver<T> {
                 self.heard = true;
                 let echo = echo(&inbound);
                 let waiting = self.session.transmit_len();
-                self.shared.wanted.see(&inbound);
                 self.session.handle_inbound(self.now, inbound);
                 if echo > 0 && self.session.transmit_len() > waiting {
                     self.shared.outbox.answers_wait(echo);

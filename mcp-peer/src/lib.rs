@@ -20,7 +20,6 @@ mod stall;
 mod tap;
 mod trace;
 mod transport;
-mod wanted;
 
 pub use calling::Calling;
 pub use closed::{Closed, ConnectionError};

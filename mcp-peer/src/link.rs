@@ -163,10 +163,10 @@ impl Link {
         self.shared.end.follows_tasks.load(Ordering::Relaxed)
     }
 
-    /// Whether the peer may be one that is told when that resource changes; if not, it has not asked for it, nor for anything
-    /// that it is below of.
-    pub fn wants_updates_of(&self, uri: &str) -> bool {
-        self.shared.wanted.wants(uri)
+    /// Whether the peer is a client that has subscribed to that resource, or to one above it.
+    pub fn subscribes(&self, uri: &str) -> bool {
+        let subscribed = self.shared.subscribed.get();
+        subscribed.is_some_and(|subscribed| subscribed.covers(uri))
     }
 
     /// Runs something once, when the connection has ended; at once if it has. It should return quickly.

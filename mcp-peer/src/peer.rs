@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mcp_session::{
     CallKey, CallOptions, ConnectError, Established, NotSent, PeerMisbehaved, RequestError,
+    Subscribed,
 };
 use mcp_types::{
     ClientCapabilities, Era, LogLevel, MethodName, Notification, NotificationMessage, ObjectBuf,
@@ -22,7 +23,6 @@ use crate::limits::{Options, ProgressPolicy};
 use crate::link::{End, Identity};
 use crate::outbox::{Command, Outbox};
 use crate::pending::ProgressUpdate;
-use crate::wanted::Wanted;
 
 /// What the handles of a connection share with its driver.
 pub(crate) struct Shared {
@@ -38,7 +38,8 @@ pub(crate) struct Shared {
     log_level: AtomicU8,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) end: End,
-    pub(crate) wanted: Wanted,
+    /// What a client has subscribed to, once it has.
+    pub(crate) subscribed: OnceLock<Subscribed>,
 }
 
 /// How far a connection has come, for those who wait for it.
@@ -77,7 +78,7 @@ impl Shared {
             log_level: AtomicU8::new(u8::MAX),
             status: watch::Sender::new(Status::default()),
             end: End::new(),
-            wanted: Wanted::default(),
+            subscribed: OnceLock::new(),
         })
     }
 
@@ -108,7 +109,7 @@ impl Shared {
         level == u8::MAX
             && !self.is_reading_paused()
             && !self.end.is_marked()
-            && self.wanted.is_empty()
+            && self.subscribed.get().is_none()
     }
 
     /// For a lossless queue that is full; whoever pauses must resume.

@@ -177,7 +177,7 @@ impl Hub {
                 }
                 _ => {
                     if let Some(uri) = &resource
-                        && !link.wants_updates_of(uri)
+                        && !link.subscribes(uri)
                     {
                         continue;
                     }

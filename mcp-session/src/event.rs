@@ -9,6 +9,7 @@ use mcp_types::{
 };
 
 use crate::error::{ConnectError, PeerMisbehaved, RequestError};
+use crate::subscribed::Subscribed;
 
 /// A request of ours, as the driver names it; it stays the same through all rounds, whatever ids go over the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +58,8 @@ pub enum Event {
     },
     /// A modern client has opened a stream on which it follows tasks.
     FollowsTasks,
+    /// A client has subscribed to a resource for the first time; what it subscribes to from now on is seen there, too.
+    Subscribed(Subscribed),
     /// A notification that is not the engine's own business.
     Notification(NotificationMessage),
     /// A legacy client has chosen its log level.

@@ -156,6 +156,7 @@ impl Session {
                 if let Some(level) = level {
                     self.emit(Event::LogLevel(level));
                 }
+                self.tell_subscribed();
                 self.transmit_answer(request.id, Ok(result.finish()));
             }
             Ok(Admission::Dropped) => {

@@ -17,6 +17,7 @@ mod outgoing;
 mod permission;
 mod rounds;
 mod session;
+mod subscribed;
 mod subscriptions;
 mod text;
 mod time;
@@ -32,5 +33,6 @@ pub use outgoing::CallOptions;
 pub use permission::may_ask;
 pub use rounds::{InputRequired, Question};
 pub use session::{Counters, Role, Session};
+pub use subscribed::Subscribed;
 
 pub use mcp_types::NOTIFICATIONS_EXTENSION;

@@ -1,6 +1,7 @@
 //! Who hears of changes: a legacy session by itself, a modern client on the streams it has opened.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use mcp_types::meta::key;
 use mcp_types::{
@@ -14,6 +15,7 @@ use crate::config::Limits;
 use crate::error::NotSent;
 use crate::event::{CallKey, Event, IncomingKey};
 use crate::session::{Session, Side};
+use crate::subscribed::Subscribed;
 use crate::text;
 
 /// What a client has subscribed to.
@@ -24,9 +26,13 @@ pub(crate) struct Subscriptions {
     /// All of them were ended, and what is opened now would end without a word.
     ended: bool,
     /// Legacy: by `resources/subscribe`.
-    uris: BTreeSet<String>,
+    uris: BTreeSet<Arc<str>>,
     /// Of all of those together.
     uri_bytes: usize,
+    /// All resources that are subscribed to, for others, once there was one.
+    shared: Option<Subscribed>,
+    /// Nobody knows of that yet.
+    untold: bool,
 }
 
 #[derive(Debug)]
@@ -48,7 +54,7 @@ impl Subscriptions {
         SubscribeParams { uri, .. }: SubscribeParams,
         limits: &Limits,
     ) -> Result<(), ErrorObject> {
-        if self.uris.contains(&uri) {
+        if self.uris.contains(&*uri) {
             return Ok(());
         }
         let (limit, byte_limit) = (limits.subscriptions, limits.incoming_bytes);
@@ -61,14 +67,38 @@ impl Subscriptions {
             return Err(ErrorObject::internal(what));
         }
         self.uri_bytes += uri.len();
+        let uri: Arc<str> = uri.into();
+        self.share(Arc::clone(&uri));
         self.uris.insert(uri);
         Ok(())
     }
 
     /// `resources/unsubscribe` of a legacy session; what was not subscribed to need not be known.
     pub(crate) fn unsubscribe(&mut self, params: &SubscribeParams) {
-        if self.uris.remove(&params.uri) {
+        if self.uris.remove(&*params.uri) {
             self.uri_bytes -= params.uri.len();
+            self.unshare(&params.uri);
+        }
+    }
+
+    fn open(&mut self, stream: Listening) {
+        for uri in stream.uris() {
+            self.share(uri.as_str().into());
+        }
+        self.streams.push(stream);
+    }
+
+    fn share(&mut self, uri: Arc<str>) {
+        let shared = self.shared.get_or_insert_with(|| {
+            self.untold = true;
+            Subscribed::default()
+        });
+        shared.add(uri);
+    }
+
+    fn unshare(&self, uri: &str) {
+        if let Some(shared) = &self.shared {
+            shared.remove(uri);
         }
     }
 
@@ -79,9 +109,18 @@ impl Subscriptions {
     }
 
     fn close(&mut self, key: IncomingKey) -> bool {
-        let before = self.streams.len();
-        self.streams.retain(|stream| stream.key != key);
-        self.streams.len() < before
+        let Some(at) = self.streams.iter().position(|stream| stream.key == key) else {
+            return false;
+        };
+        let closed = self.streams.remove(at);
+        closed.uris().for_each(|uri| self.unshare(uri));
+        true
+    }
+}
+
+impl Listening {
+    fn uris(&self) -> impl Iterator<Item = &String> {
+        self.filter.resource_subscriptions.iter().flatten()
     }
 }
 
@@ -181,16 +220,24 @@ impl Session {
             Some(text::raw(&acknowledged)),
         );
         let related_to = Some(id.clone());
-        server
-            .subscriptions
-            .streams
-            .push(Listening { key, id, filter });
+        server.subscriptions.open(Listening { key, id, filter });
         self.transmit(Outbound {
             message,
             related_to,
         });
         if tasks {
             self.emit(Event::FollowsTasks);
+        }
+        self.tell_subscribed();
+    }
+
+    /// Lets others see what a client subscribes to, from the first time on.
+    pub(crate) fn tell_subscribed(&mut self) {
+        if let Side::Server(server) = &mut self.side
+            && std::mem::take(&mut server.subscriptions.untold)
+            && let Some(shared) = server.subscriptions.shared.clone()
+        {
+            self.emit(Event::Subscribed(shared));
         }
     }
 
@@ -282,7 +329,11 @@ impl Session {
             return;
         };
         server.subscriptions.ended = true;
-        for stream in std::mem::take(&mut server.subscriptions.streams) {
+        let streams = std::mem::take(&mut server.subscriptions.streams);
+        for uri in streams.iter().flat_map(Listening::uris) {
+            server.subscriptions.unshare(uri);
+        }
+        for stream in streams {
             let mut meta = ObjectBuf::new();
             text::insert(&mut meta, key::SUBSCRIPTION_ID, &stream.id);
             let mut result = ObjectBuf::new();

@@ -1,6 +1,6 @@
 //! Streams of modern clients, subscriptions of legacy ones.
 
-use mcp_session::NotSent;
+use mcp_session::{Event, NotSent};
 use mcp_types::NotificationMessage;
 
 use crate::support::{Side, decode, raw};
@@ -62,7 +62,39 @@ fn a_stream_is_acknowledged_first_and_tagged_throughout() {
             "{method}"
         );
     }
-    server.is_silent();
+    server.says(&[]).tells(&["subscribed"]);
+}
+
+#[test]
+fn others_see_what_a_client_has_subscribed_to() {
+    let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
+        config.capabilities = decode(ALL);
+    });
+    let ask = |what: &str, uri: &str| {
+        format!(r#"{{"id":1,"method":"resources/{what}","params":{{"uri":"{uri}"}}}}"#)
+    };
+    let filter = r#"{"resourceSubscriptions":["file:///a","file:///b"]}"#;
+    // What is not subscribed to is nothing to be told of.
+    server.hear(&ask("unsubscribe", "file:///a")).tells(&[]);
+    server.hear(&ask("subscribe", "file:///a"));
+    let subscribed = match server.session.poll_event() {
+        Some(Event::Subscribed(subscribed)) => subscribed,
+        other => panic!("{other:?}"),
+    };
+    let covers = |uris: [&str; 3]| uris.map(|uri| subscribed.covers(uri));
+    let uris = ["file:///a/x", "file:///b", "file:///c"];
+    assert_eq!(covers(uris), [true, false, false]);
+    // In either era, and told of once.
+    server.hear(&listen("2", filter, r#""_meta":{$M}"#));
+    server.hear(&listen("3", filter, r#""_meta":{$M}"#));
+    server.hear(&ask("subscribe", "file:///c")).tells(&[]);
+    assert_eq!(covers(uris), [true, true, true]);
+    server.hear(&ask("unsubscribe", "file:///c"));
+    server.hear(&ask("unsubscribe", "file:///a"));
+    server.hear(r#"{"method":"notifications/cancelled","params":{"requestId":2}}"#);
+    assert_eq!(covers(uris), [true, true, false]);
+    server.session.end_subscriptions();
+    assert_eq!(covers(uris), [false; 3]);
 }
 
 #[test]

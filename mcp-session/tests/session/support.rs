@@ -335,6 +335,7 @@ impl Side {
                 )
             }
             Event::LogLevel(level) => format!("level {level}"),
+            Event::Subscribed(_) => "subscribed".to_owned(),
             Event::Malformed(malformed) => format!("malformed: {}", malformed.kind),
             Event::Misbehaved(what) => format!("misbehaved: {what}"),
             Event::PeerError(error) => format!("peer error {}", error.code.0),
