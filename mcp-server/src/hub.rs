@@ -65,6 +65,8 @@ struct Connected {
     link: Link,
     /// What the protocol itself tells, once it has: lists and resources that have changed.
     news: Option<Mailbox>,
+    /// How tasks stand, apart: there may be many that it does not follow, and they leave no room.
+    tasks: Option<Mailbox>,
     rooms: Vec<Arc<Place>>,
     /// Whether it gets what is sent to everyone.
     seated: bool,
@@ -73,6 +75,10 @@ struct Connected {
 impl Connected {
     fn news(&mut self) -> &Mailbox {
         self.news.get_or_insert_with(|| self.link.mailbox(NEWS))
+    }
+
+    fn tasks(&mut self) -> &Mailbox {
+        self.tasks.get_or_insert_with(|| self.link.mailbox(NEWS))
     }
 }
 
@@ -172,7 +178,7 @@ impl Hub {
                 Audience::Followers(owner) => {
                     if link.follows_tasks() && owner.lets_know(link.extension().as_deref()) {
                         // One that has no room for it can still ask.
-                        let _ = connected.news().post_once(message);
+                        let _ = connected.tasks().post_once(message);
                     }
                 }
                 _ => {
@@ -189,10 +195,10 @@ impl Hub {
         }
     }
 
-    /// Tells one of this node, if it is still there and has room for it.
+    /// Tells one of this node how a task stands, if it is still there and has room for it.
     pub(crate) fn tell_one(&self, id: ConnectionId, message: &NotificationMessage) {
         if let Some(connected) = lock(&self.0.connections).get_mut(id) {
-            let _ = connected.news().post_once(message);
+            let _ = connected.tasks().post_once(message);
         }
     }
 
@@ -274,6 +280,7 @@ impl Hub {
         let connected = Connected {
             link: link.clone(),
             news: None,
+            tasks: None,
             rooms: Vec::new(),
             seated: false,
         };
@@ -361,5 +368,35 @@ impl fmt::Debug for Inner {
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mcp_peer::types::ToolListChanged;
+
+    use super::*;
+    use crate::Server;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_no_room_for_tasks_is_not_cut_off_by_a_list() {
+        let server = Server::new("hub", "1.0.0").start();
+        let (_client, transport) = mcp_peer::duplex(16);
+        let mut connection = server.connect(transport).expect("a connection");
+        let (hub, id) = (server.hub(), connection.peer.link().id());
+        let named = |method: &str| NotificationMessage {
+            method: method.to_owned().into(),
+            params: None,
+        };
+        for n in 0..=NEWS.messages {
+            hub.tell_one(id, &named(&n.to_string()));
+        }
+        let to = Audience::Subscribers;
+        let message = named(ToolListChanged::METHOD);
+        hub.tell(&Post { to, message });
+        let driving = tokio::time::timeout(Duration::from_secs(1), &mut connection.driver);
+        assert!(driving.await.is_err(), "it goes on");
     }
 }

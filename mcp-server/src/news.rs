@@ -19,7 +19,8 @@ use crate::room::{encoded, size};
 /// How long a change of a list waits for others, which are told together.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 
-/// News that wait for one connection, or for a backplane: as many as a connection may have subscribed to, each once.
+/// News that wait for one connection, or for a backplane: as many as a connection may have subscribed to, each once; and as
+/// many of tasks.
 pub(crate) const NEWS: MailboxLimits = MailboxLimits {
     messages: 4096 + 3,
     bytes: 4 * 1024 * 1024,
