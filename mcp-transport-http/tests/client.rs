@@ -305,6 +305,40 @@ async fn an_old_server_is_found_out_once() {
 }
 
 #[tokio::test]
+async fn what_another_server_of_the_origin_speaks_is_no_more_than_a_guess() {
+    // Inventory 3.3: it is asked again when the assumption fails.
+    let legacy = old(BARE_400, |_, _, _| answer("405 No", "", ""));
+    let script = Script::start(move |head, body, n| match head.split(' ').nth(1) {
+        Some("/modern") if body.contains("server/discover") => discovered(body),
+        Some("/modern") => {
+            let error = r#"{"jsonrpc":"2.0","id":2,"error":{"code":-32602,"message":"no _meta"}}"#;
+            answer(
+                "400 Bad Request",
+                "Content-Type: application/json\r\n",
+                error,
+            )
+        }
+        _ => legacy(head, body, n),
+    })
+    .await;
+    let modern = script.url.replace("/mcp", "/modern");
+    let http = HttpClient::new();
+    for era in [EraChoice::Auto, EraChoice::Modern] {
+        let client = client(&http, &script.url).await.unwrap();
+        assert_eq!(client.era(), Era::Legacy);
+        soon(client.close()).await;
+        let connect = || {
+            let connection = http.connect(&modern).unwrap();
+            Client::builder("client", "1.0.0")
+                .era(era)
+                .connect(connection)
+        };
+        assert!(soon(connect()).await.is_err());
+        assert_eq!(soon(connect()).await.unwrap().era(), Era::Modern);
+    }
+}
+
+#[tokio::test]
 async fn what_says_nothing_of_the_era_is_an_error() {
     // Inventory 3.3, rows 9 and 10.
     for (probe, expected) in [

@@ -13,6 +13,7 @@ use mcp_types::{
     RequestId, RequestMessage, ResponseMessage,
 };
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::connection::HttpError;
 use super::send::{add, add_post};
@@ -38,8 +39,8 @@ pub(super) struct Shared {
 pub(super) struct Session {
     pub(super) id: Option<HeaderValue>,
     pub(super) version: Option<ProtocolVersion>,
-    /// The server was asked for its modern versions, and has none.
-    is_legacy: bool,
+    /// When the server, or another at its origin, was asked for its modern versions, and had none.
+    legacy_since: Option<Instant>,
     /// Where messages are posted to, if the server speaks HTTP+SSE: all it has to say comes by a stream that is open.
     endpoint: Option<Uri>,
 }
@@ -111,18 +112,17 @@ impl Shared {
 
     /// Sends a request and delivers what comes of it: messages, and its answer at last, or an error in its place.
     pub(super) async fn exchange(self: Arc<Self>, request: RequestMessage) {
-        let origins = &self.client.origins;
         let era_time = self.options().era_time;
-        if request.method == "server/discover" && origins.is_legacy(&self.uri, era_time) {
+        if request.method == "server/discover"
+            && let Some(since) = self.client.origins.take_legacy(&self.uri, era_time)
+        {
+            self.session().legacy_since = Some(since);
             let error = ErrorObject::method_not_found(&request.method);
             return self.answer(&request, Err(error)).await;
         }
         let Err(failure) = self.try_exchange(&request).await else {
             return;
         };
-        if request.method == "initialize" {
-            origins.forget(&self.uri);
-        }
         match failure {
             Failure::Connection(error) => self.break_off(error).await,
             Failure::Request(message) => {
@@ -394,7 +394,7 @@ impl Shared {
     /// Delivers the answer, and learns from it.
     async fn answer(&self, request: &RequestMessage, outcome: Result<RawJson, ErrorObject>) {
         if request.method == "server/discover" && outcome.is_err() {
-            self.session().is_legacy = true;
+            self.session().legacy_since.get_or_insert_with(Instant::now);
         }
         let outcome = outcome.map(|result| match request.method.as_str() {
             "initialize" => {
@@ -403,8 +403,8 @@ impl Shared {
                 let version = version.filter(|version| version.era() == Era::Legacy);
                 let mut session = self.session();
                 session.version = version;
-                if session.is_legacy && version.is_some() {
-                    self.client.origins.note_legacy(&self.uri);
+                if let (Some(since), Some(_)) = (session.legacy_since, version) {
+                    self.client.origins.note_legacy(&self.uri, since);
                 }
                 result
             }

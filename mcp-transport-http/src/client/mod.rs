@@ -72,7 +72,9 @@ pub struct HttpClientOptions {
     pub retry: Duration,
     /// How long a server may ask to be left alone (by `Retry-After`) and still be asked again. Default 30 s.
     pub patience: Duration,
-    /// How long it is remembered that an origin speaks a legacy revision only. Default 10 min.
+    /// How long it is remembered that an origin speaks a legacy revision only. It is forgotten as soon as one of its
+    /// servers turns out to speak another, but the connection that finds that out has failed: zero asks each time, for
+    /// origins with servers of either era and clients of the modern one. Default 10 min.
     pub era_time: Duration,
 }
 

@@ -21,21 +21,18 @@ impl Origins {
         self.legacy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_legacy(&self, uri: &Uri, time: Duration) -> bool {
-        let known = self.lock().get(&origin(uri)).copied();
-        known.is_some_and(|since| since.elapsed() < time)
+    /// Since when an origin is known to be legacy. It is forgotten by that, until it turns out to be so again.
+    pub(super) fn take_legacy(&self, uri: &Uri, time: Duration) -> Option<Instant> {
+        let known = self.lock().remove(&origin(uri));
+        known.filter(|since| since.elapsed() < time)
     }
 
-    pub(super) fn note_legacy(&self, uri: &Uri) {
+    pub(super) fn note_legacy(&self, uri: &Uri, since: Instant) {
         let mut legacy = self.lock();
         if legacy.len() >= ORIGINS {
             legacy.clear();
         }
-        legacy.insert(origin(uri), Instant::now());
-    }
-
-    pub(super) fn forget(&self, uri: &Uri) {
-        self.lock().remove(&origin(uri));
+        legacy.insert(origin(uri), since);
     }
 }
 
