@@ -7,10 +7,15 @@ mod support;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use mcp_client::types::{CreateMessageResult, ElicitResult, Era, LogLevel};
+use futures::{SinkExt as _, StreamExt as _};
+use mcp_client::types::{
+    CreateMessageResult, ElicitResult, Era, Inbound, LogLevel, Message, Outbound,
+};
 use mcp_client::{Client, EraChoice};
 use mcp_server::{Cx, JsonSchema, Sampling, Server, ToolError, schemars, tool, with};
-use mcp_transport_http::{HttpClient, HttpClientOptions, HttpService, PeerAddr, UrlError};
+use mcp_transport_http::{
+    HttpClient, HttpClientOptions, HttpConnection, HttpService, PeerAddr, UrlError,
+};
 use serde::Deserialize;
 use serde_json::json;
 use support::{Running, Wire, serve, soon};
@@ -167,6 +172,60 @@ fn only_urls_of_servers_are_connected_to() {
         http.connect("https://a/"),
         Err(UrlError::Scheme(_))
     ));
+}
+
+// ---- by hand ----
+
+/// A server that takes connections one by one, and a client's connection to it.
+async fn by_hand() -> (TcpListener, HttpConnection) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let connection = HttpClient::new().connect(&url).unwrap();
+    (listener, connection)
+}
+
+async fn accept(listener: &TcpListener) -> Wire {
+    Wire::from(listener.accept().await.unwrap().0)
+}
+
+/// Runs the server's side while the client's has nothing to say.
+async fn quietly<T>(connection: &mut HttpConnection, server: impl Future<Output = T>) -> T {
+    tokio::select! {
+        biased;
+        done = soon(server) => done,
+        item = connection.next() => panic!("{item:?}"),
+    }
+}
+
+fn asks(id: i64, method: &str) -> Outbound {
+    Message::request(id, method, None).into()
+}
+
+#[tokio::test]
+async fn a_probe_that_is_given_up_takes_nothing_with_it() {
+    let (listener, mut connection) = by_hand().await;
+    connection.send(asks(1, "server/discover")).await.unwrap();
+    let mut probe = quietly(&mut connection, async {
+        let mut probe = accept(&listener).await;
+        probe.reply().await;
+        probe
+    })
+    .await;
+    connection.send(asks(2, "initialize")).await.unwrap();
+    let mut wire = quietly(&mut connection, async {
+        let mut wire = accept(&listener).await;
+        wire.reply().await;
+        probe
+            .send(answer("504 Gateway Timeout", "", "").as_bytes())
+            .await;
+        assert_eq!(probe.read_until("\n").await, None);
+        wire
+    })
+    .await;
+    let body = r#"{"jsonrpc":"2.0","id":2,"result":{}}"#;
+    wire.send(json_answer(body).as_bytes()).await;
+    let item = soon(connection.next()).await.unwrap();
+    assert!(matches!(item, Ok(Inbound::Message(_))), "{item:?}");
 }
 
 // ---- scripts ----

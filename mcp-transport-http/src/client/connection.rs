@@ -33,6 +33,7 @@ pub struct HttpConnection {
     /// Requests under way, and a legacy session's standing stream.
     work: FuturesUnordered<BoxFuture<'static, Option<RequestId>>>,
     running: HashMap<RequestId, AbortHandle>,
+    probe: Option<AbortHandle>,
     /// What has no answer goes out in order.
     posts: VecDeque<Message>,
     posting: Option<Posting>,
@@ -80,6 +81,7 @@ impl HttpConnection {
             inbound,
             work: FuturesUnordered::new(),
             running: HashMap::new(),
+            probe: None,
             posts: VecDeque::new(),
             posting: None,
             goodbye: None,
@@ -90,6 +92,12 @@ impl HttpConnection {
     fn request(&mut self, message: RequestMessage) {
         let id = message.id.clone();
         let (abort, registration) = AbortHandle::new_pair();
+        match message.method.as_str() {
+            "server/discover" => self.probe = Some(abort.clone()),
+            // Nobody waits for the probe any more, and the connection is not to break with it.
+            "initialize" => self.probe.take().iter().for_each(AbortHandle::abort),
+            _ => {}
+        }
         self.running.insert(id.clone(), abort);
         let exchange = Arc::clone(&self.shared).exchange(message);
         let exchange = Abortable::new(exchange, registration);
