@@ -400,22 +400,39 @@ async fn what_another_server_of_the_origin_speaks_is_no_more_than_a_guess() {
 #[tokio::test]
 async fn what_says_nothing_of_the_era_is_an_error() {
     // Inventory 3.3, rows 9 and 10.
+    let refused = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"too many"}}"#;
+    let json = "Content-Type: application/json\r\n";
+    let events = "Content-Type: text/event-stream\r\n";
+    let long = "x".repeat(2000);
     for (probe, expected) in [
-        ("500 Oops", "500"),
-        ("502 Bad Gateway", "502"),
-        ("302 Found", "302"),
-        ("401 Unauthorized", "authorization"),
-        ("403 Forbidden", "403"),
+        (answer("500 Oops", "", ""), "500"),
+        (answer("502 Bad Gateway", "", ""), "502"),
+        (answer("302 Found", "", ""), "302"),
+        (answer("401 Unauthorized", "", ""), "authorization"),
+        (answer("403 Forbidden", "", ""), "403"),
+        (answer("408 Request Timeout", "", ""), "408"),
+        (answer("429 Too Many Requests", "", ""), "429"),
+        (answer("429 Too Many Requests", json, refused), "429"),
+        (
+            answer("200 OK", json, refused).replace("Content-Length: ", "Content-Length: 1"),
+            "body",
+        ),
+        (answer("200 OK", json, &long), "longer than 1000 bytes"),
+        (answer("200 OK", events, ": \n\n"), "before the answer"),
+        (answer("200 OK", events, &long), "too long"),
     ] {
-        let script = Script::start(move |_, _, _| answer(probe, "", "")).await;
-        let error = client(&HttpClient::new(), &script.url).await.unwrap_err();
-        assert!(error.contains(expected), "{probe}: {error}");
+        let mut options = HttpClientOptions::default();
+        options.message_bytes = 1000;
+        let http = HttpClient::with_options(options);
+        let script = Script::start(move |_, _, _| probe.clone()).await;
+        let error = client(&http, &script.url).await.unwrap_err();
+        assert!(error.contains(expected), "{expected}: {error}");
         assert_eq!(script.seen(), ["POST server/discover"]);
     }
     let error = client(&HttpClient::new(), "http://127.0.0.1:1/mcp")
         .await
         .unwrap_err();
-    assert!(error.contains("not reached"), "{error}");
+    assert!(error.contains("connection failed"), "{error}");
 }
 
 #[tokio::test]

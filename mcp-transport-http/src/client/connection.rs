@@ -66,9 +66,19 @@ pub enum HttpError {
     /// The connection could not be opened: a status that says nothing of the protocol.
     #[error("the server answered {0}")]
     Status(StatusCode),
-    /// The connection could not be opened: the network failed.
-    #[error("the server is not reached: {0}")]
+    /// The connection could not be opened: the network failed, or what came by it ended early or was too long.
+    #[error("the connection failed: {0}")]
     Network(String),
+}
+
+impl HttpError {
+    /// Whether nothing else will fare better on the same connection.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Unauthorized { .. } | Self::Forbidden | Self::SessionEnded
+        )
+    }
 }
 
 impl HttpConnection {

@@ -47,9 +47,9 @@ pub(super) struct Session {
 
 /// Why there is no answer.
 pub(super) enum Failure {
-    /// For this request alone.
+    /// The server has said something else, which is the answer to this request.
     Request(String),
-    /// For the connection.
+    /// The server has said nothing of the protocol; a connection that is being opened ends with that.
     Connection(HttpError),
 }
 
@@ -123,13 +123,15 @@ impl Shared {
         let Err(failure) = self.try_exchange(&request).await else {
             return;
         };
-        match failure {
-            Failure::Connection(error) => self.break_off(error).await,
-            Failure::Request(message) => {
-                let error = ErrorObject::new(TRANSPORT_ERROR, message);
-                self.answer(&request, Err(error)).await;
+        let why = match failure {
+            Failure::Connection(error) if opens(&request.method) || error.is_final() => {
+                return self.break_off(error).await;
             }
-        }
+            Failure::Request(why) | Failure::Connection(HttpError::Network(why)) => why,
+            Failure::Connection(error) => error.to_string(),
+        };
+        let error = ErrorObject::new(TRANSPORT_ERROR, why);
+        self.answer(&request, Err(error)).await;
     }
 
     async fn try_exchange(&self, request: &RequestMessage) -> Result<(), Failure> {
@@ -139,11 +141,7 @@ impl Shared {
         }
         let headers = self.headers_of(request);
         let body = encode(&Message::Request(request.clone()));
-        let sent = self.send(Method::POST, &self.uri, headers, body).await;
-        let response = sent.map_err(|error| match error {
-            HttpError::Network(why) if !opens(&request.method) => Failure::Request(why),
-            error => error.into(),
-        })?;
+        let response = self.send(Method::POST, &self.uri, headers, body).await?;
         let status = response.status();
         if request.method == "initialize" && status.is_success() {
             self.session().id = response.headers().get(&SESSION).cloned();
@@ -161,10 +159,10 @@ impl Shared {
     /// Goes on where a status is all that the server has said.
     async fn refused(&self, request: &RequestMessage, status: StatusCode) -> Result<(), Failure> {
         #[cfg(feature = "http-sse")]
-        if request.method == "initialize" && status.is_client_error() {
+        if request.method == "initialize" && status.is_client_error() && !is_passing(status) {
             return self.open_stream(request, status).await;
         }
-        Err(failure(request, status))
+        Err(failure(status))
     }
 
     /// Whether the request named a session to the server.
@@ -226,7 +224,7 @@ impl Shared {
         response: Response<Incoming>,
     ) -> Result<(), Failure> {
         let status = response.status();
-        let body = self.read(response).await.map_err(Failure::Request)?;
+        let body = self.read(response).await?;
         match Inbound::parse(body, ParseLimits::default()) {
             Inbound::Message(Message::Response(response)) => {
                 // An error may be about what could not be read.
@@ -235,8 +233,8 @@ impl Shared {
                         "the answer is one to another request".into(),
                     ));
                 }
-                if status.is_server_error() && opens(&request.method) {
-                    return Err(failure(request, status));
+                if is_passing(status) && opens(&request.method) {
+                    return Err(failure(status));
                 }
                 self.answer(request, response.outcome).await;
                 Ok(())
@@ -244,7 +242,7 @@ impl Shared {
             // Whoever knows the protocol judges what is no message, if the status says that it is to be one.
             inbound if status == StatusCode::OK => match self.deliver(request, inbound).await {
                 true => Ok(()),
-                false => Err(unanswered()),
+                false => Err(Failure::Request("the answer is none".to_owned())),
             },
             _ => self.refused(request, status).await,
         }
@@ -278,7 +276,7 @@ impl Shared {
                     }
                 }
                 Ok(Resumed::Status(status)) if status.is_client_error() => {
-                    return Err(failure(request, status));
+                    return Err(failure(status));
                 }
                 Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -295,10 +293,7 @@ impl Shared {
             match self.resume(position.id.clone()).await {
                 Ok(Resumed::Stream(response)) => {
                     let before = position.events;
-                    let ended = self.stream(response, &mut position, None).await;
-                    if let Err(Failure::Connection(error)) = ended {
-                        return self.break_off(error).await;
-                    }
+                    let _ = self.stream(response, &mut position, None).await;
                     if position.events > before {
                         pause = self.options().retry;
                     }
@@ -341,7 +336,7 @@ impl Shared {
         response: Response<Incoming>,
         position: &mut Position,
         request: Option<&RequestMessage>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, HttpError> {
         let mut events = self.events(response);
         while let Some(event) = events.next().await? {
             position.events += u64::from(!event.data.is_empty());
@@ -437,10 +432,10 @@ pub(super) struct Events {
 
 impl Events {
     /// The next event; none at the end of the stream, and a stream that breaks ends like one that is closed.
-    pub(super) async fn next(&mut self) -> Result<Option<sse::Event>, Failure> {
+    pub(super) async fn next(&mut self) -> Result<Option<sse::Event>, HttpError> {
         loop {
             let event = self.reader.next();
-            let event = event.map_err(|_| Failure::Request("an event is too long".to_owned()))?;
+            let event = event.map_err(|_| HttpError::Network("an event is too long".to_owned()))?;
             if event.is_some() {
                 return Ok(event);
             }
@@ -488,16 +483,24 @@ impl Kind {
     }
 }
 
-pub(super) fn failure(request: &RequestMessage, status: StatusCode) -> Failure {
-    let undecided = status.is_server_error() || status.is_redirection();
-    match opens(&request.method) && undecided {
+/// Whether the status says only that it is not the time.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        )
+}
+
+pub(super) fn failure(status: StatusCode) -> Failure {
+    match is_passing(status) || status.is_redirection() {
         true => HttpError::Status(status).into(),
         false => Failure::Request(format!("the server answered {status}")),
     }
 }
 
 pub(super) fn unanswered() -> Failure {
-    Failure::Request("the server ended the response before the answer".to_owned())
+    HttpError::Network("the server ended the response before the answer".to_owned()).into()
 }
 
 pub(super) fn encode(message: &Message) -> Bytes {

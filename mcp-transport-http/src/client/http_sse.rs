@@ -23,8 +23,8 @@ impl Shared {
         // Whatever this server is, it is none of these.
         let (endpoint, mut events) = match opening {
             Ok(Ok(Some(opened))) => opened,
-            Ok(Err(Failure::Connection(error))) => return Err(error.into()),
-            _ => return Err(failure(request, refused)),
+            Ok(Err(error)) => return Err(error.into()),
+            _ => return Err(failure(refused)),
         };
         self.set_endpoint(endpoint);
         self.post_beside(request).await?;
@@ -47,7 +47,7 @@ impl Shared {
     }
 
     /// The stream, and where it says that messages are to be posted to (REQ-SSE1-01).
-    async fn endpoint_event(&self) -> Result<Option<(Uri, Events)>, Failure> {
+    async fn endpoint_event(&self) -> Result<Option<(Uri, Events)>, HttpError> {
         let accept = HeaderValue::from_static("text/event-stream");
         let headers = [(ACCEPT, accept)].into_iter().collect();
         let response = self
@@ -61,7 +61,7 @@ impl Shared {
             if event.name.as_deref() == Some("endpoint") {
                 let endpoint = resolve(&self.uri, &event.data).ok_or_else(|| {
                     let message = format!("the server's endpoint is elsewhere: {:?}", event.data);
-                    Failure::Connection(HttpError::Network(message))
+                    HttpError::Network(message)
                 })?;
                 return Ok(Some((endpoint, events)));
             }
@@ -75,16 +75,10 @@ impl Shared {
         add_post(&mut headers);
         let body = encode(&Message::Request(request.clone()));
         let target = self.target();
-        let response = self
-            .send(Method::POST, &target, headers, body)
-            .await
-            .map_err(|error| match error {
-                HttpError::Network(why) => Failure::Request(why),
-                error => error.into(),
-            })?;
+        let response = self.send(Method::POST, &target, headers, body).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
-            status => Err(failure(request, status)),
+            status => Err(failure(status)),
         }
     }
 }

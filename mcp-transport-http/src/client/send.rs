@@ -102,15 +102,16 @@ impl Shared {
     }
 
     /// Reads a body that is not longer than a message may be.
-    pub(super) async fn read(&self, response: Response<Incoming>) -> Result<Bytes, String> {
+    pub(super) async fn read(&self, response: Response<Incoming>) -> Result<Bytes, HttpError> {
         let limit = self.options().message_bytes;
         let mut body = response.into_body();
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| whole_story(&error))?;
+            let frame = frame.map_err(|error| HttpError::Network(whole_story(&error)))?;
             if let Ok(data) = frame.into_data() {
                 if whole.len() + data.len() > limit {
-                    return Err(format!("the answer is longer than {limit} bytes"));
+                    let why = format!("the answer is longer than {limit} bytes");
+                    return Err(HttpError::Network(why));
                 }
                 whole.extend_from_slice(&data);
             }
