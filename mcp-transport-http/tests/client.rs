@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use mcp_client::types::{
@@ -297,7 +298,7 @@ fn result(body: &str, result: &str) -> String {
 /// A server of 2025-11-25 that answers calls by `call`, and `server/discover` by `probe`.
 fn old(
     probe: &'static str,
-    call: fn(&str, &str, usize) -> String,
+    call: impl Fn(&str, &str, usize) -> String,
 ) -> impl Fn(&str, &str, usize) -> String {
     move |head, body, n| {
         let method = |name: &str| body.contains(&format!(r#""method":"{name}""#));
@@ -460,6 +461,65 @@ async fn a_lost_stream_is_taken_up_where_it_was() {
         soon(client.list_tools().into_future()).await.unwrap().len(),
         0
     );
+}
+
+/// A session whose standing stream is answered by a script, and a client's connection in it.
+///
+/// `stream` gets the id of the event that a GET names, or nothing, and how many came before it.
+async fn standing(stream: fn(&str, usize) -> String) -> (Script, HttpConnection) {
+    let count = AtomicUsize::new(0);
+    let script = Script::start(old(BARE_400, move |head, body, _| {
+        if !head.starts_with("GET") {
+            return json_answer(&result(body, "{}"));
+        }
+        let event = head.lines().find_map(|l| l.strip_prefix("last-event-id: "));
+        let n = count.fetch_add(1, Ordering::SeqCst);
+        stream(event.unwrap_or_default(), n)
+    }))
+    .await;
+    let mut options = HttpClientOptions::default();
+    options.message_bytes = 1000;
+    options.retry = Duration::from_millis(1);
+    let http = HttpClient::with_options(options);
+    let mut connection = http.connect(&script.url).unwrap();
+    connection.send(asks(1, "initialize")).await.unwrap();
+    assert_eq!(told(&mut connection).await, "");
+    let initialized = Message::notification("notifications/initialized", None);
+    connection.send(initialized.into()).await.unwrap();
+    (script, connection)
+}
+
+/// The method of the next message; an answer has none.
+async fn told(connection: &mut HttpConnection) -> String {
+    let item = soon(connection.next()).await.unwrap();
+    let Ok(Inbound::Message(message)) = item else {
+        panic!("{item:?}")
+    };
+    message.method().unwrap_or_default().to_owned()
+}
+
+fn event_stream(text: &str) -> String {
+    answer("200 OK", "Content-Type: text/event-stream\r\n", text)
+}
+
+fn event(fields: &str, method: &str) -> String {
+    format!("{fields}data: {{\"jsonrpc\":\"2.0\",\"method\":\"{method}\"}}\n\n")
+}
+
+#[tokio::test]
+async fn a_standing_stream_that_cannot_go_on_begins_anew() {
+    let (_script, mut connection) = standing(|from, n| match (from, n) {
+        ("", 0) => event_stream(&event("id: a\n", "first")),
+        ("a", 1) => answer("429 Too Many Requests", "", ""),
+        ("a", 2) => answer("408 Request Timeout", "", ""),
+        ("a", 3) => answer("409 Conflict", "", ""),
+        ("a", 4) => answer("400 Bad Request", "", "no such event"),
+        ("", 5) => event_stream(&event("", "second")),
+        _ => answer("405 Method Not Allowed", "", ""),
+    })
+    .await;
+    assert_eq!(told(&mut connection).await, "first");
+    assert_eq!(told(&mut connection).await, "second");
 }
 
 #[tokio::test]

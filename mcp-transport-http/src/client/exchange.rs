@@ -298,11 +298,16 @@ impl Shared {
                         pause = self.options().retry;
                     }
                 }
-                // There is none, which is normal.
+                // There is none, which is normal, unless it is only about where to go on.
                 Ok(Resumed::Status(status))
-                    if status.is_client_error() && status != StatusCode::CONFLICT =>
+                    if status.is_client_error()
+                        && status != StatusCode::CONFLICT
+                        && !is_passing(status) =>
                 {
-                    return tracing::debug!(%status, "the server has no standing stream");
+                    if position.id.take().is_none() {
+                        return tracing::debug!(%status, "the server has no standing stream");
+                    }
+                    tracing::warn!(%status, "the standing stream cannot go on where it was");
                 }
                 Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
                 Err(error) => return self.break_off(error).await,
