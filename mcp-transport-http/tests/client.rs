@@ -523,6 +523,39 @@ async fn a_standing_stream_that_cannot_go_on_begins_anew() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_nothing_but_posts_needs_no_standing_stream() {
+    let refusals: [fn(&str, usize) -> String; 2] = [
+        |_, _| answer("403 Forbidden", "", ""),
+        |_, _| answer("404 Not Found", "", ""),
+    ];
+    for refusal in refusals {
+        let (script, mut connection) = standing(refusal).await;
+        for id in 2.. {
+            let refused = script.seen().contains(&"GET ".to_owned());
+            connection.send(asks(id, "tools/list")).await.unwrap();
+            assert_eq!(told(&mut connection).await, "");
+            if refused {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_forbidden_fails_alone() {
+    let script = Script::start(|_, body, n| match n {
+        0 => discovered(body),
+        1 => answer("403 Forbidden", "", ""),
+        _ => json_answer(&result(body, LISTED)),
+    })
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    let error = soon(client.list_tools().into_future()).await.unwrap_err();
+    assert!(error.to_string().contains("403"), "{error}");
+    assert!(soon(client.list_tools().into_future()).await.is_ok());
+}
+
+#[tokio::test]
 async fn an_answer_that_never_comes_is_an_error_of_its_request() {
     let script = Script::start(old(BARE_400, |head, _, _| match head.starts_with("POST") {
         true => answer(
@@ -548,6 +581,8 @@ async fn a_session_that_is_gone_ends_the_connection() {
     let error = soon(client.list_tools().into_future()).await.unwrap_err();
     assert!(error.to_string().contains("ended the session"), "{error}");
 }
+
+const LISTED: &str = r#"{"resultType":"complete","tools":[],"ttlMs":0,"cacheScope":"private"}"#;
 
 fn discovered(body: &str) -> String {
     json_answer(&result(
@@ -685,10 +720,7 @@ async fn nonsense_for_an_answer_is_an_error_of_its_request() {
         5 => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
             .to_owned(),
         6 => "no HTTP".to_owned(),
-        _ => json_answer(&result(
-            body,
-            r#"{"resultType":"complete","tools":[],"ttlMs":0,"cacheScope":"private"}"#,
-        )),
+        _ => json_answer(&result(body, LISTED)),
     })
     .await;
     let client = client(&HttpClient::new(), &script.url).await.unwrap();

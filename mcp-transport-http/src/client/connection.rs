@@ -57,7 +57,7 @@ pub enum HttpError {
         /// The value of `WWW-Authenticate`.
         challenge: Option<String>,
     },
-    /// The server does not let this client in.
+    /// The connection could not be opened: the server does not let this client in.
     #[error("the server answered 403")]
     Forbidden,
     /// The server has ended the session, or forgotten it; a new connection makes a new one.
@@ -74,10 +74,7 @@ pub enum HttpError {
 impl HttpError {
     /// Whether nothing else will fare better on the same connection.
     pub(super) fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Unauthorized { .. } | Self::Forbidden | Self::SessionEnded
-        )
+        matches!(self, Self::Unauthorized { .. } | Self::SessionEnded)
     }
 }
 

@@ -289,9 +289,11 @@ impl Shared {
     pub(super) async fn listen(self: Arc<Self>) {
         let mut position = Position::default();
         let mut pause = self.options().retry;
+        let mut opened = false;
         loop {
             match self.resume(position.id.clone()).await {
                 Ok(Resumed::Stream(response)) => {
+                    opened = true;
                     let before = position.events;
                     let _ = self.stream(response, &mut position, None).await;
                     if position.events > before {
@@ -310,6 +312,13 @@ impl Shared {
                     tracing::warn!(%status, "the standing stream cannot go on where it was");
                 }
                 Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
+                // Some servers let nothing but POST through.
+                Err(error)
+                    if error == HttpError::Forbidden
+                        || (error == HttpError::SessionEnded && !opened) =>
+                {
+                    return tracing::debug!(%error, "the server has no standing stream");
+                }
                 Err(error) => return self.break_off(error).await,
             }
             tokio::time::sleep(position.retry.unwrap_or(pause).max(pause)).await;
