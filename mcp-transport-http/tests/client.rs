@@ -463,6 +463,32 @@ async fn a_lost_stream_is_taken_up_where_it_was() {
     );
 }
 
+#[tokio::test]
+async fn a_server_may_have_itself_polled_for_an_answer() {
+    // REQ-HTTPL-09
+    let polls = AtomicUsize::new(0);
+    let script = Script::start(old(BARE_400, move |head, _, _| {
+        let primer = "id: p\nretry: 1\ndata: \n\n";
+        if head.starts_with("POST") {
+            return event_stream(primer);
+        }
+        if !head.contains("last-event-id: p") {
+            return answer("405 Method Not Allowed", "", "");
+        }
+        match polls.fetch_add(1, Ordering::SeqCst) {
+            3 => answer("429 Too Many Requests", "", ""),
+            20 => {
+                event_stream("data: {\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{\"tools\":[]}}\n\n")
+            }
+            _ => event_stream(primer),
+        }
+    }))
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    let tools = soon(client.list_tools().into_future()).await.unwrap();
+    assert_eq!(tools.len(), 0);
+}
+
 /// A session whose standing stream is answered by a script, and a client's connection in it.
 ///
 /// `stream` gets the id of the event that a GET names, or nothing, and how many came before it.

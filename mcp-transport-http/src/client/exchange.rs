@@ -275,7 +275,7 @@ impl Shared {
                         attempts = 0;
                     }
                 }
-                Ok(Resumed::Status(status)) if status.is_client_error() => {
+                Ok(Resumed::Status(status)) if status.is_client_error() && !is_passing(status) => {
                     return Err(failure(status));
                 }
                 Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
@@ -353,7 +353,7 @@ impl Shared {
     ) -> Result<bool, HttpError> {
         let mut events = self.events(response);
         while let Some(event) = events.next().await? {
-            position.events += u64::from(!event.data.is_empty());
+            position.events += 1;
             position.id = event.id.or(position.id.take());
             position.retry = event.retry.map(Duration::from_millis).or(position.retry);
             let is_message = event.name.is_none_or(|name| name == "message");
@@ -468,7 +468,7 @@ impl Events {
 /// Where a reader of a stream is.
 #[derive(Debug, Default)]
 struct Position {
-    /// Messages so far.
+    /// How many there were so far, those without a message included: a server may have itself polled by them.
     events: u64,
     id: Option<String>,
     retry: Option<Duration>,

@@ -65,8 +65,8 @@ pub struct HttpClientOptions {
     pub connect_time: Duration,
     /// How long a server may take to accept what has no answer: notifications, responses, the end of a session. Default 30 s.
     pub accept_time: Duration,
-    /// How often a lost stream is taken up again without anything new on it, and a request sent again to a server that
-    /// asks to be left alone for a while. Default 5.
+    /// How often a lost stream is taken up again in vain, without even an event that carries no message, and a request
+    /// sent again to a server that asks to be left alone for a while. Default 5.
     pub attempts: u32,
     /// When a lost stream is taken up again, if the server has not said when. Default 1 s.
     pub retry: Duration,
