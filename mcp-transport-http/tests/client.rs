@@ -489,10 +489,16 @@ async fn a_server_may_have_itself_polled_for_an_answer() {
     assert_eq!(tools.len(), 0);
 }
 
+const SOON: Duration = Duration::from_millis(1);
+const NEVER: Duration = Duration::from_secs(86_400);
+
 /// A session whose standing stream is answered by a script, and a client's connection in it.
 ///
 /// `stream` gets the id of the event that a GET names, or nothing, and how many came before it.
-async fn standing(stream: fn(&str, usize) -> String) -> (Script, HttpConnection) {
+async fn standing(
+    retry: Duration,
+    stream: impl Fn(&str, usize) -> String + Send + Sync + 'static,
+) -> (Script, HttpConnection) {
     let count = AtomicUsize::new(0);
     let script = Script::start(old(BARE_400, move |head, body, _| {
         if !head.starts_with("GET") {
@@ -505,7 +511,7 @@ async fn standing(stream: fn(&str, usize) -> String) -> (Script, HttpConnection)
     .await;
     let mut options = HttpClientOptions::default();
     options.message_bytes = 1000;
-    options.retry = Duration::from_millis(1);
+    options.retry = retry;
     let http = HttpClient::with_options(options);
     let mut connection = http.connect(&script.url).unwrap();
     connection.send(asks(1, "initialize")).await.unwrap();
@@ -534,7 +540,7 @@ fn event(fields: &str, method: &str) -> String {
 
 #[tokio::test]
 async fn a_standing_stream_that_cannot_go_on_begins_anew() {
-    let (_script, mut connection) = standing(|from, n| match (from, n) {
+    let (_script, mut connection) = standing(SOON, |from, n| match (from, n) {
         ("", 0) => event_stream(&event("id: a\n", "first")),
         ("a", 1) => answer("429 Too Many Requests", "", ""),
         ("a", 2) => answer("408 Request Timeout", "", ""),
@@ -555,7 +561,7 @@ async fn a_server_that_takes_nothing_but_posts_needs_no_standing_stream() {
         |_, _| answer("404 Not Found", "", ""),
     ];
     for refusal in refusals {
-        let (script, mut connection) = standing(refusal).await;
+        let (script, mut connection) = standing(SOON, refusal).await;
         for id in 2.. {
             let refused = script.seen().contains(&"GET ".to_owned());
             connection.send(asks(id, "tools/list")).await.unwrap();
@@ -564,6 +570,36 @@ async fn a_server_that_takes_nothing_but_posts_needs_no_standing_stream() {
                 break;
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_standing_stream_that_is_cut_is_soon_there_again() {
+    // However quiet it was, and as soon as the server wants.
+    let (_script, mut connection) = standing(SOON, |_, n| match n {
+        0..20 => event_stream(": keep-alive\n\n"),
+        _ => event_stream(&event("", "told")),
+    })
+    .await;
+    assert_eq!(told(&mut connection).await, "told");
+    let (_script, mut connection) = standing(NEVER, |_, n| match n {
+        0 => event_stream("retry: 1\n\n"),
+        _ => event_stream(&event("", "told")),
+    })
+    .await;
+    assert_eq!(told(&mut connection).await, "told");
+}
+
+#[tokio::test]
+async fn what_is_no_stream_is_not_asked_for_again() {
+    for status in ["200 OK", "204 No Content", "302 Found"] {
+        let (script, mut connection) = standing(SOON, move |_, _| answer(status, "", "")).await;
+        for id in 2..10 {
+            connection.send(asks(id, "tools/list")).await.unwrap();
+            assert_eq!(told(&mut connection).await, "");
+        }
+        let asked = script.seen().iter().filter(|s| *s == "GET ").count();
+        assert_eq!(asked, 1, "{status}");
     }
 }
 

@@ -25,6 +25,9 @@ use crate::sse;
 /// The code of errors that no server has sent: what HTTP said, or did not.
 const TRANSPORT_ERROR: ErrorCode = ErrorCode(-32000);
 
+/// What may be between two attempts at a standing stream, unless the server or the program wants more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// What the requests of one connection share.
 pub(super) struct Shared {
     pub(super) client: Arc<Inner>,
@@ -294,24 +297,19 @@ impl Shared {
             match self.resume(position.id.clone()).await {
                 Ok(Resumed::Stream(response)) => {
                     opened = true;
-                    let before = position.events;
                     let _ = self.stream(response, &mut position, None).await;
-                    if position.events > before {
-                        pause = self.options().retry;
-                    }
+                    pause = position.retry.unwrap_or(self.options().retry);
                 }
-                // There is none, which is normal, unless it is only about where to go on.
                 Ok(Resumed::Status(status))
-                    if status.is_client_error()
-                        && status != StatusCode::CONFLICT
-                        && !is_passing(status) =>
-                {
+                    if is_passing(status) || status == StatusCode::CONFLICT => {}
+                // There is none, which is normal, unless it is only about where to go on.
+                Ok(Resumed::Status(status)) => {
                     if position.id.take().is_none() {
                         return tracing::debug!(%status, "the server has no standing stream");
                     }
                     tracing::warn!(%status, "the standing stream cannot go on where it was");
                 }
-                Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
+                Err(HttpError::Network(_)) => {}
                 // Some servers let nothing but POST through.
                 Err(error)
                     if error == HttpError::Forbidden
@@ -321,8 +319,10 @@ impl Shared {
                 }
                 Err(error) => return self.break_off(error).await,
             }
-            tokio::time::sleep(position.retry.unwrap_or(pause).max(pause)).await;
-            pause = (2 * pause).min(Duration::from_secs(60));
+            tokio::time::sleep(pause).await;
+            // For the case that there is no stream again.
+            let longer = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            pause = longer.max(pause).max(self.options().retry);
         }
     }
 
