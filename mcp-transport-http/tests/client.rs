@@ -591,6 +591,18 @@ async fn a_standing_stream_that_is_cut_is_soon_there_again() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_too_long_is_passed_over() {
+    let (_script, mut connection) = standing(SOON, |from, n| match (from, n) {
+        ("", 0) => event_stream(&event("id: a\n", "first")),
+        ("a", _) => event_stream(&event("id: b\n", &"x".repeat(2000))),
+        _ => event_stream(&event("", "second")),
+    })
+    .await;
+    assert_eq!(told(&mut connection).await, "first");
+    assert_eq!(told(&mut connection).await, "second");
+}
+
+#[tokio::test]
 async fn what_is_no_stream_is_not_asked_for_again() {
     for status in ["200 OK", "204 No Content", "302 Found"] {
         let (script, mut connection) = standing(SOON, move |_, _| answer(status, "", "")).await;

@@ -297,8 +297,14 @@ impl Shared {
             match self.resume(position.id.clone()).await {
                 Ok(Resumed::Stream(response)) => {
                     opened = true;
-                    let _ = self.stream(response, &mut position, None).await;
-                    pause = position.retry.unwrap_or(self.options().retry);
+                    match self.stream(response, &mut position, None).await {
+                        Ok(_) => pause = position.retry.unwrap_or(self.options().retry),
+                        // Taken up where it was, it would begin with the same.
+                        Err(error) => {
+                            tracing::warn!(%error, "an event of the standing stream is left out");
+                            position.id = None;
+                        }
+                    }
                 }
                 Ok(Resumed::Status(status))
                     if is_passing(status) || status == StatusCode::CONFLICT => {}
