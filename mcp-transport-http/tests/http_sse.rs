@@ -8,16 +8,19 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::{SinkExt as _, StreamExt as _};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use mcp_client::types::{CreateMessageResult, Era, LogLevel, Principal};
+use mcp_client::types::{CreateMessageResult, Era, Inbound, LogLevel, Message, Principal, RawJson};
 use mcp_client::{Client, EraChoice};
 use mcp_server::{Cx, Sampling, Server, ToolError, tool};
-use mcp_transport_http::{Denied, HttpClient, HttpOptions, HttpService};
+use mcp_transport_http::{
+    Denied, HttpClient, HttpClientOptions, HttpConnection, HttpOptions, HttpService,
+};
 use serde_json::json;
 use support::{Running, Wire, get, initialize, legacy, request, serve, soon};
 use tokio::net::TcpListener;
@@ -355,6 +358,89 @@ async fn a_stream_that_ends_ends_the_connection() {
     soon(client.peer().closed()).await;
 }
 
+const EVENTS: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+const NOT_ALLOWED: &str =
+    "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+const ACCEPTED: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// A server's side by hand, of a connection whose `initialize` has been answered.
+struct ByHand {
+    listener: TcpListener,
+    stream: Wire,
+    connection: HttpConnection,
+}
+
+impl ByHand {
+    async fn start(outcome: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/sse", listener.local_addr().unwrap());
+        let mut options = HttpClientOptions::default();
+        options.message_bytes = 1000;
+        let http = HttpClient::with_options(options);
+        let mut connection = http.connect(&url).unwrap();
+        let initialize = Message::request(1, "initialize", None);
+        connection.send(initialize.into()).await.unwrap();
+        let server = async {
+            take(&listener, NOT_ALLOWED).await;
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut stream = Wire::from(socket);
+            stream.reply().await;
+            let endpoint = format!("{EVENTS}event: endpoint\ndata: ?sessionId=1\n\n");
+            stream.send(endpoint.as_bytes()).await;
+            take(&listener, ACCEPTED).await;
+            stream.send(event(1, outcome).as_bytes()).await;
+            stream
+        };
+        let (stream, item) = soon(futures::future::join(server, connection.next())).await;
+        assert!(matches!(item, Some(Ok(Inbound::Message(_)))), "{item:?}");
+        Self {
+            listener,
+            stream,
+            connection,
+        }
+    }
+
+    /// Takes what the client posts now.
+    async fn posted(&mut self, message: Message) -> String {
+        self.connection.send(message.into()).await.unwrap();
+        tokio::select! {
+            biased;
+            body = soon(take(&self.listener, ACCEPTED)) => body,
+            item = self.connection.next() => panic!("{item:?}"),
+        }
+    }
+}
+
+/// Takes a request, answers it, and returns its body.
+async fn take(listener: &TcpListener, answer: &str) -> String {
+    let mut wire = Wire::from(listener.accept().await.unwrap().0);
+    let request = wire.reply().await;
+    wire.send(answer.as_bytes()).await;
+    request.body
+}
+
+fn event(id: i64, outcome: &str) -> String {
+    format!("data: {{\"jsonrpc\":\"2.0\",\"id\":{id},{outcome}}}\n\n")
+}
+
+const INITIALIZED: &str = r#""result":{"protocolVersion":"2024-11-05","capabilities":{},"serverInfo":{"name":"old","version":"1"}}"#;
+
+#[tokio::test]
+async fn a_call_is_cancelled_after_a_version_was_refused_too() {
+    let refused = r#""error":{"code":-32602,"message":"not that version"}"#;
+    let mut server = ByHand::start(refused).await;
+    let initialize = Message::request(2, "initialize", None);
+    assert!(server.posted(initialize).await.contains("initialize"));
+    let answer = event(2, INITIALIZED);
+    server.stream.send(answer.as_bytes()).await;
+    let item = soon(server.connection.next()).await.unwrap();
+    assert!(matches!(item, Ok(Inbound::Message(_))), "{item:?}");
+    let params = RawJson::encode(&json!({ "requestId": 3 })).unwrap();
+    let cancelled = Message::notification("notifications/cancelled", Some(params));
+    assert!(server.posted(cancelled).await.contains("cancelled"));
+}
+
 /// A server that answers everything but GET with 405, and that with this.
 async fn get_only(answer: &'static str) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -363,10 +449,8 @@ async fn get_only(answer: &'static str) -> (String, JoinHandle<()>) {
         while let Ok((stream, _)) = listener.accept().await {
             let mut wire = Wire::from(stream);
             let request = wire.reply().await;
-            let refusal =
-                "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             let is_get = request.head.starts_with("GET");
-            wire.send(if is_get { answer } else { refusal }.as_bytes())
+            wire.send(if is_get { answer } else { NOT_ALLOWED }.as_bytes())
                 .await;
         }
     });
@@ -375,10 +459,6 @@ async fn get_only(answer: &'static str) -> (String, JoinHandle<()>) {
 
 #[tokio::test]
 async fn what_is_no_such_server_is_an_error() {
-    const EVENTS: &str =
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
-    const NOT_ALLOWED: &str =
-        "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let leak = |text: String| -> &'static str { text.leak() };
     for (answer, why) in [

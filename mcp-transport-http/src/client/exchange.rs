@@ -88,7 +88,8 @@ impl Shared {
 
     /// Whether the connection is a legacy session.
     pub(super) fn has_session(&self) -> bool {
-        self.session().version.is_some()
+        let session = self.session();
+        session.version.is_some() || session.endpoint.is_some()
     }
 
     /// Whether all that the server says comes by one stream.
