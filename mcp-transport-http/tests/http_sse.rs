@@ -441,6 +441,15 @@ async fn a_call_is_cancelled_after_a_version_was_refused_too() {
     assert!(server.posted(cancelled).await.contains("cancelled"));
 }
 
+#[tokio::test]
+async fn an_event_that_is_too_long_ends_the_connection() {
+    let mut server = ByHand::start(INITIALIZED).await;
+    let long = event(2, &format!(r#""result":{{"x":"{}"}}"#, "x".repeat(2000)));
+    server.stream.send(long.as_bytes()).await;
+    let item = soon(server.connection.next()).await.unwrap();
+    assert!(item.is_err(), "{item:?}");
+}
+
 /// A server that answers everything but GET with 405, and that with this.
 async fn get_only(answer: &'static str) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
