@@ -23,6 +23,7 @@ use support::{Running, Wire, serve, soon};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 #[derive(Deserialize, JsonSchema)]
 struct Name {
@@ -227,6 +228,30 @@ async fn a_probe_that_is_given_up_takes_nothing_with_it() {
     wire.send(json_answer(body).as_bytes()).await;
     let item = soon(connection.next()).await.unwrap();
     assert!(matches!(item, Ok(Inbound::Message(_))), "{item:?}");
+}
+
+#[tokio::test]
+async fn a_connection_ends_though_nobody_takes_what_is_left() {
+    let (listener, mut connection) = by_hand().await;
+    connection.send(asks(1, "initialize")).await.unwrap();
+    let server = async {
+        let mut wire = accept(&listener).await;
+        wire.reply().await;
+        let body = r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25"}}"#;
+        let head = "Content-Type: application/json\r\nMcp-Session-Id: s1\r\n";
+        wire.send(answer("200 OK", head, body).as_bytes()).await;
+    };
+    let ((), item) = soon(futures::future::join(server, connection.next())).await;
+    assert!(item.unwrap().is_ok());
+    // The listener's queue is as far as these come.
+    for _ in 0..50 {
+        let left = Message::notification("notifications/roots/list_changed", None);
+        connection.feed(left.into()).await.unwrap();
+    }
+    tokio::time::pause();
+    let begun = Instant::now();
+    connection.close().await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 10);
 }
 
 // ---- scripts ----

@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
@@ -14,6 +15,7 @@ use mcp_types::{
     CancelledParams, Inbound, Message, NotificationMessage, Outbound, RequestId, RequestMessage,
 };
 use tokio::sync::mpsc;
+use tokio::time::Sleep;
 
 use super::exchange::Shared;
 
@@ -21,11 +23,15 @@ use super::exchange::Shared;
 pub(super) const QUEUE: usize = 64;
 /// Notifications and responses that wait for their turn.
 const POSTS: usize = 256;
+/// What is left to be posted when a connection is closed has this together, and then the DELETE as much again: nobody
+/// waits for a server that is gone.
+pub(super) const CLOSE_TIME: Duration = Duration::from_secs(5);
 
 /// A client's connection to a server over HTTP: a stream of [`Inbound`], a sink of [`Outbound`].
 ///
 /// Each request is a POST, and so is each notification and response, one after the other. It has no task of its own:
-/// whoever polls it runs all of them. Closed, it ends a legacy session with a DELETE.
+/// whoever polls it runs all of them. Closed, it posts what is left, for 5 s at most, and ends a legacy session with a
+/// DELETE.
 #[must_use = "a connection does nothing by itself"]
 pub struct HttpConnection {
     shared: Arc<Shared>,
@@ -37,6 +43,8 @@ pub struct HttpConnection {
     /// What has no answer goes out in order.
     posts: VecDeque<Message>,
     posting: Option<Posting>,
+    /// The time that is left for these, once the connection is being closed.
+    closing: Option<Pin<Box<Sleep>>>,
     goodbye: Option<BoxFuture<'static, ()>>,
     closed: bool,
 }
@@ -91,6 +99,7 @@ impl HttpConnection {
             probe: None,
             posts: VecDeque::new(),
             posting: None,
+            closing: None,
             goodbye: None,
             closed: false,
         }
@@ -204,7 +213,12 @@ impl Sink<Outbound> for HttpConnection {
             return Poll::Ready(Ok(()));
         }
         if this.posting.is_some() {
-            return Poll::Pending;
+            let closing = || Box::pin(tokio::time::sleep(CLOSE_TIME));
+            ready!(this.closing.get_or_insert_with(closing).poll_unpin(cx));
+            let left = 1 + this.posts.len();
+            tracing::warn!(left, "messages were not accepted before the end");
+            this.posts.clear();
+            this.posting = None;
         }
         let shared = &this.shared;
         let goodbye = this

@@ -15,7 +15,7 @@ use mcp_types::{
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::connection::HttpError;
+use super::connection::{CLOSE_TIME, HttpError};
 use super::send::{add, add_post};
 use super::tools::Tools;
 use super::{HttpClientOptions, Inner};
@@ -214,8 +214,8 @@ impl Shared {
             self.session_headers(),
             Bytes::new(),
         );
-        // Servers need not take it, and nobody waits for one that is gone.
-        let time = self.options().accept_time.min(Duration::from_secs(5));
+        // Servers need not take it.
+        let time = self.options().accept_time.min(CLOSE_TIME);
         let _ = tokio::time::timeout(time, goodbye).await;
     }
 

@@ -64,6 +64,7 @@ pub struct HttpClientOptions {
     /// How long the TCP handshake may take. Default 10 s.
     pub connect_time: Duration,
     /// How long a server may take to accept what has no answer: notifications, responses, the end of a session. Default 30 s.
+    /// At the end of a connection all that is left has 5 s together.
     pub accept_time: Duration,
     /// How often a lost stream is taken up again in vain, without even an event that carries no message, and a request
     /// sent again to a server that asks to be left alone for a while. Default 5.
