@@ -1,5 +1,7 @@
 //! The HTTP client below: connections, kept open for the next request.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
@@ -15,6 +17,12 @@ type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
 pub(super) type Wire = Client<Connector, Full<Bytes>>;
 
+/// After this much silence the other end is asked whether it is there: the next request is not to go out on a connection
+/// that is dead, nor is a stream to wait on one.
+const QUIET: Duration = Duration::from_secs(30);
+/// The other end is gone if it has not answered that by then.
+const UNHEARD: Duration = Duration::from_secs(20);
+
 /// A client whose TLS is of the default kind, if there is TLS.
 pub(super) fn client(options: &HttpClientOptions) -> Wire {
     #[cfg(not(feature = "rustls"))]
@@ -27,8 +35,15 @@ fn over(options: &HttpClientOptions, secured: impl FnOnce(HttpConnector) -> Conn
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(options.connect_time));
+    tcp.set_keepalive(Some(QUIET));
+    tcp.set_keepalive_interval(Some(UNHEARD / 2));
+    tcp.set_keepalive_retries(Some(2));
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .http2_keep_alive_interval(QUIET)
+        .http2_keep_alive_timeout(UNHEARD)
+        .http2_keep_alive_while_idle(true)
         .build(secured(tcp))
 }
 
