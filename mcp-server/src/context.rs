@@ -192,13 +192,11 @@ impl Cx {
         &self.hub
     }
 
-    /// Completes when the request that is served as this is first polled has ended: it was cancelled, or answered, or its
-    /// connection is gone. This is for tasks that the handler has started; its own future is most often gone then, too.
+    /// Completes when nobody waits for the result any more: the request was cancelled, or answered, or its connection is gone.
     ///
-    /// Not so where the request's answer is not the handler's. What a handler asks a modern client is the answer of a round:
-    /// this completes with it, and the handler goes on when the next round comes, a request of its own, or is dropped when
-    /// none does. And a call that [becomes a task](Self::become_task) is answered with that: asked for before, this
-    /// completes then; asked for after, when the task's handler has ended.
+    /// The handler's own future is dropped then; this is for tasks that it has started. What a handler asks a modern client is
+    /// the answer of a round and not of its request, which ends with the last round, or when no further one can come. A call
+    /// that [becomes a task](Self::become_task) ends with the task.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
