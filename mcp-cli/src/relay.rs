@@ -1,5 +1,6 @@
 //! Joins a client and a server whose transports differ, without looking into what they say.
 
+use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use mcp_client::types::{
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use crate::target::{Boxed, Broken};
+use crate::target::{Boxed, Broken, Client};
 
 /// Who has sent a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -34,23 +35,29 @@ pub(crate) enum Ended {
 
 /// How long a server may stay silent after its client has gone, before it is given up.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
+/// Requests of a client whose answers are waited for when it has said all it has to say; those over it are not.
+const AWAITED: usize = 4096;
 
 /// Passes on whatever comes until the server has closed its end; `see` sees each item first.
+///
+/// The server's end is closed when the client has said all it has to say and has its answers: many a server ends there and then.
 ///
 /// Each direction waits until the other side has taken a message before it takes the next: a slow reader slows its writer
 /// down, and nothing is kept here. What is no message goes no further; its sender is told.
 pub(crate) async fn relay(
-    client: Boxed,
+    client: Client,
     server: Boxed,
     idle: Duration,
     mut stop: watch::Receiver<bool>,
     see: impl Fn(Side, &Inbound),
 ) -> Result<(), Ended> {
-    let (to_client, mut from_client) = client.split();
+    let half_closes = client.half_closes;
+    let (to_client, mut from_client) = client.transport.split();
     let (mut to_server, mut from_server) = server.split();
     // Replies to what is no message go out here, too.
     let to_client = tokio::sync::Mutex::new(to_client);
     let gone = Notify::new();
+    let (open, mut answered) = watch::channel(HashSet::new());
     let batches = Batches::default();
     let see = |side, item: &Inbound| {
         batches.see(item);
@@ -64,6 +71,7 @@ pub(crate) async fn relay(
                 see(Side::Client, &item);
                 let (messages, replies) = sorted(item, &batches);
                 for message in messages {
+                    asked(&open, &message.message);
                     to_server
                         .send(message)
                         .await
@@ -77,7 +85,12 @@ pub(crate) async fn relay(
                         .map_err(|e| Ended::Broken(Side::Client, e))?;
                 }
             }
+            if !half_closes {
+                return Err(Ended::Stopped);
+            }
             gone.notify_one();
+            // It fails if `open` is gone, which outlives this.
+            let _ = answered.wait_for(HashSet::is_empty).await;
             to_server
                 .close()
                 .await
@@ -103,10 +116,14 @@ pub(crate) async fn relay(
                 let (messages, _) = sorted(item, &batches);
                 let mut to_client = to_client.lock().await;
                 for message in messages {
+                    let answers = message.related_to.clone();
                     to_client
                         .send(message)
                         .await
                         .map_err(|e| Ended::Broken(Side::Client, e))?;
+                    if let Some(id) = answers {
+                        open.send_if_modified(|open| open.remove(&id));
+                    }
                 }
             }
             let mut to_client = to_client.lock().await;
@@ -135,6 +152,26 @@ pub(crate) async fn relay(
     // A child ends by this, by and by; that it has ended already is no error.
     let _ = to_server.close().await;
     result
+}
+
+/// Notes which requests a client waits for. A subscription is none: it has no answer until it is given up.
+fn asked(open: &watch::Sender<HashSet<RequestId>>, message: &Message) {
+    match message {
+        Message::Request(request) if request.method != "subscriptions/listen" => {
+            open.send_modify(|open| {
+                if open.len() < AWAITED {
+                    open.insert(request.id.clone());
+                }
+            });
+        }
+        Message::Notification(note) if note.method == "notifications/cancelled" => {
+            let id = note.params.as_ref().and_then(|p| p.member("requestId"));
+            if let Some(id) = id.and_then(|id| id.decode().ok()) {
+                open.send_if_modified(|open| open.remove(&id));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Messages to pass on, and what is to be said to the sender of what is no message.
@@ -213,5 +250,64 @@ pub(crate) fn addressed(message: Message) -> Outbound {
     Outbound {
         message,
         related_to,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use mcp_client::types::RawJson;
+    use mcp_peer::{Duplex, duplex};
+
+    use super::*;
+    use crate::target::boxed;
+
+    /// A client, a server, and what joins them.
+    fn joined() -> (Duplex, Duplex, impl Future<Output = Result<(), Ended>>) {
+        let ((client, to_client), (server, to_server)) = (duplex(8), duplex(8));
+        let relay = async {
+            let (_stop, stopped) = watch::channel(false);
+            let (client, server) = (boxed(to_client).into(), boxed(to_server));
+            relay(client, server, Duration::MAX, stopped, |_, _| {}).await
+        };
+        (client, server, relay)
+    }
+
+    fn request(id: i64, method: &str) -> Outbound {
+        addressed(Message::request(id, method, None))
+    }
+
+    #[tokio::test]
+    async fn a_server_is_let_go_when_its_client_has_all_its_answers() {
+        let (mut client, mut server, relay) = joined();
+        let mut relay = pin!(relay);
+        for message in [
+            request(1, "tools/call"),
+            request(2, "ping"),
+            request(3, "subscriptions/listen"),
+        ] {
+            client.send(message).await.unwrap();
+        }
+        let cancelled = RawJson::from(serde_json::json!({ "requestId": 2 }));
+        let cancelled = Message::notification("notifications/cancelled", Some(cancelled));
+        client.send(addressed(cancelled)).await.unwrap();
+        client.close().await.unwrap();
+        assert!(relay.as_mut().now_or_never().is_none());
+        for _ in 0..4 {
+            assert!(server.next().await.is_some());
+        }
+        assert!(relay.as_mut().now_or_never().is_none());
+        assert!(server.next().now_or_never().is_none(), "closed");
+        let answer = addressed(Message::result(1, RawJson::EMPTY_OBJECT));
+        server.send(answer.clone()).await.unwrap();
+        assert!(relay.as_mut().now_or_never().is_none());
+        let answered = client.next().await.unwrap().unwrap();
+        assert_eq!(answered, Inbound::Message(answer.message));
+        let ending = async {
+            assert!(server.next().await.is_none());
+            server.close().await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(relay, ending);
+        assert!(ended.is_ok());
     }
 }

@@ -269,7 +269,7 @@ async fn join(
             .await?
     } else {
         let server = joint.target.open(on_stderr).await?.transport;
-        relay(client.transport, server, joint.idle, stop, see).await
+        relay(client, server, joint.idle, stop, see).await
     };
     match ended {
         // A client that goes away has that right.
