@@ -137,9 +137,13 @@ impl Mux {
                             .iter()
                             .find(|(_, open)| open.client == client && open.id == *id)
                     };
-                    let Some((&ours, _)) = id.as_ref().and_then(ours) else {
+                    let Some((&ours, open)) = id.as_ref().and_then(ours) else {
                         return Vec::new();
                     };
+                    // That must not be cancelled (REQ-CANC-01), and others wait for it.
+                    if open.initialize {
+                        return Vec::new();
+                    }
                     // Who has cancelled does not want the answer, and there may be none.
                     self.open.remove(&ours);
                     let ours = RawJson::from(serde_json::Value::from(ours));
@@ -527,6 +531,19 @@ mod tests {
                 "{sent:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_handshake_cannot_be_cancelled() {
+        let mut mux = two();
+        let initialize = || rpc(json!({ "id": "i", "method": "initialize", "params": {} }));
+        mux.client_said(1, initialize());
+        mux.client_said(2, initialize());
+        let cancel = json!({ "method": "notifications/cancelled", "params": { "requestId": "i" } });
+        assert_eq!(seen(mux.client_said(1, rpc(cancel))), []);
+        let told = seen(mux.server_said(rpc(json!({ "id": 1, "result": {} }))));
+        let answer = json!({ "id": "i", "result": {} });
+        assert_eq!(told, [(1, answer.clone()), (2, answer)]);
     }
 
     #[test]
