@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use mcp_client::types::{
-    ErrorObject, Inbound, Malformed, Message, Outbound, ProtocolVersion, RequestId,
+    ErrorObject, Inbound, Malformed, MalformedKind, Message, Outbound, ProtocolVersion, RequestId,
 };
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -69,7 +69,7 @@ pub(crate) async fn relay(
             while let Some(item) = from_client.next().await {
                 let item = item.map_err(|e| Ended::Broken(Side::Client, e))?;
                 see(Side::Client, &item);
-                let (messages, replies) = sorted(item, &batches);
+                let (messages, replies) = sorted(Side::Client, item, &batches);
                 for message in messages {
                     asked(&open, &message.message);
                     to_server
@@ -112,8 +112,7 @@ pub(crate) async fn relay(
                     Err(_) => return Err(Ended::Idle(patience)),
                 };
                 see(Side::Server, &item);
-                // A server is not told of its faults: it has no place where it would listen.
-                let (messages, _) = sorted(item, &batches);
+                let (messages, _) = sorted(Side::Server, item, &batches);
                 let mut to_client = to_client.lock().await;
                 for message in messages {
                     let answers = message.related_to.clone();
@@ -175,11 +174,18 @@ fn asked(open: &watch::Sender<HashSet<RequestId>>, message: &Message) {
 }
 
 /// Messages to pass on, and what is to be said to the sender of what is no message.
-pub(crate) fn sorted(item: Inbound, batches: &Batches) -> (Vec<Outbound>, Vec<Outbound>) {
+///
+/// A server is not told of its faults: it has no place where it would listen. But whoever waits for its answer is.
+pub(crate) fn sorted(
+    from: Side,
+    item: Inbound,
+    batches: &Batches,
+) -> (Vec<Outbound>, Vec<Outbound>) {
     let (mut messages, mut replies) = (Vec::new(), Vec::new());
-    let mut sort = |item: Result<Message, Malformed>| match item {
-        Ok(message) => messages.push(addressed(message)),
-        Err(malformed) => replies.extend(malformed.reply().map(addressed)),
+    let mut sort = |item: Result<Message, Malformed>| match (item, from) {
+        (Ok(message), _) => messages.push(addressed(message)),
+        (Err(malformed), Side::Client) => replies.extend(malformed.reply().map(addressed)),
+        (Err(malformed), Side::Server) => messages.extend(unreadable(malformed).map(addressed)),
     };
     match item {
         Inbound::Message(message) => sort(Ok(message)),
@@ -188,10 +194,25 @@ pub(crate) fn sorted(item: Inbound, batches: &Batches) -> (Vec<Outbound>, Vec<Ou
         Inbound::Batch(members) if batches.are_legal() => members.into_iter().for_each(sort),
         Inbound::Batch(_) => {
             let error = ErrorObject::invalid_request("batches exist in 2025-03-26 sessions only");
+            if from == Side::Server {
+                eprintln!("mcp: the server's message is lost: {}", error.message);
+            }
             replies.push(addressed(Message::error(None, error)));
         }
     }
     (messages, replies)
+}
+
+/// What stands for an answer of a server's that is none, lest its request stay open for ever.
+fn unreadable(malformed: Malformed) -> Option<Message> {
+    eprintln!("mcp: the server's message is lost: {malformed}");
+    let of_its_own = matches!(
+        malformed.kind,
+        MalformedKind::Request(_) | MalformedKind::Notification(_)
+    );
+    let id = malformed.id.filter(|_| !of_its_own)?;
+    let reason = format!("the server's answer cannot be read: {}", malformed.kind);
+    Some(Message::error(Some(id), ErrorObject::internal(reason)))
 }
 
 /// Whether a client may send batches: in a session of one revision only (REQ-BATCH-01, REQ-BATCH-06).
@@ -256,7 +277,7 @@ pub(crate) fn addressed(message: Message) -> Outbound {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use mcp_client::types::RawJson;
+    use mcp_client::types::{ParseLimits, RawJson};
     use mcp_peer::{Duplex, duplex};
 
     use super::*;
@@ -275,6 +296,23 @@ mod tests {
 
     fn request(id: i64, method: &str) -> Outbound {
         addressed(Message::request(id, method, None))
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_an_error() {
+        for (line, answered) in [
+            (r#"{"jsonrpc":"2.0","id":7,"result":[]}"#, true),
+            (r#"{"jsonrpc":"2.0","id":7,"error":{"code":1}}"#, true),
+            (r#"{"jsonrpc":"2.0","id":7,"result":{},}"#, true),
+            (r#"{"jsonrpc":"2.0","id":7,"method":1}"#, false),
+            ("?", false),
+        ] {
+            let item = Inbound::parse(line.into(), ParseLimits::default());
+            let (messages, _) = sorted(Side::Server, item, &Batches::default());
+            let ids: Vec<_> = messages.iter().map(|m| m.related_to.clone()).collect();
+            let expected = answered.then_some(Some(RequestId::Number(7)));
+            assert_eq!(ids, Vec::from_iter(expected), "{line}");
+        }
     }
 
     #[tokio::test]

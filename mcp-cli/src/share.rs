@@ -74,7 +74,7 @@ impl Shared {
             while let Some(item) = from_client.next().await {
                 let item = item.map_err(|e| Ended::Broken(Side::Client, e))?;
                 see(Side::Client, &item);
-                let (said, replies) = sorted(item, &batches);
+                let (said, replies) = sorted(Side::Client, item, &batches);
                 for message in said {
                     let event = Event::Said(number, message.message);
                     events.send(event).await.map_err(|_| gone())?;
@@ -212,7 +212,7 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                 item = from_server.next() => match item {
                     None => return Err(Broken::new("the server has closed its end")),
                     Some(item) => {
-                        let (messages, _) = sorted(item?, &batches);
+                        let (messages, _) = sorted(Side::Server, item?, &batches);
                         messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
                     }
                 },

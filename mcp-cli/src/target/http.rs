@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::listen::{Admission, Client};
 use super::{Broken, boxed};
-use crate::relay::{Batches, sorted};
+use crate::relay::{Batches, Side, sorted};
 
 /// Requests under way for each client that there may be, open streams among them; one more is answered 503.
 const REQUESTS_PER_CLIENT: usize = 64;
@@ -141,7 +141,7 @@ async fn carry(client: HttpTransport, bridge: Duplex, done: &AtomicBool) {
         while let Some(Ok(item)) = from_client.next().await {
             // What is no message was refused before it came here.
             batches.see(&item);
-            let (messages, _) = sorted(item, &batches);
+            let (messages, _) = sorted(Side::Client, item, &batches);
             for message in messages {
                 kinship().asked(&message.message);
                 if to_bridge.send(message).await.is_err() {
@@ -156,7 +156,7 @@ async fn carry(client: HttpTransport, bridge: Duplex, done: &AtomicBool) {
     let telling = async {
         while let Some(Ok(item)) = from_bridge.next().await {
             batches.see(&item);
-            let (messages, _) = sorted(item, &batches);
+            let (messages, _) = sorted(Side::Server, item, &batches);
             for Outbound { message, .. } in messages {
                 let related_to = kinship().of(&message);
                 let outbound = Outbound {
