@@ -26,7 +26,7 @@ use crate::commands::{
     bridge, call, complete, doctor, generate, list, listen, ping, prompt, read, replay, shell,
 };
 use crate::exit::{Failure, USAGE};
-use crate::render::{Event, Json, Screen};
+use crate::render::{Event, Json, Screen, printable};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
                     exit_code,
                     error: &failure.to_string(),
                 }),
-                _ => eprintln!("mcp: {failure}"),
+                _ => eprintln!("mcp: {}", printable(&failure.to_string())),
             }
             ExitCode::from(exit_code)
         }

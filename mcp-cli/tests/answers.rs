@@ -9,7 +9,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use support::{everything, mcp, with_everything};
+use support::{Scripted, everything, legacy, mcp, result, with_everything};
 
 const ERAS: [&str; 2] = ["legacy", "modern"];
 
@@ -208,6 +208,28 @@ fn an_endpoint_answers_for_the_model() {
     );
 }
 
+/// A server that asks this before it answers any call.
+fn asks(method: &'static str, params: Value) -> Scripted {
+    let mut call = Value::Null;
+    Scripted::new(move |line| {
+        if let Some(answer) = legacy(line, json!({ "tools": {} })) {
+            return vec![answer];
+        }
+        match line["method"].as_str() {
+            Some("tools/list") => {
+                let tool = json!({ "name": "t", "inputSchema": { "type": "object" } });
+                vec![result(line, json!({ "tools": [tool] }))]
+            }
+            Some("tools/call") => {
+                call = line.clone();
+                vec![json!({ "jsonrpc": "2.0", "id": "q", "method": method, "params": params })]
+            }
+            None => vec![result(&call, json!({ "content": [] }))],
+            Some(_) => vec![],
+        }
+    })
+}
+
 #[cfg(unix)]
 mod at_a_terminal {
     use super::*;
@@ -243,6 +265,24 @@ mod at_a_terminal {
                 json!({ "email": "a@b", "username": "me" })
             );
         }
+    }
+
+    #[test]
+    fn a_default_is_shown_harmless_and_sent_as_it_is() {
+        let default = "a\u{9b}2Jb";
+        let params = json!({ "message": "m", "requestedSchema": { "type": "object", "properties": {
+            "name": { "type": "string", "default": default },
+        } } });
+        let server = asks("elicitation/create", params);
+        let mut terminal = Terminal::run(mcp(&["call", &server.target, "t"]), 80, None);
+        terminal.expect("fill in the form");
+        terminal.type_in("\r");
+        terminal.expect("[a\\u{9b}2Jb]");
+        terminal.type_in("\r");
+        assert_eq!(terminal.end(), Some(0));
+        assert!(!terminal.shown.contains('\u{9b}'), "{:?}", terminal.shown);
+        let answer = server.lines.iter().find(|line| line["id"] == "q").unwrap();
+        assert_eq!(answer["result"]["content"]["name"], default);
     }
 
     #[test]

@@ -534,3 +534,17 @@ fn a_program_that_is_killed_leaves_no_server() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn a_failure_cannot_drive_the_terminal() {
+    let server = Scripted::new(|line| match legacy(line, json!({ "tools": {} })) {
+        Some(answer) => vec![answer],
+        None => vec![json!({
+            "jsonrpc": "2.0", "id": line["id"], "error": { "code": 1, "message": "a\u{1b}[2Jb" },
+        })],
+    });
+    let ran = run(&["call", &server.target, "t"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.err.contains("a\\u{1b}[2Jb"), "{ran:?}");
+    assert!(!ran.err.contains('\u{1b}'), "{ran:?}");
+}

@@ -87,27 +87,34 @@ fn prompt(name: &str, title: Option<&str>, about: Option<&str>, required: bool) 
     printable(&prompt).replace('\n', " ")
 }
 
-/// Asks for a line until there is no fault in it; one that is empty is left out if it may be.
+/// Asks for a line until there is no fault in it; one that is empty stands for the default, or is left out if it may be.
 fn line(
-    prompt: String,
+    mut prompt: String,
     default: Option<String>,
     required: bool,
     fault: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<String>> {
     let theme = theme();
-    let mut input = Input::<String>::with_theme(&*theme)
-        .with_prompt(prompt)
-        .allow_empty(!required);
-    if let Some(default) = default {
-        input = input.default(default);
+    // Not left to the prompt, which would show it as it was sent.
+    if let Some(default) = &default {
+        let default = printable(default).replace('\n', " ");
+        prompt = format!("{prompt} [{default}]");
     }
-    let text = input
-        .validate_with(|text: &String| match fault(text) {
-            Some(_) if text.is_empty() && !required => Ok(()),
-            Some(fault) => Err(fault),
-            None => Ok(()),
+    let default = default.unwrap_or_default();
+    let given = |text: &String| match text.is_empty() {
+        true => default.clone(),
+        false => text.clone(),
+    };
+    let text = Input::<String>::with_theme(&*theme)
+        .with_prompt(prompt)
+        .allow_empty(!required || !default.is_empty())
+        .validate_with(|text: &String| match (given(text), fault(&given(text))) {
+            (text, Some(_)) if text.is_empty() && !required => Ok(()),
+            (_, Some(fault)) => Err(printable(&fault)),
+            (_, None) => Ok(()),
         })
         .interact_text()?;
+    let text = given(&text);
     Ok((required || !text.is_empty()).then_some(text))
 }
 

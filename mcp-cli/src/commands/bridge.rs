@@ -16,7 +16,7 @@ use crate::connect::{Reach, interrupted};
 use crate::exit::Failure;
 use crate::recording::Recording;
 use crate::relay::{Ended, Side, relay};
-use crate::render::{Event, Human, Screen};
+use crate::render::{Event, Human, Screen, printable};
 use crate::share::Shared;
 use crate::target::{Admission, Client, Listen, Listener, Target};
 
@@ -233,7 +233,7 @@ fn outcome(ended: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure>
 /// One connection that fails is no reason to end the others.
 fn report(outcome: Result<(), Failure>) {
     if let Err(failure) = outcome {
-        eprintln!("mcp: {failure}");
+        eprintln!("mcp: {}", printable(&failure.to_string()));
     }
 }
 

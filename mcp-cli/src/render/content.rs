@@ -74,7 +74,7 @@ impl Contents {
             out.push_str(&self.block(block));
         }
         match structured {
-            Some(structured) if blocks.is_empty() => format!("{structured}\n"),
+            Some(structured) if blocks.is_empty() => self.text(structured.as_str()),
             _ => out,
         }
     }
@@ -249,6 +249,11 @@ mod tests {
         assert_eq!(
             contents(false).result(&[], Some(&structured)),
             "{\"b\":1,\"a\":\"x\"}\n"
+        );
+        let escape = RawJson::parse("{\"a\":\"\u{9b}\"}").unwrap();
+        assert_eq!(
+            contents(true).result(&[], Some(&escape)),
+            "{\"a\":\"\\u{9b}\"}\n"
         );
     }
 
