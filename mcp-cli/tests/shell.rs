@@ -4,7 +4,11 @@
 
 mod support;
 
-use support::{directory, everything, run, run_with_stdin};
+use serde_json::json;
+
+use support::{
+    Scripted, directory, everything, legacy, mcp, notification, result, run, run_with_stdin,
+};
 
 #[test]
 fn lines_are_run_one_after_the_other() {
@@ -54,10 +58,61 @@ fn completions_and_manual_are_generated() {
 }
 
 #[cfg(unix)]
+#[test]
+fn a_script_can_be_stopped_between_its_lines_and_amid_one() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    for (line, shown) in [("help", "Lines:"), ("t", "progress   1")] {
+        // A tool that is never done.
+        let server = Scripted::new(|line| match legacy(line, json!({ "tools": {} })) {
+            Some(answer) => vec![answer],
+            None if line["method"] == "tools/list" => {
+                let tool = json!({ "name": "t", "inputSchema": { "type": "object" } });
+                vec![result(line, json!({ "tools": [tool] }))]
+            }
+            None if line["method"] == "tools/call" => {
+                let token = &line["params"]["_meta"]["progressToken"];
+                let params = json!({ "progressToken": token, "progress": 1 });
+                vec![notification("notifications/progress", params)]
+            }
+            None => vec![],
+        });
+        let mut shell = mcp(&["shell", &server.target]);
+        let shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = shell.stdin.take().unwrap();
+        writeln!(stdin, "{line}").unwrap();
+        let mut out = BufReader::new(shell.stdout.take().unwrap());
+        let mut err = BufReader::new(shell.stderr.take().unwrap());
+        let mut told = String::new();
+        match line {
+            "help" => out.read_line(&mut told).unwrap(),
+            _ => err.read_line(&mut told).unwrap(),
+        };
+        assert!(told.starts_with(shown), "{told}");
+        let kill = Command::new("kill").arg(shell.id().to_string()).status();
+        assert!(kill.unwrap().success());
+        let begun = Instant::now();
+        let code = loop {
+            if let Some(status) = shell.try_wait().unwrap() {
+                break status.code();
+            }
+            if begun.elapsed() > Duration::from_secs(60) {
+                shell.kill().unwrap();
+                panic!("{line}: it goes on");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(code, Some(130), "{line}");
+    }
+}
+
+#[cfg(unix)]
 mod at_a_terminal {
     use super::*;
     use std::process::Command;
-    use support::mcp;
     use support::terminal::Terminal;
 
     #[test]

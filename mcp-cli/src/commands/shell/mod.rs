@@ -101,10 +101,17 @@ impl Running<'_> {
             true => edit(completion, &send),
             false => read(&send),
         });
-        while let Some((line, done)) = lines.recv().await {
+        loop {
+            let next = tokio::select! {
+                next = lines.recv() => next,
+                () = interrupted() => return Err(Failure::Interrupted),
+            };
+            let Some((line, done)) = next else {
+                return Ok(());
+            };
             let outcome = tokio::select! {
                 outcome = self.line(&line) => outcome,
-                () = interrupted(), if interactive => Err(Failure::Interrupted),
+                () = interrupted() => Err(Failure::Interrupted),
             };
             self.screen.end();
             match outcome {
@@ -120,7 +127,6 @@ impl Running<'_> {
             // The editor may be gone.
             let _ = done.send(());
         }
-        Ok(())
     }
 
     /// Does what a line says; `false` if that is the end.
