@@ -230,6 +230,26 @@ fn asks(method: &'static str, params: Value) -> Scripted {
     })
 }
 
+#[test]
+fn a_server_is_not_told_why_a_model_fails() {
+    let question = json!({ "messages": [], "maxTokens": 1 });
+    let server = asks("sampling/createMessage", question);
+    let command = "sh -c 'echo secret >&2; exit 3'";
+    let args = [
+        "call",
+        &server.target,
+        "t",
+        "--yes",
+        "--llm-command",
+        command,
+    ];
+    let output = mcp(&args).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("secret"));
+    let answer = server.lines.iter().find(|line| line["id"] == "q").unwrap();
+    let error = json!({ "code": -32603, "message": "the model did not answer" });
+    assert_eq!(answer["error"], error);
+}
+
 #[cfg(unix)]
 mod at_a_terminal {
     use super::*;

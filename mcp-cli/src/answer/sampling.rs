@@ -12,6 +12,15 @@ use crate::render::Event;
 
 /// What the specification's own examples use where the user has refused.
 const REFUSED: ErrorCode = ErrorCode(-1);
+const BY_USER: &str = "the user refused";
+
+/// Why there is no answer.
+enum Unanswered {
+    /// The user does not want it (REQ-SAMP-05).
+    Refused,
+    /// For this reason, which is the user's to know.
+    Failed(String),
+}
 
 impl Answering {
     /// Answers by the model if it may, else by the person.
@@ -24,12 +33,20 @@ impl Answering {
             Some(model) => self.by_model(model, &question).await,
             None => self.by_person(&question).await,
         };
-        let (answer, by) = answer.map_err(|reason| {
+        let (answer, by) = answer.map_err(|unanswered| {
+            // Why a model fails is no business of the server's: addresses and the like are told.
+            let (reason, error) = match &unanswered {
+                Unanswered::Refused => (BY_USER, ErrorObject::new(REFUSED, BY_USER)),
+                Unanswered::Failed(reason) => (
+                    reason.as_str(),
+                    ErrorObject::internal("the model did not answer"),
+                ),
+            };
             self.screen.show(&Event::Refused {
                 what: "sampling",
-                reason: &reason,
+                reason,
             });
-            ErrorObject::new(REFUSED, reason)
+            error
         })?;
         self.screen.show(&Event::Sampling {
             question: &question,
@@ -43,11 +60,12 @@ impl Answering {
         &self,
         model: &Model,
         question: &CreateMessageParams,
-    ) -> Result<(CreateMessageResult, String), String> {
+    ) -> Result<(CreateMessageResult, String), Unanswered> {
         let name = model.name().to_owned();
         if !self.yes {
             if !interactive() {
-                return Err("nobody is there to approve it; --yes lets the model answer".to_owned());
+                let reason = "nobody is there to approve it; --yes lets the model answer";
+                return Err(Unanswered::Failed(reason.to_owned()));
             }
             self.screen.show(&Event::Asked {
                 what: "sampling",
@@ -62,17 +80,17 @@ impl Answering {
             };
             match ask(&self.screen, confirm).await {
                 Ok(true) => {}
-                _ => return Err("the user refused".to_owned()),
+                _ => return Err(Unanswered::Refused),
             }
         }
-        let answer = model.answer(question).await?;
+        let answer = model.answer(question).await.map_err(Unanswered::Failed)?;
         Ok((answer, format!("model {name}")))
     }
 
     async fn by_person(
         &self,
         question: &CreateMessageParams,
-    ) -> Result<(CreateMessageResult, String), String> {
+    ) -> Result<(CreateMessageResult, String), Unanswered> {
         self.screen.show(&Event::Asked {
             what: "sampling",
             question: &told(question),
@@ -88,7 +106,7 @@ impl Answering {
                 CreateMessageResult::text("human", text),
                 "person".to_owned(),
             )),
-            _ => Err("the user refused".to_owned()),
+            _ => Err(Unanswered::Refused),
         }
     }
 }
