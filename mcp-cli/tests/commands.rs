@@ -548,3 +548,20 @@ fn a_failure_cannot_drive_the_terminal() {
     assert!(ran.err.contains("a\\u{1b}[2Jb"), "{ran:?}");
     assert!(!ran.err.contains('\u{1b}'), "{ran:?}");
 }
+
+#[test]
+fn a_server_without_templates_is_listed() {
+    let server = Scripted::new(|line| match legacy(line, json!({ "resources": {} })) {
+        Some(answer) => vec![answer],
+        None if line["method"] == "resources/list" => {
+            let resource = json!({ "uri": "a:b", "name": "b" });
+            vec![result(line, json!({ "resources": [resource] }))]
+        }
+        None => vec![json!({
+            "jsonrpc": "2.0", "id": line["id"], "error": { "code": -32601, "message": "none" },
+        })],
+    });
+    let ran = run(&["list", &server.target]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("resources (1)"), "{ran:?}");
+}

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use console::{Style, Term};
-use mcp_client::types::{Prompt, Resource, ResourceTemplate, Tool};
+use mcp_client::types::{ErrorCode, Prompt, Resource, ResourceTemplate, Tool};
 use mcp_client::{Established, RequestError};
 use serde::Serialize;
 use serde_json::Value;
@@ -98,7 +98,13 @@ async fn offer(session: &Session, only: &[Kind]) -> Result<Offer, RequestError> 
         offer.resources = Some(client.list_resources().await?);
     }
     if has.resources.is_some() && wanted(Kind::Templates) {
-        offer.resource_templates = Some(client.list_resource_templates().await?);
+        // There is no capability for these: a server with resources may not know them.
+        offer.resource_templates = match client.list_resource_templates().await {
+            Err(RequestError::Refused(error)) if error.code == ErrorCode::METHOD_NOT_FOUND => {
+                Some(Vec::new())
+            }
+            listed => Some(listed?),
+        };
     }
     if has.prompts.is_some() && wanted(Kind::Prompts) {
         offer.prompts = Some(client.list_prompts().await?);
