@@ -7,6 +7,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -52,6 +53,17 @@ fn who_speaks_neither_era_is_not_examined() {
         args.extend(server);
         assert_eq!(run(&args).code, 2, "{server:?}");
     }
+}
+
+#[test]
+fn who_talks_of_something_else_all_the_time_does_not_answer() {
+    let line = r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#;
+    let script = format!("for i in $(seq 600); do echo '{line}'; sleep 0.1; done");
+    let begun = Instant::now();
+    let ran = run(&["doctor", "--timeout", "0.3", "--", "sh", "-c", &script]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    // It would be so after a minute, too, when the server has ended.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{ran:?}");
 }
 
 /// The server with everything, but what it says goes through a function first; any number of connections.

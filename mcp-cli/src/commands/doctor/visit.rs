@@ -1,6 +1,6 @@
 //! A connection by hand: texts go out as they are, and every one that comes in is looked at.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -16,7 +16,9 @@ use crate::target::Target;
 /// A connection by hand.
 pub(super) struct Visit {
     wire: Wire,
+    /// How long the answers to what was said last may take, and since when.
     timeout: Duration,
+    said: Instant,
     next_id: i64,
     /// What every request carries in `_meta`: in the modern era.
     pub(super) meta: Option<Value>,
@@ -84,6 +86,7 @@ impl Visit {
         Ok(Self {
             wire,
             timeout,
+            said: Instant::now(),
             next_id: 0,
             meta: None,
             seen: Vec::new(),
@@ -110,6 +113,7 @@ impl Visit {
             }
         };
         let said = timeout(self.timeout, saying).await;
+        self.said = Instant::now();
         said.unwrap_or_else(|_| Err(Fault::silent("it does not read")))
     }
 
@@ -123,7 +127,9 @@ impl Visit {
                     Wire::Web(web) => web.hear().await,
                 }
             };
-            let heard = timeout(self.timeout, hearing).await;
+            // Not so long for each text: a server may never stop to talk of something else.
+            let left = self.timeout.saturating_sub(self.said.elapsed());
+            let heard = timeout(left, hearing).await;
             let silent = |_| Fault::silent(format!("no answer within {:?}", self.timeout));
             let text = heard.map_err(silent)??;
             if text.trim().is_empty() {
