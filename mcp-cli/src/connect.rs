@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use mcp_client::types::{LogLevel, ObjectBuf, Progress, RawJson, Request, Root};
 use mcp_client::{CallOptions, Client, ClientBuilder, Limits, RequestError};
+use mcp_codec::LineCodec;
 use mcp_peer::tap;
 use mcp_transport_stdio::{ChildMonitor, shutdown_signal};
 use serde::Serialize;
@@ -204,7 +205,9 @@ impl Connect {
         work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let opening = async {
-            let opened = target.open(self.reach.on_stderr(&screen)).await?;
+            let opened = target
+                .open(self.reach.on_stderr(&screen), LineCodec::MAX_LENGTH)
+                .await?;
             self.session(opened, screen.clone(), prepare).await
         };
         let session = tokio::select! {

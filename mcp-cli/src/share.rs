@@ -15,7 +15,7 @@ use crate::exit::Failure;
 use crate::mux::{ClientId, Mux, Routed};
 use crate::relay::{Batches, Ended, LINGER, Side, addressed, sorted};
 use crate::render::printable;
-use crate::target::{Boxed, Broken, Client, OnStderr, Target};
+use crate::target::{Boxed, Broken, Client, Server};
 
 /// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
 const TO_CLIENT: usize = 4096;
@@ -47,12 +47,11 @@ impl Shared {
         &self,
         number: ClientId,
         client: Client,
-        target: &Target,
-        on_stderr: Option<OnStderr>,
+        server: &Server,
         mut stop: watch::Receiver<bool>,
         see: impl Fn(Side, &Inbound),
     ) -> Result<Result<(), Ended>, Failure> {
-        let events = self.events(target, on_stderr).await?;
+        let events = self.events(server).await?;
         let (send, mut messages) = mpsc::channel(TO_CLIENT);
         let gone = || Ended::Broken(Side::Server, Broken::new("the server has gone"));
         if events.send(Event::Joined(number, send)).await.is_err() {
@@ -131,18 +130,14 @@ impl Shared {
         Ok(ended)
     }
 
-    async fn events(
-        &self,
-        target: &Target,
-        on_stderr: Option<OnStderr>,
-    ) -> Result<mpsc::Sender<Event>, Failure> {
+    async fn events(&self, server: &Server) -> Result<mpsc::Sender<Event>, Failure> {
         let mut hub = self.0.lock().await;
         if let Some(hub) = &*hub
             && !hub.events.is_closed()
         {
             return Ok(hub.events.clone());
         }
-        let server = target.open(on_stderr).await?.transport;
+        let server = server.open().await?;
         let (events, heard) = mpsc::channel(TO_SERVER);
         let task = tokio::spawn(async move {
             if let Err(broken) = run(server, heard).await {

@@ -174,6 +174,31 @@ fn what_is_no_message_goes_no_further_and_costs_no_connection() {
 }
 
 #[test]
+fn a_server_says_no_longer_messages_than_are_passed_on() {
+    let long = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"result":{{"x":"{}"}}}}"#,
+        "x".repeat(2000)
+    );
+    let script = format!("read x; echo '{long}'; read x");
+    for shared in ["--shared", "--max-clients=1"] {
+        let listen = [
+            "bridge",
+            "tcp://127.0.0.1:0",
+            shared,
+            "--max-message",
+            "1000",
+        ];
+        let bridge = Bridge::start(&[&listen[..], &["--", "sh", "-c", &script]].concat());
+        let stream = bridge.tcp();
+        let answer = ask(&stream, &mut BufReader::new(&stream), PING);
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&json!(1), &json!(-32603))
+        );
+    }
+}
+
+#[test]
 fn one_client_more_than_the_limit_waits() {
     let bridge = Bridge::to_everything("tcp://127.0.0.1:0", &["--max-clients", "1"]);
     let first = bridge.tcp();

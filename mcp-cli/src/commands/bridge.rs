@@ -18,7 +18,7 @@ use crate::recording::Recording;
 use crate::relay::{Ended, Side, relay};
 use crate::render::{Event, Human, Screen, printable};
 use crate::share::Shared;
-use crate::target::{Admission, Client, Listen, Listener, Target};
+use crate::target::{Admission, Client, Listen, Listener, Server};
 
 const HELP: &str = "\
 Examples:
@@ -53,7 +53,7 @@ pub(crate) struct Bridge {
     #[arg(long)]
     shared: bool,
 
-    /// The longest message
+    /// The longest message, of a client or of the server
     #[arg(long, value_name = "BYTES", default_value_t = LineCodec::MAX_LENGTH)]
     max_message: usize,
 
@@ -118,16 +118,19 @@ pub(crate) async fn record(mut args: Record) -> Result<(), Failure> {
     let target = args.reach.target(&mut args.words)?;
     no_more(&args.words)?;
     let screen = Screen::new(Human::stderr(Wire::Short));
+    let admission = Admission::one();
     let joint = Joint {
-        on_stderr: args.reach.on_stderr(&screen),
-        target,
+        server: Server {
+            on_stderr: args.reach.on_stderr(&screen),
+            target,
+            max_message: admission.max_message,
+        },
         idle: Duration::MAX,
         recording: Some(Recording::create(file.as_ref())?),
         wire: None,
         shared: false,
         hub: Shared::default(),
     };
-    let admission = Admission::one();
     serve(Listen::Stdio.bind(&admission).await?, joint, &admission).await
 }
 
@@ -140,8 +143,11 @@ pub(crate) async fn run(mut args: Bridge) -> Result<(), Failure> {
     let screen = Screen::new(Human::stderr(args.wire.unwrap_or(Wire::Short)));
     let recording = args.record.as_deref().map(Recording::create).transpose()?;
     let joint = Joint {
-        on_stderr: args.reach.on_stderr(&screen),
-        target,
+        server: Server {
+            on_stderr: args.reach.on_stderr(&screen),
+            target,
+            max_message: args.max_message,
+        },
         idle: args.idle,
         recording,
         wire: args.wire.map(|_| screen),
@@ -166,9 +172,8 @@ pub(crate) async fn run(mut args: Bridge) -> Result<(), Failure> {
 /// What joins each client to a server.
 #[derive(Clone)]
 struct Joint {
-    target: Target,
+    server: Server,
     idle: Duration,
-    on_stderr: Option<crate::target::OnStderr>,
     recording: Option<Recording>,
     wire: Option<Screen>,
     /// Whether there is one server for all.
@@ -261,14 +266,12 @@ async fn join(
             });
         }
     };
-    let on_stderr = joint.on_stderr.clone();
     // What stands for itself belongs to none of the connections that a server of its own could be had for.
     let ended = if joint.shared || client.single {
         let hub = &joint.hub;
-        hub.serve(number, client, &joint.target, on_stderr, stop, see)
-            .await?
+        hub.serve(number, client, &joint.server, stop, see).await?
     } else {
-        let server = joint.target.open(on_stderr).await?.transport;
+        let server = joint.server.open().await?;
         relay(client, server, joint.idle, stop, see).await
     };
     match ended {
@@ -278,7 +281,7 @@ async fn join(
             Err(Failure::Protocol(format!("connection {number}: {error}")))
         }
         Err(Ended::Idle(time)) => {
-            let target = &joint.target;
+            let target = &joint.server.target;
             Err(Failure::TimedOut(format!(
                 "connection {number}: {target} has said nothing for {time:?}"
             )))

@@ -12,12 +12,12 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::no_more;
-use crate::cli::seconds;
+use crate::cli::{Wire, seconds};
 use crate::connect::{Reach, interrupted};
 use crate::exit::Failure;
 use crate::recording::{self, Recorded};
 use crate::relay::Side;
-use crate::render::shorten;
+use crate::render::{Human, Screen, shorten};
 use crate::target::{Admission, Boxed, Listen};
 
 const HELP: &str = "\
@@ -75,7 +75,10 @@ pub(crate) async fn run(mut args: Replay) -> Result<(), Failure> {
         true => {
             let target = args.reach.target(&mut args.words)?;
             no_more(&args.words)?;
-            (target.open(None).await?.transport, Side::Client)
+            let screen = Screen::new(Human::stderr(Wire::Short));
+            let on_stderr = args.reach.on_stderr(&screen);
+            let opened = target.open(on_stderr, LineCodec::MAX_LENGTH).await?;
+            (opened.transport, Side::Client)
         }
         false => {
             no_more(&args.words)?;

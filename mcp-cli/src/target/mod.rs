@@ -12,7 +12,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcp_transport_http::HttpClient;
+use mcp_codec::LineCodec;
+use mcp_transport_http::{HttpClient, HttpClientOptions};
 use mcp_transport_stdio::{ChildMonitor, ChildProcess, Stderr};
 use mcp_transport_ws::http::{HeaderName, HeaderValue};
 
@@ -61,6 +62,24 @@ pub(crate) struct Opened {
     pub(crate) child: Option<ChildMonitor>,
 }
 
+/// A server to open for clients that come.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) target: Target,
+    pub(crate) on_stderr: Option<OnStderr>,
+    /// The longest message, in bytes.
+    pub(crate) max_message: usize,
+}
+
+impl Server {
+    /// # Errors
+    /// [`Failure::Connect`]
+    pub(crate) async fn open(&self) -> Result<Boxed, Failure> {
+        let opened = self.target.open(self.on_stderr.clone(), self.max_message);
+        Ok(opened.await?.transport)
+    }
+}
+
 /// What is called with each line that a server writes to stderr.
 pub(crate) type OnStderr = Arc<dyn Fn(&str) + Send + Sync>;
 
@@ -105,39 +124,49 @@ impl Target {
         config::find(text, config)
     }
 
-    /// Starts the process or connects.
+    /// Starts the process or connects; no message from there is longer than so many bytes.
     ///
     /// # Errors
     /// [`Failure::Connect`]
-    pub(crate) async fn open(&self, on_stderr: Option<OnStderr>) -> Result<Opened, Failure> {
+    pub(crate) async fn open(
+        &self,
+        on_stderr: Option<OnStderr>,
+        max_message: usize,
+    ) -> Result<Opened, Failure> {
+        let codec = LineCodec::new().with_max_length(max_message);
         let failed = |e: std::io::Error| Failure::Connect(format!("{self}: {e}"));
         let transport = match self {
-            Self::Command(command) => return command.spawn(on_stderr),
-            Self::Tcp(address) => boxed(
-                mcp_transport_stdio::connect_tcp(address)
-                    .await
-                    .map_err(failed)?,
-            ),
+            Self::Command(command) => return command.spawn(on_stderr, max_message),
+            Self::Tcp(address) => {
+                let connected = mcp_transport_stdio::connect_tcp(address).await;
+                let mut server = connected.map_err(failed)?;
+                *server.codec_mut() = codec;
+                boxed(server)
+            }
             #[cfg(unix)]
-            Self::Unix(path) => boxed(
-                mcp_transport_stdio::connect_unix(path)
-                    .await
-                    .map_err(failed)?,
-            ),
+            Self::Unix(path) => {
+                let connected = mcp_transport_stdio::connect_unix(path).await;
+                let mut server = connected.map_err(failed)?;
+                *server.codec_mut() = codec;
+                boxed(server)
+            }
             Self::Ws(url) => {
-                let connect = mcp_transport_ws::connect(&url.url);
+                let mut limits = mcp_transport_ws::Limits::default();
+                limits.message = max_message;
+                limits.frame = max_message;
+                let connect = mcp_transport_ws::connect(&url.url).limits(limits);
                 let connect = url.headers.iter().fold(connect, |connect, (name, value)| {
                     connect.header(name.clone(), value.clone())
                 });
                 boxed(connect.await.map_err(|e| Failure::connecting(&e))?)
             }
             Self::Http(url) => {
-                let client = url
-                    .headers
-                    .iter()
-                    .fold(HttpClient::new(), |client, (name, value)| {
-                        client.header(name.clone(), value.clone())
-                    });
+                let mut options = HttpClientOptions::default();
+                options.message_bytes = max_message;
+                let client = HttpClient::with_options(options);
+                let client = url.headers.iter().fold(client, |client, (name, value)| {
+                    client.header(name.clone(), value.clone())
+                });
                 boxed(
                     client
                         .connect(&url.url)
@@ -180,8 +209,9 @@ impl Command {
         process
     }
 
-    fn spawn(&self, on_stderr: Option<OnStderr>) -> Result<Opened, Failure> {
-        let mut process = self.process().stderr(Stderr::Capture(LAST_WORDS));
+    fn spawn(&self, on_stderr: Option<OnStderr>, max_message: usize) -> Result<Opened, Failure> {
+        let process = self.process().max_length(max_message);
+        let mut process = process.stderr(Stderr::Capture(LAST_WORDS));
         if let Some(on_stderr) = on_stderr {
             process = process.on_stderr(move |line| on_stderr(line));
         }
