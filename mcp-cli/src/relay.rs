@@ -35,6 +35,8 @@ pub(crate) enum Ended {
 
 /// How long a server may stay silent after its client has gone, before it is given up.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
+/// How long a server may take to end, with all that is still to be written to it; a process is killed before that.
+pub(crate) const ENDING: Duration = Duration::from_secs(5);
 /// Requests of a client whose answers are waited for when it has said all it has to say; those over it are not.
 const AWAITED: usize = 4096;
 
@@ -149,7 +151,7 @@ pub(crate) async fn relay(
         }
     };
     // A child ends by this, by and by; that it has ended already is no error.
-    let _ = to_server.close().await;
+    let _ = timeout(ENDING, to_server.close()).await;
     result
 }
 

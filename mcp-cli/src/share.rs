@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::exit::Failure;
 use crate::mux::{ClientId, Mux, Routed};
-use crate::relay::{Batches, Ended, LINGER, Side, addressed, sorted};
+use crate::relay::{Batches, ENDING, Ended, LINGER, Side, addressed, sorted};
 use crate::render::printable;
 use crate::target::{Boxed, Broken, Client, Server};
 
@@ -125,8 +125,12 @@ impl Shared {
             ended = both => ended,
             _ = stop.wait_for(|stop| *stop) => Err(Ended::Stopped),
         };
-        // The hub may be gone; then nothing is open there.
-        let _ = events.send(Event::Left(number)).await;
+        // The hub may be gone; then nothing is open there. Or its server does not read, and it is to stop.
+        tokio::select! {
+            biased;
+            _ = events.send(Event::Left(number)) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
         Ok(ended)
     }
 
@@ -153,10 +157,13 @@ impl Shared {
 
     /// Lets the server go, and waits until it has ended.
     pub(crate) async fn end(&self) {
-        if let Some(Hub { events, task }) = self.0.lock().await.take() {
+        if let Some(Hub { events, mut task }) = self.0.lock().await.take() {
             drop(events);
             // It does not panic; if it did, it has ended.
-            let _ = task.await;
+            if timeout(ENDING, &mut task).await.is_err() {
+                task.abort();
+                let _ = task.await;
+            }
         }
     }
 }

@@ -755,3 +755,57 @@ fn one_server_for_all_answers_a_client_that_has_said_all_it_has_to_say() {
     assert_eq!(ids, (0..50).collect::<Vec<_>>());
     assert_eq!(bridge.stop(), (Some(0), String::new()));
 }
+
+/// A line that is longer than what waits in any pipe or socket.
+fn long_request() -> String {
+    let x = "x".repeat(8 << 20);
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"m","params":{{"x":"{x}"}}}}"#)
+}
+
+#[test]
+fn a_server_that_does_not_read_does_not_keep_a_bridge_from_ending() {
+    let path = directory("bridge-unread").join("begun");
+    // It reads the beginning, so that the rest is known to wait.
+    let script = format!("head -c 9 >{}; exec sleep 1000", path.display());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("tcp://{}", listener.local_addr().unwrap());
+    let to_process = ["--shared", "--", "sh", "-c", &script];
+    let to_socket = [server.as_str()];
+    for (target, signals) in [
+        (&to_process[..], 1),
+        (&to_socket[..], 1),
+        (&to_process[..], 2),
+    ] {
+        let _ = fs::remove_file(&path);
+        let mut bridge = Bridge::start(&[&["bridge", "tcp://127.0.0.1:0"][..], target].concat());
+        let stream = bridge.tcp();
+        std::thread::spawn(move || writeln!(&stream, "{}", long_request()));
+        let mut taken = match target {
+            [_] => Some(listener.accept().unwrap().0),
+            _ => None,
+        };
+        match &mut taken {
+            Some(stream) => stream.read_exact(&mut [0; 9]).unwrap(),
+            None => wait_for(&path, "{"),
+        }
+        let id = bridge.child.id().to_string();
+        let kill = || {
+            let kill = Command::new("kill").arg(&id).status();
+            // It fails when there is nobody any more.
+            let _ = kill.unwrap();
+        };
+        kill();
+        let begun = Instant::now();
+        let code = loop {
+            if let Some(status) = bridge.child.try_wait().unwrap() {
+                break status.code();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it hangs");
+            std::thread::sleep(Duration::from_millis(50));
+            if signals == 2 {
+                kill();
+            }
+        };
+        assert_eq!(code, Some(if signals == 2 { 130 } else { 0 }), "{target:?}");
+    }
+}

@@ -223,12 +223,17 @@ async fn serve(mut listener: Listener, joint: Joint, admission: &Admission) -> R
     // No more clients; those who are there are let go, and their servers get the time that they need to end.
     let told = listener.close();
     stop.send_replace(true);
-    while let Some(ended) = joined.join_next().await {
-        report(outcome(ended));
+    let ending = async {
+        while let Some(ended) = joined.join_next().await {
+            report(outcome(ended));
+        }
+        told.await;
+        joint.hub.end().await;
+    };
+    tokio::select! {
+        () = ending => Ok(()),
+        () = interrupted() => Err(Failure::Interrupted),
     }
-    told.await;
-    joint.hub.end().await;
-    Ok(())
 }
 
 fn outcome(ended: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure> {
