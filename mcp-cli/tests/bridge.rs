@@ -809,3 +809,12 @@ fn a_server_that_does_not_read_does_not_keep_a_bridge_from_ending() {
         assert_eq!(code, Some(if signals == 2 { 130 } else { 0 }), "{target:?}");
     }
 }
+
+#[test]
+fn the_only_client_of_a_shared_server_lets_it_end() {
+    let path = directory("bridge-shared-stdio").join("ended");
+    let script = format!("cat >/dev/null; echo ended >{}", path.display());
+    let ran = run(&["bridge", "stdio", "--shared", "--", "sh", "-c", &script]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ended\n");
+}

@@ -196,15 +196,18 @@ async fn serve(mut listener: Listener, joint: Joint, admission: &Admission) -> R
     let mut stopping = std::pin::pin!(interrupted());
     let mut count = 0;
     let mut open = true;
+    let mut result = Ok(());
     while open || !joined.is_empty() {
         tokio::select! {
             () = &mut stopping => break,
             Some(ended) = joined.join_next() => {
-                let outcome = outcome(ended);
-                if single {
-                    return outcome;
+                match outcome(ended) {
+                    outcome if single => {
+                        result = outcome;
+                        break;
+                    }
+                    outcome => report(outcome),
                 }
-                report(outcome);
             }
             accepted = listener.accept(admission.max_message), if open && joined.len() < most => match accepted {
                 Ok(Some(client)) => {
@@ -231,7 +234,7 @@ async fn serve(mut listener: Listener, joint: Joint, admission: &Admission) -> R
         joint.hub.end().await;
     };
     tokio::select! {
-        () = ending => Ok(()),
+        () = ending => result,
         () = interrupted() => Err(Failure::Interrupted),
     }
 }
