@@ -229,11 +229,6 @@ struct Session {
 }
 
 impl Batches {
-    /// For what sends none.
-    pub(crate) fn none() -> Self {
-        Self::default()
-    }
-
     fn lock(&self) -> MutexGuard<'_, Session> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -244,11 +239,18 @@ impl Batches {
 
     /// Looks at what goes from one side to the other.
     pub(crate) fn see(&self, item: &Inbound) {
-        match item {
-            Inbound::Message(Message::Request(request)) if request.method == "initialize" => {
+        if let Inbound::Message(message) = item {
+            self.passed(message);
+        }
+    }
+
+    /// The same, of a message.
+    pub(crate) fn passed(&self, message: &Message) {
+        match message {
+            Message::Request(request) if request.method == "initialize" => {
                 self.lock().opening = Some(request.id.clone());
             }
-            Inbound::Message(Message::Response(response)) => {
+            Message::Response(response) => {
                 let mut session = self.lock();
                 if session.opening.is_none() || session.opening != response.id {
                     return;

@@ -181,8 +181,7 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
     };
     let routing = async move {
         let mut mux = Mux::default();
-        // Nobody has offered this server any.
-        let batches = Batches::none();
+        let batches = Batches::default();
         let mut clients: HashMap<ClientId, mpsc::Sender<Message>> = HashMap::new();
         let mut finished: HashSet<ClientId> = HashSet::new();
         let mut unsent: VecDeque<Message> = VecDeque::new();
@@ -215,14 +214,19 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                 item = from_server.next() => match item {
                     None => return Err(Broken::new("the server has closed its end")),
                     Some(item) => {
-                        let (messages, _) = sorted(Side::Server, item?, &batches);
+                        let item = item?;
+                        batches.see(&item);
+                        let (messages, _) = sorted(Side::Server, item, &batches);
                         messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
                     }
                 },
             };
             for routed in routed {
                 match routed {
-                    Routed::ToServer(message) => unsent.push_back(message),
+                    Routed::ToServer(message) => {
+                        batches.passed(&message);
+                        unsent.push_back(message);
+                    }
                     Routed::ToClient(client, message) => {
                         let full = clients
                             .get(&client)
@@ -259,4 +263,42 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
         routed = routing => routed?,
     }
     writing.await
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_codec::framed;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+    use crate::target::boxed;
+
+    #[tokio::test]
+    async fn a_server_that_may_send_batches_may_do_so() {
+        let (far, near) = tokio::io::duplex(1 << 16);
+        let (events, heard) = mpsc::channel(8);
+        tokio::spawn(run(boxed(framed(near)), heard));
+        let (send, mut told) = mpsc::channel(8);
+        assert!(events.send(Event::Joined(1, send)).await.is_ok());
+        let (reader, mut writer) = tokio::io::split(far);
+        let mut lines = BufReader::new(reader).lines();
+        for (id, method, answer) in [
+            (
+                5,
+                "initialize",
+                r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-03-26"}}"#,
+            ),
+            (6, "ping", r#"[{"jsonrpc":"2.0","id":2,"result":{}}]"#),
+        ] {
+            let said = Event::Said(1, Message::request(id, method, None));
+            assert!(events.send(said).await.is_ok());
+            assert!(lines.next_line().await.unwrap().is_some());
+            writer.write_all(answer.as_bytes()).await.unwrap();
+            writer.write_all(b"\n").await.unwrap();
+            let Some(Message::Response(response)) = told.recv().await else {
+                panic!("no answer to {method}");
+            };
+            assert_eq!(response.id, Some(id.into()));
+        }
+    }
 }
