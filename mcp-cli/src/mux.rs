@@ -45,6 +45,8 @@ struct Open {
     id: RequestId,
     token: Option<RawJson>,
     initialize: bool,
+    /// A modern subscription, which its server ends by a notification.
+    subscription: bool,
     era: Modern,
 }
 
@@ -206,6 +208,7 @@ impl Mux {
             let meta = with(meta, TOKEN, serde_json::Value::from(ours).into());
             request.params = request.params.map(|params| with(params, "_meta", meta));
         }
+        let subscription = era != Modern::No && request.method == "subscriptions/listen";
         let id = std::mem::replace(&mut request.id, RequestId::Number(ours));
         self.open.insert(
             ours,
@@ -214,6 +217,7 @@ impl Mux {
                 id,
                 token,
                 initialize,
+                subscription,
                 era,
             },
         );
@@ -263,9 +267,17 @@ impl Mux {
                     ("notifications/cancelled", ..) => {
                         let id: Option<RequestId> =
                             request.as_ref().and_then(|id| id.decode().ok());
-                        match id.and_then(|id| self.asked.remove(&id)) {
-                            Some(client) => (Some(client), params),
-                            None => return Vec::new(),
+                        if let Some(client) = id.as_ref().and_then(|id| self.asked.remove(id)) {
+                            (Some(client), params)
+                        } else if let Some(RequestId::Number(ours)) = id
+                            && self.open.get(&ours).is_some_and(|open| open.subscription)
+                            && let Some(open) = self.open.remove(&ours)
+                        {
+                            let theirs = RawJson::encode(&open.id).unwrap_or(RawJson::NULL);
+                            let params = params.map(|params| with(params, "requestId", theirs));
+                            (Some(open.client), params)
+                        } else {
+                            return Vec::new();
                         }
                     }
                     (_, _, Some(open)) => {
@@ -607,6 +619,25 @@ mod tests {
                 json!({ "id": "l", "result": { "_meta": { SUBSCRIPTION: "l" } } })
             )]
         );
+    }
+
+    #[test]
+    fn a_subscription_that_its_server_ends_is_ended() {
+        let mut mux = two();
+        let meta = json!({ key::PROTOCOL_VERSION: "2026-07-28" });
+        for (id, method) in [("c", "tools/call"), ("l", "subscriptions/listen")] {
+            let request = json!({ "id": id, "method": method, "params": { "_meta": meta } });
+            mux.client_said(2, rpc(request));
+        }
+        let end = |id: Value| json!({ "method": "notifications/cancelled", "params": { "requestId": id } });
+        assert_eq!(
+            seen(mux.server_said(rpc(end(json!(1))))),
+            [],
+            "no subscription"
+        );
+        let told = seen(mux.server_said(rpc(end(json!(2)))));
+        assert_eq!(told, [(2, end(json!("l")))]);
+        assert_eq!(seen(mux.server_said(rpc(end(json!(2))))), [], "twice");
     }
 
     #[test]
