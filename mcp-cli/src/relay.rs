@@ -35,6 +35,8 @@ pub(crate) enum Ended {
 
 /// How long a server may stay silent after its client has gone, before it is given up.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
+/// How long a server that takes nothing any more is still listened to.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a server may take to end, with all that is still to be written to it; a process is killed before that.
 pub(crate) const ENDING: Duration = Duration::from_secs(5);
 /// Requests of a client whose answers are waited for when it has said all it has to say; those over it are not.
@@ -138,6 +140,11 @@ pub(crate) async fn relay(
             let mut leftwards = leftwards;
             tokio::select! {
                 done = &mut rightwards => {
+                    if let Err(Ended::Broken(Side::Server, _)) = done {
+                        // What it has said before is its client's.
+                        let _ = timeout(LAST_WORDS, leftwards).await;
+                        return done;
+                    }
                     done?;
                     leftwards.await
                 }
@@ -316,6 +323,20 @@ mod tests {
             let ids: Vec<_> = messages.iter().map(|m| m.related_to.clone()).collect();
             let expected = answered.then_some(Some(RequestId::Number(7)));
             assert_eq!(ids, Vec::from_iter(expected), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_server_has_said_before_it_ends_is_passed_on() {
+        // Which of both directions comes first is left to chance.
+        for _ in 0..32 {
+            let (mut client, mut server, relay) = joined();
+            client.send(request(1, "ping")).await.unwrap();
+            let answer = addressed(Message::result(0, RawJson::EMPTY_OBJECT));
+            server.send(answer).await.unwrap();
+            drop(server);
+            let _ = relay.await;
+            assert!(client.next().await.is_some());
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::exit::Failure;
 use crate::mux::{ClientId, Mux, Routed};
-use crate::relay::{Batches, ENDING, Ended, LINGER, Side, addressed, sorted};
+use crate::relay::{Batches, ENDING, Ended, LAST_WORDS, LINGER, Side, addressed, sorted};
 use crate::render::printable;
 use crate::target::{Boxed, Broken, Client, Server};
 
@@ -256,12 +256,17 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
             }
         }
     };
-    let mut writing = std::pin::pin!(writing);
-    // Taken by value: with it goes the queue, and so the writing comes to its end.
+    let (mut writing, mut routing) = (pin!(writing), Box::pin(routing));
     tokio::select! {
-        written = &mut writing => return written,
-        routed = routing => routed?,
+        written = &mut writing => {
+            // What the server has said before is its clients'.
+            let _ = timeout(LAST_WORDS, routing).await;
+            return written;
+        }
+        routed = &mut routing => routed?,
     }
+    // With it goes the queue, and so the writing comes to its end.
+    drop(routing);
     writing.await
 }
 

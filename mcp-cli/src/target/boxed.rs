@@ -3,8 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use futures::{Sink, SinkExt, Stream, TryStreamExt};
+use futures::{Sink, Stream};
 use mcp_client::types::{Inbound, Outbound};
 use mcp_peer::Transport;
 
@@ -47,6 +48,40 @@ impl Error for Broken {
 
 /// Makes a transport one of any kind.
 pub(crate) fn boxed<T: Transport>(transport: T) -> Boxed {
-    let broken = |error: T::TransportError| Broken(Box::new(error));
-    Box::pin(transport.sink_map_err(broken).map_err(broken))
+    Box::pin(AnyKind(Box::pin(transport)))
+}
+
+/// A transport with errors of one type. Not by `sink_map_err`, which panics at the second one.
+struct AnyKind<T>(Pin<Box<T>>);
+
+fn broken<E: Error + Send + Sync + 'static>(error: E) -> Broken {
+    Broken(Box::new(error))
+}
+
+impl<T: Transport> Stream for AnyKind<T> {
+    type Item = Result<Inbound, Broken>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(cx).map_err(broken)
+    }
+}
+
+impl<T: Transport> Sink<Outbound> for AnyKind<T> {
+    type Error = Broken;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.0.as_mut().poll_ready(cx).map_err(broken)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> Result<(), Broken> {
+        self.0.as_mut().start_send(item).map_err(broken)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.0.as_mut().poll_flush(cx).map_err(broken)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.0.as_mut().poll_close(cx).map_err(broken)
+    }
 }
