@@ -565,3 +565,31 @@ fn a_server_without_templates_is_listed() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("resources (1)"), "{ran:?}");
 }
+
+#[test]
+fn a_resource_that_has_changed_is_read_before_that_counts() {
+    for readable in [true, false] {
+        let capabilities = json!({ "resources": { "subscribe": true } });
+        let server = Scripted::new(move |line| match legacy(line, capabilities.clone()) {
+            Some(answer) => vec![answer],
+            None if line["method"] == "resources/subscribe" => {
+                let updated = json!({ "uri": "a:b" });
+                let updated = notification("notifications/resources/updated", updated);
+                vec![result(line, json!({})), updated]
+            }
+            None if line["method"] == "resources/read" && readable => {
+                let contents = json!({ "uri": "a:b", "text": "new" });
+                vec![result(line, json!({ "contents": [contents] }))]
+            }
+            None if line["method"] == "resources/read" => vec![json!({
+                "jsonrpc": "2.0", "id": line["id"], "error": { "code": 1, "message": "burnt" },
+            })],
+            None => vec![result(line, json!({}))],
+        });
+        let ran = run(&["watch", &server.target, "a:b", "--read", "--count", "1"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let shown = if readable { "new" } else { "burnt" };
+        assert!(ran.out.contains(shown), "{ran:?}");
+    }
+    assert_eq!(run(&["watch", "tcp://127.0.0.1:1", "--count", "0"]).code, 1);
+}

@@ -80,7 +80,7 @@ pub(crate) struct Listen {
 #[derive(Debug, Clone, Args)]
 struct Until {
     /// End after so many; otherwise Ctrl-C ends it, or the server
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
@@ -111,6 +111,9 @@ pub(crate) async fn log(mut args: Log) -> Result<(), Failure> {
         .await
 }
 
+/// How the reading of a resource is told.
+const READ: &str = "resources/read";
+
 /// # Errors
 /// [`Failure`], with its exit code.
 pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
@@ -127,11 +130,14 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
     let prepare = |builder: ClientBuilder| {
         let builder = lists(builder, &heard);
         builder.on_notification::<ResourceUpdated>(move |params| {
-            on_update.notified::<ResourceUpdated>(RawJson::encode(&params).ok());
-            if let Some(reads) = &reads {
-                // When this many wait to be read, one more reading would show nothing newer.
-                let _ = reads.try_send(params.uri);
-            }
+            let told = RawJson::encode(&params).ok();
+            let Some(reads) = &reads else {
+                return on_update.notified::<ResourceUpdated>(told);
+            };
+            // What counts is that it has been read.
+            on_update.told(&event::<ResourceUpdated>(told));
+            // When this many wait to be read, one more reading would show nothing newer.
+            let _ = reads.try_send(params.uri);
         })
     };
     connect
@@ -140,19 +146,24 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
             let reading = async {
                 while let Some(uri) = updates.recv().await {
                     let params = ReadResourceParams::new(uri);
-                    let (raw, _) = session.request::<ReadResource>(&params).await?;
-                    heard.screen.show(&Event::Notification {
-                        method: "resources/read",
-                        params: raw,
-                    });
+                    match session.request::<ReadResource>(&params).await {
+                        Ok((raw, _)) => heard.show(&Event::Notification {
+                            method: READ,
+                            params: raw,
+                        }),
+                        Err(error) => heard.show(&Event::Refused {
+                            what: READ,
+                            reason: &Failure::from(error).to_string(),
+                        }),
+                    }
                 }
-                std::future::pending::<Result<(), RequestError>>().await
+                std::future::pending::<()>().await
             };
             let ended = async { subscription.ended().await.map_err(Failure::from) };
             let over = async {
                 tokio::select! {
                     ended = ended => ended,
-                    failed = reading => failed.map_err(Failure::from),
+                    () = reading => Ok(()),
                 }
             };
             heard.until_enough(over).await
@@ -216,6 +227,13 @@ fn lists(builder: ClientBuilder, heard: &Heard) -> ClientBuilder {
         })
 }
 
+fn event<N: Notification>(params: Option<RawJson>) -> Event<'static> {
+    Event::Notification {
+        method: N::METHOD,
+        params: params.unwrap_or(RawJson::EMPTY_OBJECT),
+    }
+}
+
 /// What was shown, and whether it is enough.
 #[derive(Clone)]
 struct Heard {
@@ -234,14 +252,18 @@ impl Heard {
     }
 
     fn notified<N: Notification>(&self, params: Option<RawJson>) {
-        self.show(&Event::Notification {
-            method: N::METHOD,
-            params: params.unwrap_or(RawJson::EMPTY_OBJECT),
-        });
+        self.show(&event::<N>(params));
+    }
+
+    /// Shows what does not count.
+    fn told(&self, event: &Event<'_>) {
+        if self.left.load(Ordering::Relaxed) > 0 {
+            self.screen.show(event);
+        }
     }
 
     fn show(&self, event: &Event<'_>) {
-        // All callbacks run in one task, so nobody else counts in between.
+        // All this is in one thread, so nobody else counts in between.
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
             return;
