@@ -29,20 +29,21 @@ pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
-        for word in paragraph.split(' ') {
+        for mut word in paragraph.split(' ') {
             let full = measure_text_width(&line) + 1 + measure_text_width(word) > width;
             if full && !line.is_empty() {
                 lines.push(std::mem::take(&mut line));
+            }
+            // A word that is longer than a line has to be cut somewhere.
+            while full && cut(word, width).len() < word.len() {
+                let (head, tail) = word.split_at(cut(word, width).len());
+                lines.push(head.to_owned());
+                word = tail;
             }
             if !line.is_empty() {
                 line.push(' ');
             }
             line.push_str(word);
-            // A word that is longer than a line has to be cut somewhere.
-            while cut(&line, width).len() < line.len() {
-                let tail = line.split_off(cut(&line, width).len());
-                lines.push(std::mem::replace(&mut line, tail));
-            }
         }
         lines.push(line);
     }
@@ -178,6 +179,9 @@ mod tests {
         assert_eq!(wrap("a\nb", Some(7)), ["a", "b"]);
         assert_eq!(wrap("abcdefghij kl", Some(4)), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap("世界世界", Some(4)), ["世界", "世界"]);
+        // A word as long as a message may be, which is not to be copied for each line.
+        let long = wrap(&"x".repeat(1 << 20), Some(16));
+        assert_eq!(long, vec!["x".repeat(16); 1 << 16]);
         // Narrower than a character: one a line, and an end.
         assert_eq!(wrap("世界", Some(1)), ["世", "界"]);
     }
