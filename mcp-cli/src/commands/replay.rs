@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use mcp_client::types::{ErrorObject, Inbound, Message, ObjectBuf, RawJson, RequestId};
+use mcp_client::types::{ErrorObject, Inbound, Message, ObjectBuf, Outbound, RawJson, RequestId};
 use mcp_codec::LineCodec;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::no_more;
 use crate::cli::{Wire, seconds};
@@ -18,7 +19,7 @@ use crate::exit::Failure;
 use crate::recording::{self, Recorded};
 use crate::relay::Side;
 use crate::render::{Human, Screen, shorten};
-use crate::target::{Admission, Boxed, Listen};
+use crate::target::{Admission, Boxed, Broken, Listen};
 
 const HELP: &str = "\
 Examples:
@@ -85,14 +86,7 @@ pub(crate) async fn run(mut args: Replay) -> Result<(), Failure> {
             (client(&args.listen).await?, Side::Server)
         }
     };
-    let mut player = Player {
-        transport,
-        side,
-        strict: args.strict,
-        patience: args.timeout,
-        early: VecDeque::new(),
-        theirs: HashMap::new(),
-    };
+    let mut player = Player::new(transport, side, args.strict, args.timeout);
     tokio::select! {
         played = player.play(messages) => played,
         () = interrupted() => Err(Failure::Interrupted),
@@ -123,7 +117,8 @@ const MOST_EARLY: usize = 1000;
 
 /// Sends what one side has sent, and expects what the other side has sent.
 struct Player {
-    transport: Boxed,
+    to: SplitSink<Boxed, Outbound>,
+    from: SplitStream<Boxed>,
     side: Side,
     strict: bool,
     patience: Duration,
@@ -134,13 +129,25 @@ struct Player {
 }
 
 impl Player {
+    fn new(transport: Boxed, side: Side, strict: bool, patience: Duration) -> Self {
+        let (to, from) = transport.split();
+        Self {
+            to,
+            from,
+            side,
+            strict,
+            patience,
+            early: VecDeque::new(),
+            theirs: HashMap::new(),
+        }
+    }
+
     async fn play(&mut self, messages: Vec<Recorded>) -> Result<(), Failure> {
         let last = messages.len() - 1;
         for (at, recorded) in messages.into_iter().enumerate() {
             if recorded.from == self.side {
                 let message = self.translated(recorded.message);
-                let sent = self.transport.send(message.into()).await;
-                sent.map_err(|e| Failure::Protocol(format!("line {}: {e}", recorded.line)))?;
+                self.send(message, recorded.line).await?;
             } else {
                 // A goodbye that is not said is none that is missed.
                 let optional = at == last && matches!(recorded.message, Message::Notification(_));
@@ -150,10 +157,32 @@ impl Player {
                 }
             }
         }
-        self.transport
-            .close()
-            .await
-            .map_err(|e| Failure::Protocol(e.to_string()))
+        let closed = self.to.close().await;
+        closed.map_err(|e| Failure::Protocol(e.to_string()))
+    }
+
+    /// Sends, and hears the other side meanwhile, which may not read before it has got rid of what it says.
+    async fn send(&mut self, message: Message, line: usize) -> Result<(), Failure> {
+        let wrong = |e: Broken| Failure::Protocol(format!("line {line}: {e}"));
+        let mut sending = self.to.send(message.into());
+        let mut open = true;
+        loop {
+            let hears = open && self.early.len() < MOST_EARLY;
+            tokio::select! {
+                biased;
+                sent = &mut sending => return sent.map_err(wrong),
+                item = self.from.next(), if hears => match item {
+                    Some(Ok(Inbound::Message(message))) => self.early.push_back(message),
+                    Some(Ok(_)) => {}
+                    Some(Err(e)) => return Err(wrong(e)),
+                    None => open = false,
+                },
+                () = sleep(self.patience) => {
+                    let reason = format!("line {line}: not read within {:?}", self.patience);
+                    return Err(Failure::TimedOut(reason));
+                }
+            }
+        }
     }
 
     /// Waits for the other side to send what it has sent in the recording.
@@ -194,7 +223,7 @@ impl Player {
             }
         };
         loop {
-            return match timeout(self.patience, self.transport.next()).await {
+            return match timeout(self.patience, self.from.next()).await {
                 Ok(Some(Ok(Inbound::Message(message)))) => Ok(message),
                 // Noise was not recorded either.
                 Ok(Some(Ok(_))) => continue,
@@ -271,6 +300,12 @@ impl Player {
                 if let Some(id) = id.and_then(|id| serde_json::from_value(id.clone()).ok()) {
                     response.id = Some(id);
                 }
+                // The end of a subscription names it.
+                if let Ok(result) = &mut response.outcome
+                    && let Some(meta) = result.member("_meta").and_then(|meta| self.meta(meta))
+                {
+                    *result = replaced(result.clone(), [("_meta", meta)]);
+                }
             }
             Message::Notification(notification) => {
                 notification.params = notification.params.take().map(|params| self.params(params));
@@ -300,13 +335,18 @@ impl Player {
                 changes.push((name, now));
             }
         }
-        const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
-        if let Some(meta) = meta
-            && let Some(now) = meta.member(SUBSCRIPTION).as_ref().and_then(now)
-        {
-            changes.push(("_meta", replaced(meta, [(SUBSCRIPTION, now)])));
+        if let Some(meta) = meta.and_then(|meta| self.meta(meta)) {
+            changes.push(("_meta", meta));
         }
         replaced(params, changes)
+    }
+
+    /// What is said within a subscription, with the id that it has this time; nothing if that is none.
+    fn meta(&self, meta: RawJson) -> Option<RawJson> {
+        const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+        let then = meta.member(SUBSCRIPTION)?;
+        let now = RawJson::from(self.theirs.get(then.as_str())?.clone());
+        Some(replaced(meta, [(SUBSCRIPTION, now)]))
     }
 
     fn compare(&self, recorded: &Recorded, message: &Message) -> Result<(), Failure> {
@@ -383,4 +423,62 @@ fn key(id: &RequestId) -> String {
 
 fn json(id: &RequestId) -> Value {
     serde_json::to_value(id).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_codec::framed;
+    use serde_json::json;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+    use super::*;
+    use crate::target::boxed;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn recorded(from: Side, message: Message) -> Recorded {
+        let line = 1;
+        Recorded {
+            from,
+            message,
+            line,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_speaks_before_reading_does_not_block_a_replay() {
+        let (far, near) = tokio::io::duplex(64);
+        let mut player = Player::new(boxed(framed(near)), Side::Server, false, PATIENCE);
+        let params = |c: &str| Some(RawJson::from(json!({ "x": c.repeat(1000) })));
+        let (theirs, ours) = (
+            Message::notification("a", params("a")),
+            Message::notification("b", params("b")),
+        );
+        let messages = vec![
+            recorded(Side::Server, ours),
+            recorded(Side::Client, theirs.clone()),
+        ];
+        let (reader, mut writer) = tokio::io::split(far);
+        let other = async {
+            writer.write_all(format!("{theirs}\n").as_bytes()).await?;
+            BufReader::new(reader).lines().next_line().await
+        };
+        let both = async { tokio::join!(player.play(messages), other) };
+        let (played, heard) = timeout(PATIENCE, both).await.unwrap();
+        assert_eq!(played, Ok(()));
+        assert!(heard.unwrap().is_some_and(|line| line.contains("bbb")));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_subscription_names_the_one_of_this_time() {
+        let (_far, near) = tokio::io::duplex(64);
+        let mut player = Player::new(boxed(framed(near)), Side::Server, false, PATIENCE);
+        let listen = |id: i64| Message::request(id, "subscriptions/listen", None);
+        player.learn(&listen(1), &listen(9));
+        let result = |id: i64| {
+            let meta = json!({ "_meta": { "io.modelcontextprotocol/subscriptionId": id } });
+            Message::result(id, meta.into())
+        };
+        assert_eq!(player.translated(result(1)), result(9));
+    }
 }
