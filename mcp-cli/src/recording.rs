@@ -54,8 +54,14 @@ impl Recording {
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path);
-        let file = file.map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?;
+        let failed = |e| Failure::Usage(format!("{}: {e}", path.display()));
+        let file = options.open(path).map_err(failed)?;
+        // One that was there before has the permissions that it had; what is no file is everybody's.
+        #[cfg(unix)]
+        if file.metadata().map_err(failed)?.is_file() {
+            let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            file.set_permissions(own).map_err(failed)?;
+        }
         Ok(Self {
             file: Arc::new(Mutex::new(file)),
             started: Instant::now(),

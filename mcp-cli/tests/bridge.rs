@@ -818,3 +818,13 @@ fn the_only_client_of_a_shared_server_lets_it_end() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "ended\n");
 }
+
+#[test]
+fn a_recording_over_another_file_is_for_this_user_alone() {
+    let file = directory("record-over").join("r.jsonl");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    run(&["record", file.to_str().unwrap(), "--", "true"]);
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
