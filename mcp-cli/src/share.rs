@@ -106,9 +106,13 @@ impl Shared {
                         see(Side::Server, &Inbound::Message(message.clone()));
                         told(addressed(message)).await?;
                     }
-                    Ok(None) if patience == Duration::MAX => return Err(gone()),
-                    // It has all its answers, or they do not come.
-                    Ok(None) | Err(_) => return Ok(()),
+                    Ok(None) if patience == Duration::MAX || events.is_closed() => {
+                        return Err(gone());
+                    }
+                    // It has all its answers,
+                    Ok(None) => return Ok(()),
+                    // or they do not come.
+                    Err(_) => return Err(Ended::Idle(patience)),
                 }
             }
         };

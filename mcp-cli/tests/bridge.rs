@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use support::{directory, everything, mcp, run, with_everything};
+use support::{directory, everything, mcp, run, run_with_stdin, with_everything};
 
 const ERAS: [&str; 2] = ["legacy", "modern"];
 const MCP: &str = env!("CARGO_BIN_EXE_mcp");
@@ -827,4 +827,13 @@ fn a_recording_over_another_file_is_for_this_user_alone() {
     run(&["record", file.to_str().unwrap(), "--", "true"]);
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_shared_server_that_ends_before_it_has_answered_is_told() {
+    // The client has said all it has to say by then.
+    let script = "read x; sleep 0.5; exit 7";
+    let args = ["bridge", "stdio", "--shared", "--", "sh", "-c", script];
+    let ran = run_with_stdin(&args, &format!("{PING}\n"));
+    assert_eq!(ran.code, 3, "{ran:?}");
 }
