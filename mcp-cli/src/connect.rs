@@ -47,7 +47,7 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
 
-    /// Show what the server writes to its stderr; otherwise its last lines are told if it fails
+    /// Show what the server writes to its stderr, which `doctor` never does; otherwise its last lines are told if it fails
     #[arg(long)]
     stderr: bool,
 
