@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fs::File;
 use std::future::Future;
+#[cfg(target_os = "linux")]
+use std::io::IsTerminal;
 use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -220,6 +222,8 @@ impl fmt::Debug for Stdio {
 enum Input {
     #[cfg(target_os = "linux")]
     Pipe(tokio::net::unix::pipe::Receiver),
+    #[cfg(target_os = "linux")]
+    Terminal(unix::Terminal),
     #[cfg(unix)]
     Socket(unix::Socket),
     Thread(ReadingThread),
@@ -231,10 +235,14 @@ impl Input {
         {
             let stdin = rustix::stdio::stdin();
             #[cfg(target_os = "linux")]
-            if let Some(pipe) = unix::reopened(stdin, rustix::fs::OFlags::RDONLY)
-                .and_then(|fd| tokio::net::unix::pipe::Receiver::from_owned_fd_unchecked(fd).ok())
+            if let Some(fd) = unix::reopened(stdin, rustix::fs::OFlags::RDONLY)
+                && let Ok(input) = if stdin.is_terminal() {
+                    unix::Terminal::new(fd).map(Self::Terminal)
+                } else {
+                    tokio::net::unix::pipe::Receiver::from_owned_fd_unchecked(fd).map(Self::Pipe)
+                }
             {
-                return Ok(Self::Pipe(pipe));
+                return Ok(input);
             }
             if unix::is_socket(stdin)? {
                 return unix::Socket::new(stdin, tokio::io::Interest::READABLE).map(Self::Socket);
@@ -261,6 +269,8 @@ impl AsyncRead for Input {
         match &mut *self {
             #[cfg(target_os = "linux")]
             Self::Pipe(pipe) => Pin::new(pipe).poll_read(cx, buf),
+            #[cfg(target_os = "linux")]
+            Self::Terminal(terminal) => Pin::new(terminal).poll_read(cx, buf),
             #[cfg(unix)]
             Self::Socket(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Thread(thread) => Pin::new(thread).poll_read(cx, buf),
@@ -443,7 +453,6 @@ mod unix {
     /// The pipe or terminal at `fd`, opened once more: with flags that are nobody else's.
     #[cfg(target_os = "linux")]
     pub(super) fn reopened(fd: BorrowedFd<'_>, mode: rustix::fs::OFlags) -> Option<OwnedFd> {
-        use std::io::IsTerminal;
         use std::os::fd::AsRawFd;
 
         use rustix::fs::{Mode, OFlags, fstatfs, open};
@@ -465,17 +474,65 @@ mod unix {
         Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Socket)
     }
 
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, and asks for what an OwnedFd does keep: to stay the same descriptor"
+    )]
+    fn registered(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+        AsyncFd::with_interest(fd, interest)
+    }
+
+    fn poll_read(
+        fd: &AsyncFd<OwnedFd>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        read: impl Fn(&OwnedFd, &mut [u8]) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut ready = ready!(fd.poll_read_ready(cx))?;
+            let room = buf.initialize_unfilled();
+            match ready.try_io(|fd| Ok(read(fd.get_ref(), &mut *room)?)) {
+                Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(read) => {
+                    buf.advance(read?);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    /// A terminal that was [`reopened`]. A read takes one line, with more behind it: unlike a pipe, a terminal is read until
+    /// it would wait, as the system tells of the next line only when that comes.
+    #[cfg(target_os = "linux")]
+    #[derive(Debug)]
+    pub(super) struct Terminal(AsyncFd<OwnedFd>);
+
+    #[cfg(target_os = "linux")]
+    impl Terminal {
+        pub(super) fn new(fd: OwnedFd) -> io::Result<Self> {
+            registered(fd, Interest::READABLE).map(Self)
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    impl AsyncRead for Terminal {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            poll_read(&self.0, cx, buf, |fd, room| rustix::io::read(fd, room))
+        }
+    }
+
     /// A stream socket whose flags stay as they are: each call says for itself that it does not wait.
     #[derive(Debug)]
     pub(super) struct Socket(AsyncFd<OwnedFd>);
 
     impl Socket {
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe, and asks for what an OwnedFd does keep: to stay the same descriptor"
-        )]
         pub(super) fn new(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Self> {
-            AsyncFd::with_interest(fd.try_clone_to_owned()?, interest).map(Self)
+            registered(fd.try_clone_to_owned()?, interest).map(Self)
         }
     }
 
@@ -485,22 +542,9 @@ mod unix {
             cx: &mut Context<'_>,
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            loop {
-                let mut ready = ready!(self.0.poll_read_ready(cx))?;
-                let room = buf.initialize_unfilled();
-                let read = ready.try_io(|fd| match recv(fd, &mut *room, RecvFlags::DONTWAIT) {
-                    Ok((_, n)) => Ok(n),
-                    Err(e) => Err(e.into()),
-                });
-                match read {
-                    Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Ok(read) => {
-                        buf.advance(read?);
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err(_would_block) => {}
-                }
-            }
+            poll_read(&self.0, cx, buf, |fd, room| {
+                recv(fd, room, RecvFlags::DONTWAIT).map(|(_, n)| n)
+            })
         }
     }
 

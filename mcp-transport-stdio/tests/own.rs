@@ -14,6 +14,7 @@ use futures::{SinkExt, StreamExt};
 use mcp_transport_stdio::Stdio;
 use mcp_types::Inbound;
 use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::termios::LocalModes;
 
 /// The server that the tests run: this program, with this as its only test. What the test harness prints is noise.
 #[test]
@@ -197,8 +198,8 @@ fn nothing_at_all() {
     assert!(wait(child).success());
 }
 
-#[test]
-fn a_terminal() {
+/// A terminal that neither echoes nor changes what is written: our end of it, and the program's.
+fn terminal(local_modes: LocalModes) -> (File, File) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
     let here = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -206,19 +207,43 @@ fn a_terminal() {
     unlockpt(&here).unwrap();
     let name = ptsname(&here, Vec::new()).unwrap().into_string().unwrap();
     let there = File::options().read(true).write(true).open(name).unwrap();
-    let mut raw = tcgetattr(&there).unwrap();
-    raw.make_raw();
-    tcsetattr(&there, OptionalActions::Now, &raw).unwrap();
+    let mut modes = tcgetattr(&there).unwrap();
+    modes.make_raw();
+    modes.local_modes |= local_modes;
+    tcsetattr(&there, OptionalActions::Now, &modes).unwrap();
+    (here.into(), there)
+}
+
+#[test]
+fn a_terminal() {
+    let (here, there) = terminal(LocalModes::empty());
     let stdout = there.try_clone().unwrap();
     let child = server("leave")
         .stdin(there.try_clone().unwrap())
         .stdout(stdout)
         .spawn()
         .unwrap();
-    let here = File::from(here);
     talk(&here, &here, 1);
     assert!(!nonblocking(&there));
     assert!(wait(child).success());
+}
+
+#[test]
+fn a_terminal_that_gives_its_lines_one_by_one() {
+    let (mut here, there) = terminal(LocalModes::ICANON);
+    let child = server("")
+        .stdin(there.try_clone().unwrap())
+        .stdout(there.try_clone().unwrap())
+        .spawn()
+        .unwrap();
+    // All at once, with a Ctrl-D behind them.
+    let lines: String = (0..3).map(line).collect();
+    write!(here, "{lines}\x04").unwrap();
+    assert!(wait(child).success());
+    let mut output = BufReader::new(here).lines().map(Result::unwrap);
+    for n in 0..3 {
+        assert!(output.any(|read| read == line(n).trim_end()));
+    }
 }
 
 /// A named pipe is read by a thread, which must not keep the process from its end.
