@@ -548,6 +548,12 @@ mod unix {
         }
     }
 
+    #[cfg(not(target_vendor = "apple"))]
+    const SEND: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+    /// There, only what Rust does by itself keeps SIGPIPE away.
+    #[cfg(target_vendor = "apple")]
+    const SEND: SendFlags = SendFlags::DONTWAIT;
+
     impl AsyncWrite for Socket {
         fn poll_write(
             self: Pin<&mut Self>,
@@ -556,8 +562,7 @@ mod unix {
         ) -> Poll<io::Result<usize>> {
             loop {
                 let mut ready = ready!(self.0.poll_write_ready(cx))?;
-                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                match ready.try_io(|fd| send(fd, bytes, flags).map_err(io::Error::from)) {
+                match ready.try_io(|fd| send(fd, bytes, SEND).map_err(io::Error::from)) {
                     Ok(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {}
                     Ok(done) => return Poll::Ready(done),
                     Err(_would_block) => {}
