@@ -160,11 +160,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
                         return self.poll_reply(cx);
                     }
                 }
-                Poll::Ready(Ok(Received::End)) => self.state = State::Ended,
+                Poll::Ready(Ok(Received::End)) => self.enter(State::Ended),
                 Poll::Ready(Err(Error::Violation(violation))) => self.fail(violation),
                 // It answers this end's goodbye by hanging up.
                 Poll::Ready(Err(Error::Cut)) if matches!(self.state, State::Closing) => {
-                    self.state = State::Ended;
+                    self.enter(State::Ended);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
                 Poll::Pending => return self.poll_silence(cx),
@@ -293,10 +293,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
 
     /// The peer said goodbye, or answered it.
     fn closed_by_peer(&mut self, close: Close) {
-        self.state = State::Ending(match self.state {
+        self.enter(State::Ending(match self.state {
             State::Closing => Ending::Answered,
             _ => Ending::Peer(close),
-        });
+        }));
     }
 
     /// The peer broke the protocol: it is told so (RFC 6455 section 7.1.7).
@@ -306,15 +306,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             let close = Close::new(violation.close_code(), violation.to_string());
             self.frames.fail(close);
         }
-        self.state = State::Ending(Ending::Failed {
+        self.enter(State::Ending(Ending::Failed {
             why: violation,
             shut: false,
-        });
+        }));
     }
 
     /// Nothing more can be done with it.
     fn broken(&mut self, error: Error) -> Error {
-        self.state = State::Ended;
+        self.enter(State::Ended);
         error
     }
 }
@@ -381,11 +381,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
         let this = self.get_mut();
         if let State::Open = this.state {
             this.frames.close(Close::new(this.goodbye, ""));
-            this.state = State::Closing;
+            this.enter(State::Closing);
         }
         if let State::Closing = this.state {
             if this.poll_end_time(cx).is_ready() {
-                this.state = State::Ended;
+                this.enter(State::Ended);
                 return Poll::Ready(Ok(()));
             }
             // A peer that does not read does not answer either; the time for ending bounds both.
@@ -404,6 +404,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
 }
 
 impl<Io> WebSocket<Io> {
+    /// Another state is another answer to who waits in the sink: the stream's side may have taken his place at the stream below.
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        if let Some(sender) = self.sender.take() {
+            sender.wake();
+        }
+    }
+
     /// Remembers who waits in the sink.
     fn poll_sent(
         &mut self,

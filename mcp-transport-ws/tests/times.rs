@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures::stream::SplitSink;
 use futures::{FutureExt, SinkExt, StreamExt};
 use mcp_server::{Notification, Server};
 use mcp_testing::soon;
@@ -14,6 +15,7 @@ use mcp_transport_ws::{
 };
 use mcp_types::{Extensions, Inbound, Message, Outbound, RawJson};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -309,6 +311,31 @@ async fn a_stream_that_ends_in_the_middle_is_cut() {
     drop(peer);
     assert!(matches!(soon(socket.next()).await, Some(Err(Error::Cut))));
     assert!(socket.next().await.is_none());
+}
+
+/// Sends what the peer does not take, from a task of its own.
+async fn sends(
+    mut sink: SplitSink<WebSocket<DuplexStream>, Outbound>,
+) -> JoinHandle<Result<(), Error>> {
+    let sending = tokio::spawn(async move { sink.send(message(4000)).await });
+    tokio::task::yield_now().await;
+    assert!(!sending.is_finished());
+    sending
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_the_sink_hears_of_the_end_that_the_stream_sees() {
+    let (goodbye, binary) = ([0x88, 0x80, 0, 0, 0, 0], [0x82, 0x80, 0, 0, 0, 0]);
+    for said in [goodbye, binary] {
+        let (socket, mut peer) = server(512).await;
+        let (sink, mut stream) = socket.split();
+        let sending = sends(sink).await;
+        peer.write_all(&said).await.unwrap();
+        let start = Instant::now();
+        let (_, sent) = tokio::join!(stream.next(), soon(sending));
+        sent.unwrap().unwrap();
+        assert_eq!(seconds(start), 5.0);
+    }
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
