@@ -16,6 +16,7 @@ use mcp_codec::{Joined, LineCodec, framed_split_with};
 use mcp_types::{Inbound, Outbound};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::task::coop::has_budget_remaining;
 
 use crate::close::Closing;
 
@@ -48,10 +49,17 @@ pub struct Stdio {
     io: Joined<Input, Closing<Output>>,
     /// Resolves when the process is asked to stop.
     stop: Option<Stop>,
-    ended: bool,
+    stopping: bool,
+    /// Items until that is looked for, whatever comes in; of a process that stops, items until the end.
+    items: usize,
 }
 
 type Stop = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// Signals are looked for behind so many items: it takes locks.
+const ITEMS: usize = 64;
+/// A process that is asked to stop reads so many items more: whoever never stops writing must not keep it.
+const LAST_ITEMS: usize = 1024;
 
 impl Stdio {
     /// How to open it.
@@ -88,8 +96,10 @@ impl StdioOptions {
     }
 
     /// Whether SIGTERM and SIGINT (elsewhere Ctrl-C) end the stream as the end of stdin does: what has come in before is
-    /// answered, as far as there is time, and the process can exit in good order. On unless told otherwise; from the first time
-    /// that the stream is polled the signals no longer end the process by themselves.
+    /// answered, as far as there is time and up to a bound of about a thousand messages, and the process can exit in good order.
+    /// On unless told otherwise; from the first time that the stream is polled the signals no longer end the process by
+    /// themselves. So they do nothing while the program does not read, as when it waits for a queue to get room: whoever may
+    /// wait for ever there is to await [`shutdown_signal`], too.
     pub fn signals(mut self, signals: bool) -> Self {
         self.signals = signals;
         self
@@ -112,7 +122,8 @@ impl StdioOptions {
         Ok(Stdio {
             io: framed_split_with(input, Closing::new(output), codec),
             stop: self.signals.then(|| Box::pin(shutdown_signal()) as Stop),
-            ended: false,
+            stopping: false,
+            items: 0,
         })
     }
 }
@@ -158,33 +169,45 @@ pub async fn shutdown_signal() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
+impl Stdio {
+    /// Sees whether the process is asked to stop.
+    fn poll_stop(&mut self, cx: &mut Context<'_>) {
+        if let Some(stop) = &mut self.stop
+            && let Poll::Ready(asked) = stop.as_mut().poll(cx)
+        {
+            self.stop = None;
+            match asked {
+                Ok(()) => (self.stopping, self.items) = (true, LAST_ITEMS),
+                // Then they end the process as ever.
+                Err(error) => tracing::warn!(%error, "cannot listen for signals"),
+            }
+        }
+    }
+}
+
 impl Stream for Stdio {
     type Item = io::Result<Inbound>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if this.ended {
-            return Poll::Ready(None);
+        if this.items == 0 {
+            if this.stopping {
+                return Poll::Ready(None);
+            }
+            this.items = ITEMS;
+            this.poll_stop(cx);
         }
         if let Poll::Ready(item) = Pin::new(&mut this.io).poll_next(cx) {
+            this.items -= 1;
             return Poll::Ready(item);
         }
-        let Some(stop) = &mut this.stop else {
-            return Poll::Pending;
-        };
-        let asked = ready!(stop.as_mut().poll(cx));
-        this.stop = None;
-        match asked {
-            Ok(()) => {
-                this.ended = true;
-                Poll::Ready(None)
-            }
-            // Then they end the process as ever.
-            Err(error) => {
-                tracing::warn!(%error, "cannot listen for signals");
-                Poll::Pending
-            }
+        this.poll_stop(cx);
+        // Without budget it says nothing that there is no item.
+        if this.stopping && has_budget_remaining() {
+            this.items = 0;
+            return Poll::Ready(None);
         }
+        Poll::Pending
     }
 }
 
@@ -212,7 +235,7 @@ impl fmt::Debug for Stdio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stdio")
             .field("io", &self.io)
-            .field("ended", &self.ended)
+            .field("stopping", &self.stopping)
             .finish_non_exhaustive()
     }
 }
@@ -577,5 +600,45 @@ mod unix {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use futures::StreamExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::unix::pipe;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_never_stops_writing_does_not_keep_the_process_from_stopping() {
+        let (mut to, input) = pipe::pipe().unwrap();
+        let (output, _from) = pipe::pipe().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let codec = LineCodec::new();
+        let mut stdio = Stdio {
+            io: framed_split_with(
+                Input::Pipe(input),
+                Closing::new(Output::Pipe(output)),
+                codec,
+            ),
+            stop: Some(Box::pin(async {
+                let _ = stopped.await;
+                Ok(())
+            })),
+            stopping: false,
+            items: 0,
+        };
+        // As much as a pipe has room for: its end is not reached here.
+        to.write_all("x\n".repeat(32 << 10).as_bytes())
+            .await
+            .unwrap();
+        stdio.next().await.unwrap().unwrap();
+        stop.send(()).unwrap();
+        let rest = stdio.by_ref().map(Result::unwrap).count().await;
+        assert_eq!(rest, ITEMS - 1 + LAST_ITEMS);
+        assert!(stdio.next().await.is_none());
     }
 }
