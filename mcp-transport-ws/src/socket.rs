@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures::{Sink, Stream};
@@ -71,7 +72,8 @@ pub struct WebSocket<Io> {
     /// By when the connection has ended, once one side has closed it.
     end_by: Option<Instant>,
     end_alarm: Alarm,
-    /// Who waits in the sink, if it is another task than the stream's.
+    /// Who waits in the stream and who in the sink, if they do. These may be two tasks, and one may have gone elsewhere meanwhile.
+    reader: Option<Waker>,
     sender: Option<Waker>,
     goodbye: CloseCode,
 }
@@ -114,6 +116,7 @@ impl<Io> WebSocket<Io> {
             write_alarm: Alarm::default(),
             end_by: None,
             end_alarm: Alarm::default(),
+            reader: None,
             sender: None,
             goodbye: match role {
                 Role::Client => CloseCode::NORMAL,
@@ -209,10 +212,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         if !self.owes {
             return Poll::Pending;
         }
-        // Whoever waits in the sink must still be woken, and sends this, too.
-        let sender = self.sender.clone();
-        let cx = &mut Context::from_waker(sender.as_ref().unwrap_or(cx.waker()));
-        match self.poll_write_out(cx) {
+        // Whoever waits in the sink must still be woken, and sends this, too; but he may be gone.
+        self.waits_in_stream(cx);
+        let both = self.both(cx);
+        match self.poll_write_out(&mut Context::from_waker(&both)) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.broken(error))),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
         }
@@ -334,13 +337,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
         let this = self.get_mut();
         match this.state {
             State::Open if this.frames.has_room() => Poll::Ready(Ok(())),
-            State::Open => {
-                let mut written = this.poll_write(cx);
+            State::Open => this.poll_sink(cx, |this, cx| {
+                let written = this.poll_write(cx);
                 if written.is_pending() && this.frames.has_room() {
-                    written = Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok(()));
                 }
-                this.poll_sent(written, cx)
-            }
+                written
+            }),
             // The stream tells why.
             State::Ending(Ending::Peer(_) | Ending::Failed { .. }) | State::Left => {
                 Poll::Ready(Ok(()))
@@ -366,10 +369,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let this = self.get_mut();
         match this.state {
-            State::Open | State::Closing => {
-                let written = this.poll_write_out(cx);
-                this.poll_sent(written, cx)
-            }
+            State::Open | State::Closing => this.poll_sink(cx, Self::poll_write_out),
             State::Ending(_) | State::Left | State::Ended => Poll::Ready(Ok(())),
         }
     }
@@ -412,17 +412,52 @@ impl<Io> WebSocket<Io> {
         }
     }
 
-    /// Remembers who waits in the sink.
-    fn poll_sent(
+    /// Remembers who waits in the stream.
+    fn waits_in_stream(&mut self, cx: &Context<'_>) {
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            None => self.reader = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Writes for the sink, and remembers who waits there.
+    fn poll_sink(
         &mut self,
-        written: Poll<Result<(), Error>>,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<Result<(), Error>>,
     ) -> Poll<Result<(), Error>> {
+        let written = if self.owes {
+            // Who waits in the stream waits for that, too.
+            self.sender = Some(cx.waker().clone());
+            let both = self.both(cx);
+            write(self, &mut Context::from_waker(&both))
+        } else {
+            write(self, cx)
+        };
         self.sender = written.is_pending().then(|| cx.waker().clone());
         if let Poll::Ready(Err(_)) = written {
-            self.state = State::Ended;
+            self.enter(State::Ended);
         }
         written
+    }
+
+    /// Wakes who waits in the stream and who in the sink: one of these is the caller.
+    fn both(&self, cx: &Context<'_>) -> Waker {
+        match (&self.reader, &self.sender) {
+            (Some(reader), Some(sender)) if !reader.will_wake(sender) => {
+                Arc::new(Both(reader.clone(), sender.clone())).into()
+            }
+            _ => cx.waker().clone(),
+        }
+    }
+}
+
+struct Both(Waker, Waker);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        self.1.wake_by_ref();
     }
 }
 

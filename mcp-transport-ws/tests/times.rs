@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mcp\r\n\r\n";
+const HOUR: Duration = Duration::from_secs(3600);
 const PING: &[u8] = &[0x89, 0];
 const PONG: &[u8] = &[0x8a, 0x80, 0, 0, 0, 0];
 
@@ -108,8 +109,7 @@ async fn who_answers_pings_lives() {
 #[tokio::test(start_paused = true)]
 async fn two_ends_that_say_nothing_keep_each_other() {
     let (mut server, mut client) = pair(1024).await;
-    let hour = Duration::from_secs(3600);
-    let (a, b) = tokio::join!(timeout(hour, server.next()), timeout(hour, client.next()));
+    let (a, b) = tokio::join!(timeout(HOUR, server.next()), timeout(HOUR, client.next()));
     assert!(a.is_err() && b.is_err());
 }
 
@@ -335,6 +335,25 @@ async fn who_waits_in_the_sink_hears_of_the_end_that_the_stream_sees() {
         let (_, sent) = tokio::join!(stream.next(), soon(sending));
         sent.unwrap().unwrap();
         assert_eq!(seconds(start), 5.0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_gone_elsewhere_leaves_no_dead_peer_behind() {
+    // Who sends comes before the ping is queued, or after.
+    for comes in [0, 21] {
+        let (mut socket, _peer) = server(512).await;
+        let start = Instant::now();
+        assert!(socket.send(message(4000)).now_or_never().is_none());
+        let (sink, mut stream) = socket.split();
+        let reading = tokio::spawn(async move { timeout(HOUR, stream.next()).await });
+        sleep(Duration::from_secs(comes)).await;
+        let sending = sends(sink).await;
+        sleep(Duration::from_secs(1)).await;
+        sending.abort();
+        let end = reading.await.unwrap().unwrap();
+        assert!(matches!(end, Some(Err(Error::Stalled(_)))), "{end:?}");
+        assert_eq!(seconds(start), 30.0);
     }
 }
 
