@@ -142,6 +142,12 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Inbound>, Error>> {
         let mut control_frames = 0;
         while let State::Open | State::Closing = self.state {
+            if let State::Closing = self.state
+                && self.poll_end_time(cx).is_ready()
+            {
+                self.enter(State::Ended);
+                break;
+            }
             let before = self.frames.traffic().received;
             let received = self.frames.poll_read(&mut self.io, cx);
             if self.frames.traffic().received != before {
@@ -174,6 +180,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             }
         }
         ready!(self.poll_end(cx));
+        if let State::Ending(_) = self.state {
+            self.wake();
+        }
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ending(Ending::Peer(close)) if !close.code.is_regular() => {
                 Poll::Ready(Err(Error::Closed(close)))
@@ -213,7 +222,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             return Poll::Pending;
         }
         // Whoever waits in the sink must still be woken, and sends this, too; but he may be gone.
-        self.waits_in_stream(cx);
         let both = self.both(cx);
         match self.poll_write_out(&mut Context::from_waker(&both)) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(self.broken(error))),
@@ -326,7 +334,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<Io> {
     type Item = Result<Inbound, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_message(cx).map(Result::transpose)
+        let this = self.get_mut();
+        this.waits_in_stream(cx);
+        let polled = match this.state {
+            State::Open => this.poll_message(cx),
+            _ => this.poll_message(&mut Context::from_waker(&this.both(cx))),
+        };
+        polled.map(Result::transpose)
     }
 }
 
@@ -382,16 +396,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
         if let State::Open = this.state {
             this.frames.close(Close::new(this.goodbye, ""));
             this.enter(State::Closing);
+            // This may be given up before it is out.
+            this.owes = true;
         }
-        if let State::Closing = this.state {
-            if this.poll_end_time(cx).is_ready() {
-                this.enter(State::Ended);
-                return Poll::Ready(Ok(()));
-            }
-            // A peer that does not read does not answer either; the time for ending bounds both.
-            if let Poll::Ready(Err(error)) = this.poll_write_out(cx) {
-                return Poll::Ready(Err(this.broken(error)));
-            }
+        this.sender = Some(cx.waker().clone());
+        let both = this.both(cx);
+        let cx = &mut Context::from_waker(&both);
+        // A peer that does not read does not answer either; the time for ending bounds both.
+        if let State::Closing = this.state
+            && let Poll::Ready(Err(error)) = this.poll_write_out(cx)
+        {
+            return Poll::Ready(Err(this.broken(error)));
         }
         loop {
             match ready!(this.poll_message(cx)) {
@@ -404,11 +419,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Sink<Outbound> for WebSocket<Io> {
 }
 
 impl<Io> WebSocket<Io> {
-    /// Another state is another answer to who waits in the sink: the stream's side may have taken his place at the stream below.
+    /// Another state is another answer to who waits: the other side may have taken his place at the stream below.
     fn enter(&mut self, state: State) {
         self.state = state;
-        if let Some(sender) = self.sender.take() {
-            sender.wake();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for waiting in [&self.reader, &self.sender].into_iter().flatten() {
+            waiting.wake_by_ref();
         }
     }
 

@@ -357,6 +357,63 @@ async fn who_has_gone_elsewhere_leaves_no_dead_peer_behind() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_that_is_given_up_ends_in_time_for_who_reads() {
+    // One whose answer does not come, and one who does not even take it.
+    for room in [1024, 256] {
+        let (mut socket, _peer) = server(room).await;
+        socket.feed(message(500)).await.unwrap();
+        let start = Instant::now();
+        let closed = timeout(Duration::from_secs(1), socket.close()).await;
+        assert!(closed.is_err());
+        assert!(soon(socket.next()).await.is_none());
+        assert_eq!(seconds(start), 5.0, "{room}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_that_is_given_up_reaches_the_peer() {
+    let (mut socket, mut peer) = server(256).await;
+    socket.feed(message(500)).await.unwrap();
+    assert!(socket.close().now_or_never().is_none());
+    let reads = async {
+        let mut all = Vec::new();
+        while !all.ends_with(&[0x88, 2, 0x03, 0xe9]) {
+            all.push(peer.read_u8().await.unwrap());
+        }
+    };
+    tokio::join!(soon(reads), async {
+        assert!(socket.next().await.is_none())
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_and_who_closes_both_see_the_end() {
+    for (reader_first, answers) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (socket, mut peer) = server(1024).await;
+        let (mut sink, mut stream) = socket.split();
+        let start = Instant::now();
+        let read = tokio::spawn(async move {
+            sleep(Duration::from_secs(u64::from(!reader_first))).await;
+            soon(stream.next()).await
+        });
+        let close = tokio::spawn(async move {
+            sleep(Duration::from_secs(u64::from(reader_first))).await;
+            soon(sink.close()).await
+        });
+        sleep(Duration::from_secs(2)).await;
+        if answers {
+            peer.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+        }
+        let (read, close) = tokio::join!(read, close);
+        assert!(read.unwrap().is_none());
+        close.unwrap().unwrap();
+        let closing = if reader_first { 6.0 } else { 5.0 };
+        let expected = if answers { 2.0 } else { closing };
+        assert_eq!(seconds(start), expected, "{reader_first} {answers}");
+    }
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct News {
     text: String,
