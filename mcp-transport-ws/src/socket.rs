@@ -29,7 +29,8 @@ pub struct Limits {
     pub parse: ParseLimits,
     /// How a silent peer is asked if it is there. Default: after 20 s, with 20 s to answer.
     pub keep_alive: Option<KeepAlive>,
-    /// How long the peer may take nothing of what is to be sent; then it is [`Error::Stalled`]. Default 30 s.
+    /// How long the peer may take nothing of what is to be sent; then it is [`Error::Stalled`]. Default 30 s. Of what a stream
+    /// has in a buffer of its own, as TLS has (64 KiB), it must take everything within that time.
     pub write_timeout: Duration,
     /// How long the peer has to close its end when this one has. Default 5 s.
     pub close_timeout: Duration,
@@ -233,10 +234,15 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         ready!(self.poll_write(cx))?;
         if self.unflushed {
-            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-            self.unflushed = false;
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Ready(flushed) => flushed?,
+                // It has a buffer of its own, as TLS has.
+                Poll::Pending => return self.poll_stalled(cx),
+            }
+            (self.unflushed, self.blocked) = (false, None);
         }
         self.owes = false;
+        self.liveness.written();
         self.frames.release_unused();
         Poll::Ready(Ok(()))
     }
@@ -249,10 +255,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             self.unflushed = true;
             self.blocked = None;
         }
-        if written.is_ready() {
-            self.liveness.written();
-            return written.map_err(Error::from);
+        match written {
+            Poll::Ready(written) => Poll::Ready(written.map_err(Error::from)),
+            Poll::Pending => self.poll_stalled(cx),
         }
+    }
+
+    /// The peer takes nothing: ready when that was so for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let timeout = self.limits.write_timeout;
         let since = *self.blocked.get_or_insert_with(Instant::now);
         let Some(due) = since.checked_add(timeout) else {

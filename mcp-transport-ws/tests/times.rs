@@ -14,7 +14,7 @@ use mcp_transport_ws::{
     AcceptError, AcceptOptions, Accepted, CloseCode, Error, WebSocket, accept, connect,
 };
 use mcp_types::{Extensions, Inbound, Message, Outbound, RawJson};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -184,6 +184,20 @@ async fn a_busy_end_gives_up_a_peer_that_takes_nothing_for_30_s() {
     );
     assert_eq!(seconds(start), 30.0);
     assert!(matches!(socket.send(message(1)).await, Err(Error::Ended)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_a_buffer_hides_no_peer_that_takes_nothing() {
+    let (here, there) = duplex(512);
+    let here = BufStream::with_capacity(1024, 64 << 10, here);
+    let options = AcceptOptions::new();
+    let connecting = connect("ws://localhost/").connect_on(there);
+    let (accepted, _client) = tokio::join!(accept(here, &options), connecting);
+    let mut socket = accepted.unwrap().socket;
+    let start = Instant::now();
+    let end = timeout(HOUR, socket.send(message(4000))).await.unwrap();
+    assert!(matches!(end, Err(Error::Stalled(_))), "{end:?}");
+    assert_eq!(seconds(start), 30.0);
 }
 
 #[tokio::test(start_paused = true)]
