@@ -63,7 +63,7 @@ pub struct WebSocket<Io> {
     frames: Frames,
     /// Bytes have gone to `io` since it was flushed.
     unflushed: bool,
-    /// The stream's side has something to say, an answer or a ping, for which no sink may come.
+    /// Something is to be said for which no sink may come: an answer, a ping, or a goodbye.
     owes: bool,
     control: ControlRate,
     liveness: Liveness,
@@ -243,7 +243,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
         }
         self.owes = false;
         self.liveness.written();
-        self.frames.release_unused();
+        // Not once a goodbye is said, which would be forgotten.
+        if let State::Open = self.state {
+            self.frames.release_unused();
+        }
         Poll::Ready(Ok(()))
     }
 

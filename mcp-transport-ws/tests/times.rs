@@ -304,6 +304,23 @@ async fn a_goodbye_that_nobody_answers_takes_5_s() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn goodbye_is_said_once() {
+    let (mut socket, mut peer) = server(1 << 20).await;
+    // Buffers have grown, and are needed no longer.
+    for length in [60_000, 1000, 1000, 1000, 1000] {
+        peer.write_all(&text(&" ".repeat(length))).await.unwrap();
+        soon(socket.next()).await.unwrap().unwrap();
+    }
+    assert!(socket.close().now_or_never().is_none());
+    peer.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+    socket.close().await.unwrap();
+    drop(socket);
+    let mut all = Vec::new();
+    peer.read_to_end(&mut all).await.unwrap();
+    assert_eq!(all, [0x88, 2, 0x03, 0xe9]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_close_frame_says_who_closes_and_why() {
     let (mut server, mut client) = pair(1024).await;
     server.set_goodbye(CloseCode::POLICY);
