@@ -63,8 +63,7 @@ pub(crate) struct RequestHead {
 pub(crate) fn parse_request(head: &Bytes) -> Result<RequestHead, HeadError> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut request = httparse::Request::new(&mut fields);
-    let complete = request.parse(head)?;
-    debug_assert!(complete.is_complete());
+    ended(request.parse(head)?)?;
     Ok(RequestHead {
         method: request.method.unwrap_or_default().to_owned(),
         target: request.path.unwrap_or_default().to_owned(),
@@ -82,12 +81,19 @@ pub(crate) struct ResponseHead {
 pub(crate) fn parse_response(head: &Bytes) -> Result<ResponseHead, HeadError> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut response = httparse::Response::new(&mut fields);
-    let complete = response.parse(head)?;
-    debug_assert!(complete.is_complete());
+    ended(response.parse(head)?)?;
     Ok(ResponseHead {
         status: response.code.unwrap_or_default(),
         headers: header_map(head, response.headers)?,
     })
+}
+
+/// Empty lines in front of a head are skipped; then what was taken for its end is none.
+fn ended(parsed: httparse::Status<usize>) -> Result<(), HeadError> {
+    match parsed {
+        httparse::Status::Complete(_) => Ok(()),
+        httparse::Status::Partial => Err(httparse::Error::NewLine.into()),
+    }
 }
 
 /// Values are slices of the head.

@@ -179,9 +179,10 @@ async fn what_is_no_http_is_told_so() {
     let endless = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(40_000));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(200));
     #[rustfmt::skip]
-    let cases: [(&str, &[u8], &str); 8] = [
+    let cases: [(&str, &[u8], &str); 9] = [
         ("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", "HTTP/1.1 400"),
         ("noise", b"hello\r\n\r\n", "HTTP/1.1 400"),
+        ("empty lines", b"\r\n\r\n", "HTTP/1.1 400"),
         ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 400"),
         ("a field without a name", b"GET / HTTP/1.1\r\n: x\r\n\r\n", "HTTP/1.1 400"),
         ("a very long target", long.as_bytes(), "HTTP/1.1 431"),
