@@ -269,8 +269,8 @@ struct Target {
 impl Target {
     fn of(url: &str) -> Result<Self, ConnectError> {
         let fault = || ConnectError::Url(url.to_owned());
-        // A fragment is against the rules (section 3), and so is a name with a password, which would be sent nowhere.
-        if url.contains(['#', '@']) {
+        // A fragment is against the rules (section 3).
+        if url.contains('#') {
             return Err(fault());
         }
         let uri: Uri = url.parse().map_err(|_| fault())?;
@@ -280,10 +280,25 @@ impl Target {
             _ => return Err(fault()),
         };
         let authority = uri.authority().ok_or_else(fault)?;
+        // So is a name with a password, which would be sent nowhere.
+        if authority.as_str().contains('@') {
+            return Err(fault());
+        }
+        // What is no port must not become the default one.
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("" | ":") => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
+            _ => authority.port_u16().ok_or_else(fault)?,
+        };
         Ok(Self {
             tls,
             host: authority.host().to_owned(),
-            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            port,
             authority: authority.as_str().to_owned(),
             path: uri
                 .path_and_query()
@@ -295,5 +310,47 @@ impl Target {
     /// The host without the brackets of an IPv6 number.
     fn address(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_leads_to_a_host_a_port_and_a_path() {
+        for (url, host, port, path) in [
+            ("ws://localhost", "localhost", 80, "/"),
+            ("ws://localhost:/mcp", "localhost", 80, "/mcp"),
+            ("ws://localhost:8080/a?b=c", "localhost", 8080, "/a?b=c"),
+            ("ws://[::1]:65535/", "::1", 65535, "/"),
+            (
+                "ws://localhost/@me?mail=a@b",
+                "localhost",
+                80,
+                "/@me?mail=a@b",
+            ),
+        ] {
+            let target = Target::of(url).unwrap();
+            let found = (target.address(), target.port, &*target.path);
+            assert_eq!(found, (host, port, path), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_no_url() {
+        for url in [
+            "localhost",
+            "http://localhost/",
+            "ws://name:secret@localhost/",
+            "ws://localhost/#there",
+            "ws://localhost:99999/",
+            "ws://localhost:http/",
+            "ws://localhost:-1/",
+            "ws://[::1]80/",
+        ] {
+            let target = Target::of(url);
+            assert!(matches!(target, Err(ConnectError::Url(_))), "{url}");
+        }
     }
 }
