@@ -149,7 +149,9 @@ impl Listener {
                 Poll::Ready(Ok((tcp, peer))) => self.start(tcp, peer),
                 Poll::Ready(Err(error)) => {
                     tracing::warn!(%error, "the system could not accept a connection");
-                    self.retry_at = Some(Instant::now() + RETRY);
+                    if !is_the_clients(&error) {
+                        self.retry_at = Some(Instant::now() + RETRY);
+                    }
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -199,6 +201,26 @@ impl Listener {
     }
 }
 
+/// Whether it is a connection that failed, as it does for a client that is gone again, and not accepting: the next may be there.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted,
+        NetworkDown, NetworkUnreachable, PermissionDenied, TimedOut,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | PermissionDenied
+            | TimedOut
+    )
+}
+
 /// So that a wait that is rounded down does not fall short.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -241,5 +263,26 @@ impl AsyncWrite for Tracked {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_next_client_would_meet_too_makes_it_wait() {
+        for kind in [
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::NetworkUnreachable,
+        ] {
+            assert!(is_the_clients(&kind.into()), "{kind}");
+        }
+        // ENFILE and EMFILE have no kind that could be named.
+        #[cfg(unix)]
+        for code in [23, 24] {
+            assert!(!is_the_clients(&io::Error::from_raw_os_error(code)));
+        }
+        assert!(!is_the_clients(&io::ErrorKind::OutOfMemory.into()));
     }
 }
