@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_sink::Sink;
 use mcp_codec::{Joined, LineCodec, framed_split_with};
-use mcp_types::{Inbound, Outbound};
+use mcp_types::{Inbound, Malformed, Message, Outbound};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
@@ -563,6 +563,7 @@ impl Sink<Outbound> for ChildTransport {
         while this.held_weight < HELD {
             match this.poll_item(cx) {
                 Poll::Ready(Some(Ok(item))) => {
+                    let item = compact(item);
                     this.held_weight += weight(&item);
                     this.held.push_back(item);
                 }
@@ -583,9 +584,23 @@ fn weight(item: &Inbound) -> usize {
         Inbound::Message(message) => message.weight(),
         Inbound::Batch(members) => members
             .iter()
-            .map(|m| m.as_ref().map_or(128, mcp_types::Message::weight))
+            .map(|m| m.as_ref().map_or_else(Malformed::weight, Message::weight))
             .sum(),
-        Inbound::Malformed(_) => 128,
+        Inbound::Malformed(malformed) => malformed.weight(),
+    }
+}
+
+/// Lets go of the line it came in, most of which may be nothing that weighs.
+fn compact(item: Inbound) -> Inbound {
+    match item {
+        Inbound::Message(message) => Inbound::Message(message.compact()),
+        Inbound::Batch(members) => Inbound::Batch(
+            members
+                .into_iter()
+                .map(|m| m.map(Message::compact))
+                .collect(),
+        ),
+        malformed => malformed,
     }
 }
 
@@ -609,7 +624,29 @@ impl fmt::Debug for ChildTransport {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use futures::SinkExt;
+    use mcp_types::RequestId;
+
     use super::*;
+
+    #[tokio::test]
+    async fn of_last_words_so_much_is_kept_however_they_are_said() {
+        let line = r#"{\"id\":\"$x\",\"method\":5}"#;
+        let script = format!(
+            "x=$(head -c 1048576 /dev/zero | tr '\\0' x); read -r _; for i in 1 2 3 4 5 6 7 8; do echo \"{line}\"; done"
+        );
+        let child = ChildProcess::new("/bin/sh").args(["-c", &script]);
+        let mut child = child.spawn().unwrap();
+        child.close().await.unwrap();
+        let kept = child.held.iter().map(|item| match item {
+            Inbound::Malformed(Malformed {
+                id: Some(RequestId::String(id)),
+                ..
+            }) => id.len(),
+            other => panic!("{other:?}"),
+        });
+        assert!(kept.sum::<usize>() <= HELD + (1 << 20));
+    }
 
     #[tokio::test]
     async fn a_child_that_nobody_can_watch_over_is_not_left_alone() {

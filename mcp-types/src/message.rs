@@ -288,14 +288,46 @@ impl Message {
 impl Message {
     /// The length in bytes of the parts that can be long, as a measure for queues and buffers.
     pub fn weight(&self) -> usize {
-        64 + match self {
-            Self::Request(m) => m.method.len() + m.params.as_ref().map_or(0, RawJson::len),
-            Self::Notification(m) => m.method.len() + m.params.as_ref().map_or(0, RawJson::len),
-            Self::Response(m) => match &m.outcome {
-                Ok(result) => result.len(),
-                Err(e) => e.message.len() + e.data.as_ref().map_or(0, RawJson::len),
+        64 + id_len(self.id())
+            + match self {
+                Self::Request(m) => m.method.len() + m.params.as_ref().map_or(0, RawJson::len),
+                Self::Notification(m) => m.method.len() + m.params.as_ref().map_or(0, RawJson::len),
+                Self::Response(m) => match &m.outcome {
+                    Ok(result) => result.len(),
+                    Err(e) => e.message.len() + e.data.as_ref().map_or(0, RawJson::len),
+                },
+            }
+    }
+
+    /// The same message, for keeping: it lets go of the buffer it arrived in, and its [`weight`](Self::weight) is what it takes.
+    #[must_use]
+    pub fn compact(mut self) -> Self {
+        let raw = match &mut self {
+            Self::Request(RequestMessage { params, .. })
+            | Self::Notification(NotificationMessage { params, .. }) => params.as_mut(),
+            Self::Response(m) => match &mut m.outcome {
+                Ok(result) => Some(result),
+                Err(e) => e.data.as_mut(),
             },
+        };
+        if let Some(raw) = raw {
+            *raw = raw.compact();
         }
+        self
+    }
+}
+
+impl Malformed {
+    /// The length in bytes of what was saved, as a measure for queues and buffers.
+    pub fn weight(&self) -> usize {
+        128 + id_len(self.id.as_ref()) + self.excerpt.len()
+    }
+}
+
+fn id_len(id: Option<&RequestId>) -> usize {
+    match id {
+        Some(RequestId::String(id)) => id.len(),
+        _ => 0,
     }
 }
 
@@ -425,6 +457,38 @@ mod tests {
                 message.to_string(),
                 format!(r#"{{"jsonrpc":"2.0","method":{expected}}}"#)
             );
+        }
+    }
+
+    #[test]
+    fn what_is_compact_keeps_no_frame() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{},"x":"beside"}"#,
+            r#"{"jsonrpc":"2.0","method":"m","params":{},"x":"beside"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"x":"beside"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"m","data":{}},"x":"beside"}"#,
+        ] {
+            let frame = bytes::Bytes::from(text.to_owned());
+            let Inbound::Message(message) = Inbound::parse(frame.clone(), Default::default())
+            else {
+                panic!("{text}");
+            };
+            assert_eq!(message.clone().compact(), message);
+            let message = message.compact();
+            assert!(frame.is_unique(), "{text}");
+            drop(message);
+        }
+    }
+
+    #[test]
+    fn an_id_has_its_weight() {
+        let id = "x".repeat(1000);
+        let ping = |id: RequestId| Message::request(id, "ping", None).weight();
+        assert_eq!(ping(id.as_str().into()) - ping(1.into()), 1000);
+        let text = format!(r#"{{"id":"{id}","method":5}}"#);
+        match Inbound::parse(text.into(), Default::default()) {
+            Inbound::Malformed(malformed) => assert!(malformed.weight() > 1000),
+            other => panic!("{other:?}"),
         }
     }
 }
