@@ -456,12 +456,11 @@ impl ChildTransport {
                     }
                     Poll::Ready(None) => {
                         self.orders.send_modify(|orders| orders.ended = true);
-                        let time = self.grace.exit
-                            + if self.closing {
-                                self.grace.terminate
-                            } else {
-                                Duration::ZERO
-                            };
+                        let terminate = match self.closing {
+                            true => self.grace.terminate,
+                            false => Duration::ZERO,
+                        };
+                        let time = self.grace.exit.saturating_add(terminate);
                         self.reading = Reading::Ended(self.monitor.end_within(time));
                     }
                     Poll::Pending => {

@@ -93,6 +93,9 @@ impl ChildProcess {
     }
 }
 
+/// Thirty years: longer times are taken for so long, as an instant has its bounds.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
 /// The starts within the time that counts.
 struct Starts {
     policy: RestartPolicy,
@@ -112,7 +115,8 @@ impl Starts {
             within,
             pause,
         } = self.policy;
-        while self.times.front().is_some_and(|time| *time + within <= now) {
+        let over = |time: &Instant| *time + within.min(FAR) <= now;
+        while self.times.front().is_some_and(over) {
             self.times.pop_front();
         }
         if self.times.len() >= starts {
@@ -121,7 +125,7 @@ impl Starts {
         let due = match (self.times.back(), self.times.len()) {
             (Some(last), count) => {
                 let doubled = u32::try_from(count - 1).unwrap_or(u32::MAX).min(31);
-                (*last + pause.saturating_mul(1 << doubled)).max(now)
+                (*last + pause.saturating_mul(1 << doubled).min(FAR)).max(now)
             }
             (None, _) => now,
         };
@@ -161,5 +165,19 @@ mod tests {
         assert_eq!(next(70).ok(), Some(70));
         assert_eq!(next(70).ok(), Some(72));
         assert_eq!(next(200).ok(), Some(200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn times_without_end_are_no_panic() {
+        let policy = RestartPolicy {
+            starts: 2,
+            within: Duration::MAX,
+            pause: Duration::MAX,
+        };
+        let mut starts = Starts::new(policy);
+        let now = Instant::now();
+        assert_eq!(starts.next(now).ok(), Some(now));
+        assert_eq!(starts.next(now).ok(), Some(now + FAR));
+        assert!(starts.next(now).is_err());
     }
 }

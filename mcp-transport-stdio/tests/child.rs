@@ -93,6 +93,14 @@ async fn cat_echoes_and_ends_with_its_stdin() {
 }
 
 #[tokio::test]
+async fn a_grace_without_end_is_no_panic() {
+    let cat = ChildProcess::new("cat").grace(Duration::MAX, Duration::MAX);
+    let mut cat = cat.spawn().unwrap();
+    within(cat.close()).await.unwrap();
+    assert!(cat.exit_status().unwrap().success());
+}
+
+#[tokio::test]
 async fn last_words_survive_the_close() {
     let mut cat = ChildProcess::new("cat").grace(LONG, LONG).spawn().unwrap();
     let message = |size: usize| {
