@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::close::Closing;
 use crate::stderr::{LastLines, OnLine};
-use crate::supervise::{ChildMonitor, Grace, Orders, Supervised, kill_group};
+use crate::supervise::{ChildMonitor, Grace, Group, Orders, Supervised, kill_group};
 
 /// How to start a child process that speaks the protocol on its stdin and stdout.
 ///
@@ -257,9 +257,9 @@ impl ChildProcess {
         else {
             return Err(self.refused(io::ErrorKind::BrokenPipe.into()));
         };
+        let group = Group(id);
         let watchdog = match self.watchdog {
             Some(shell) => Some(watchdog(shell, id).map_err(|source| {
-                kill_group(id);
                 let program = self.program.to_string_lossy().into_owned();
                 SpawnError::NoWatchdog { program, source }
             })?),
@@ -276,7 +276,7 @@ impl ChildProcess {
         };
         let (orders, monitor) = Supervised {
             program: self.program.to_string_lossy().into_owned(),
-            id,
+            group,
             child,
             stderr,
             lines,

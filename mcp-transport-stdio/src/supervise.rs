@@ -142,7 +142,7 @@ impl std::fmt::Display for Exited {
 #[derive(Debug)]
 pub(crate) struct Supervised {
     pub(crate) program: String,
-    pub(crate) id: u32,
+    pub(crate) group: Group,
     pub(crate) child: Child,
     /// The task that reads stderr into `lines`.
     pub(crate) stderr: Option<JoinHandle<()>>,
@@ -159,7 +159,7 @@ impl Supervised {
         let (state, seen) = watch::channel(State::default());
         let monitor = ChildMonitor {
             program: self.program.clone(),
-            id: self.id,
+            id: self.group.0,
             state: seen,
             lines: self.lines.clone(),
         };
@@ -178,14 +178,25 @@ impl Supervised {
             let _ = watchdog.kill().await;
         }
         state.send_modify(|state| state.status = status.ok());
-        if let Some(stderr) = &mut self.stderr {
-            let _ = timeout(LAST_WORDS, stderr).await;
-        }
-        state.send_modify(|state| state.done = true);
-        // What the child has started and left behind.
-        let _ = timeout(self.grace.exit, orders.wait_for(|orders| orders.ended)).await;
-        kill_group(self.id);
-        if let Some(stderr) = &self.stderr {
+        let Self {
+            group,
+            mut stderr,
+            grace,
+            ..
+        } = self;
+        let last_words = async {
+            if let Some(stderr) = &mut stderr {
+                let _ = timeout(LAST_WORDS, stderr).await;
+            }
+            state.send_modify(|state| state.done = true);
+        };
+        // At once if nobody waits for it: with the last of the group its id is free for another.
+        let left_behind = async move {
+            let _ = timeout(grace.exit, orders.wait_for(|orders| orders.ended)).await;
+            drop(group);
+        };
+        tokio::join!(left_behind, last_words);
+        if let Some(stderr) = stderr {
             stderr.abort();
         }
     }
@@ -208,14 +219,24 @@ impl Supervised {
                 }
                 if terminate {
                     tracing::debug!(program = self.program, "does not end by itself");
-                    terminate_group(self.id);
+                    terminate_group(self.group.0);
                 }
             }
         }
-        kill_group(self.id);
+        kill_group(self.group.0);
         // On systems without groups this is what kills it, elsewhere it fails if the child is gone.
         let _ = self.child.start_kill();
         self.child.wait().await
+    }
+}
+
+/// A child's process group, by its id: what is left of it ends with this, also if the runtime ends first.
+#[derive(Debug)]
+pub(crate) struct Group(pub(crate) u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        kill_group(self.0);
     }
 }
 

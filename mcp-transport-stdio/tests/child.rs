@@ -276,6 +276,24 @@ fn the_end_of_the_runtime_is_the_end_of_the_child() {
     runtime.block_on(gone(&pid));
 }
 
+#[test]
+fn what_a_child_has_left_behind_does_not_outlive_the_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let grandchild = runtime.block_on(async {
+        let script = format!("sleep 1000 & {}", say("ready", "$!"));
+        let mut child = sh(&script).grace(LONG, LONG).spawn().unwrap();
+        let (_, grandchild) = said(&mut child).await;
+        within(child.monitor().wait()).await.unwrap();
+        grandchild
+    });
+    drop(runtime);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(gone(&grandchild));
+}
+
 #[tokio::test]
 async fn a_child_that_leaves_others_on_its_stdout_has_ended() {
     let script = format!("sleep 1000 & {}; exit 5", say("ready", "$!"));
