@@ -70,9 +70,12 @@ pub use unix::{UnixServer, UnixTransport, connect_unix};
 #[cfg(unix)]
 mod unix {
     use std::fs;
+    use std::future::Future;
+    use std::hash::{BuildHasher, RandomState};
     use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
     use std::path::{Path, PathBuf};
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
 
     use tokio::net::{UnixListener, UnixStream};
 
@@ -126,10 +129,7 @@ mod unix {
             // The system makes the file with permissions of its own choice: so first where nobody else can look. Its path must
             // not be much longer than the one asked for, as the system bounds it.
             let parent = path.parent().unwrap_or(Path::new(""));
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let private = parent.join(format!(".{:x}-{count:x}", std::process::id()));
-            fs::DirBuilder::new().mode(0o700).create(&private)?;
+            let private = private_directory(parent)?;
             let first = private.join("s");
             let bound = UnixListener::bind(&first).and_then(|listener| {
                 fs::set_permissions(&first, fs::Permissions::from_mode(mode))?;
@@ -188,10 +188,29 @@ mod unix {
         if !file.file_type().is_socket() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        match std::os::unix::net::UnixStream::connect(path) {
-            Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-            Err(e) => Err(e),
+        // Polled once, it does not wait for a server that accepts nobody any more.
+        match pin!(UnixStream::connect(path)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path)
+            }
+            Poll::Ready(Err(e)) if e.kind() != io::ErrorKind::WouldBlock => Err(e),
+            _ => Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+
+    /// Makes a directory for this user alone, under a name that nobody can have foreseen.
+    fn private_directory(parent: &Path) -> io::Result<PathBuf> {
+        const TRIES: u32 = 16;
+
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let name = RandomState::new().hash_one(tries) as u32;
+            let path = parent.join(format!(".{name:x}"));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {}
+                made => return made.map(|()| path),
+            }
         }
     }
 }

@@ -92,6 +92,35 @@ mod unix {
     }
 
     #[tokio::test]
+    async fn what_a_crash_leaves_of_a_bind_is_in_nobodys_way() {
+        let directory = directory("crash");
+        for count in 0..100 {
+            let name = format!(".{:x}-{count:x}", std::process::id());
+            fs::create_dir(directory.join(name)).unwrap();
+        }
+        UnixServer::bind(directory.join("s")).unwrap();
+    }
+
+    #[test]
+    fn a_server_that_accepts_nobody_listens_still() {
+        let path = directory("wedged").join("s");
+        let wedged = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        rustix::net::listen(&wedged, 0).unwrap();
+        let _waits = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let (send, bound) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let _within = runtime.enter();
+            send.send(UnixServer::bind(&path)).unwrap();
+        });
+        let bound = bound.recv_timeout(std::time::Duration::from_secs(60));
+        assert_eq!(
+            bound.expect("it hangs").unwrap_err().kind(),
+            ErrorKind::AddrInUse
+        );
+    }
+
+    #[tokio::test]
     async fn what_a_process_left_behind_is_replaced_and_nothing_else_is() {
         let directory = directory("left");
         let path = directory.join("s");
