@@ -423,6 +423,12 @@ impl ReadingThread {
                     Ok(0) => return,
                     Ok(n) => Ok(buffer.split_to(n).freeze()),
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                    // Somebody else has made it non-blocking, as whoever shares it may.
+                    #[cfg(unix)]
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => match unix::wait(&file) {
+                        Ok(()) => continue,
+                        Err(e) => Err(e),
+                    },
                     Err(e) => Err(e),
                 };
                 let failed = piece.is_err();
@@ -491,6 +497,16 @@ mod unix {
         let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
         let flags = mode | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         open(path, flags, Mode::empty()).ok()
+    }
+
+    /// Waits until there is something to be read.
+    pub(super) fn wait(file: &File) -> io::Result<()> {
+        use rustix::event::{PollFd, PollFlags, poll};
+
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
     }
 
     pub(super) fn is_socket(fd: BorrowedFd<'_>) -> io::Result<bool> {

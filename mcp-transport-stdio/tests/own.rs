@@ -268,6 +268,29 @@ fn a_read_that_never_ends_does_not_hold_up_the_exit() {
 }
 
 #[test]
+fn a_thread_waits_for_what_somebody_else_made_non_blocking() {
+    let dir = scratch("nonblocking");
+    let path = dir.join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let to = File::options().read(true).write(true).open(&path).unwrap();
+    let stdin = File::options().read(true).open(&path).unwrap();
+    rustix::fs::fcntl_setfl(&stdin, OFlags::NONBLOCK).unwrap();
+    let (from, stdout) = std::io::pipe().unwrap();
+    let child = server("").stdin(stdin).stdout(stdout).spawn().unwrap();
+    // Before most lines it finds nothing.
+    talk(&to, &from, 100);
+    drop(to);
+    assert!(wait(child).success());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn a_signal_ends_the_stream_and_what_came_before_is_answered() {
     for signal in ["TERM", "INT"] {
         let mut server = server("echo")
