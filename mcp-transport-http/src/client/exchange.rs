@@ -161,6 +161,10 @@ impl Shared {
     }
 
     /// Goes on where a status is all that the server has said.
+    #[cfg_attr(
+        not(feature = "http-sse"),
+        expect(unused_variables, reason = "nothing else is tried")
+    )]
     async fn refused(&self, request: &RequestMessage, status: StatusCode) -> Result<(), Failure> {
         #[cfg(feature = "http-sse")]
         if request.method == "initialize" && status.is_client_error() && !is_passing(status) {
