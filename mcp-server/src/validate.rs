@@ -15,6 +15,8 @@ const MAX_SCHEMA: usize = 256 * 1024;
 const MAX_PATTERN: usize = 1024 * 1024;
 /// Faults that are told at once.
 const MAX_FAULTS: usize = 3;
+/// Values, those within others included, among which faults are looked for one by one.
+const MAX_VALUES: usize = 10_000;
 /// Bytes of one fault's text, which may quote the value.
 const MAX_TEXT: usize = 300;
 
@@ -61,6 +63,13 @@ impl Check {
         if self.validator.is_valid(&value) {
             return None;
         }
+        // All faults are made before the first is told, those under each branch of an `anyOf` too.
+        if !has_at_most(&value, &mut { MAX_VALUES }) {
+            return Some(fault(
+                "",
+                "not as their schema demands, and too many to say where",
+            ));
+        }
         let faults = self
             .validator
             .iter_errors(&value)
@@ -82,6 +91,19 @@ impl Check {
                 fault(&path, &text)
             });
         Some(faults.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Whether a value has no more values in it, itself included, than are left to count.
+fn has_at_most(value: &Value, left: &mut usize) -> bool {
+    let Some(fewer) = left.checked_sub(1) else {
+        return false;
+    };
+    *left = fewer;
+    match value {
+        Value::Array(inner) => inner.iter().all(|value| has_at_most(value, left)),
+        Value::Object(inner) => inner.values().all(|value| has_at_most(value, left)),
+        _ => true,
     }
 }
 
@@ -208,6 +230,27 @@ mod tests {
         assert!(long.starts_with("Invalid argument `s`: ") && long.len() < 400);
         let unexpected = faults(json!({ "x": 1 })).unwrap();
         assert!(unexpected.contains("'x' was unexpected"), "{unexpected}");
+    }
+
+    #[test]
+    fn faults_among_very_many_values_are_not_told_one_by_one() {
+        let numbers = json!({ "type": "array", "items": { "minimum": 1 } });
+        for schema in [
+            json!({ "properties": { "a": numbers } }),
+            json!({ "properties": { "a": { "anyOf": [numbers, { "type": "null" }] } } }),
+        ] {
+            let check = Check::compile(&schema.into()).unwrap();
+            let faults = |count| {
+                check
+                    .faults(&json!({ "a": vec![0; count] }).into())
+                    .unwrap()
+            };
+            // The object and the array are values, too.
+            let most = faults(MAX_VALUES - 2);
+            assert!(most.starts_with("Invalid argument `a"), "{most}");
+            let more = faults(MAX_VALUES - 1);
+            assert!(more.contains("too many to say where"), "{more}");
+        }
     }
 
     #[test]
