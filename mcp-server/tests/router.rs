@@ -402,6 +402,33 @@ async fn results_are_checked_where_that_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_output_schema_is_that_of_what_is_written() {
+    #[derive(Default, Serialize, JsonSchema)]
+    struct Written {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<u32>,
+        #[serde(skip_serializing)]
+        #[expect(dead_code, reason = "only its schema counts")]
+        secret: u32,
+        #[serde(rename(serialize = "out", deserialize = "in"))]
+        renamed: u32,
+    }
+    let server = Server::new("written", "1.0.0")
+        .tool(tool("write", || Json(Written::default())))
+        .check_results(true)
+        .start();
+    let mut hand = Hand::connect(&server, MODERN).await;
+    let call = json!({ "name": "write" });
+    let result = hand.call("tools/call", call).await.unwrap();
+    assert_eq!(result["structuredContent"], json!({ "out": 0 }));
+    let list = hand.call("tools/list", json!({})).await.unwrap();
+    let schema = &list["tools"][0]["outputSchema"];
+    let properties = schema["properties"].as_object().unwrap();
+    assert_eq!(properties.keys().collect::<Vec<_>>(), ["left_out", "out"]);
+    assert_eq!(schema["required"], json!(["out"]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_subset_of_state_context_and_arguments() {
     type S = Arc<AtomicUsize>;
     async fn none() {}
