@@ -13,10 +13,8 @@ use crate::decode::Texts;
 const VALUE: &str = r"(?:[A-Za-z0-9\-._~\u{A0}-\u{10FFFF}]|%[0-9A-Fa-f]{2})";
 /// The same without the dot, for several values that dots separate.
 const NO_DOT: &str = r"(?:[A-Za-z0-9\-_~\u{A0}-\u{10FFFF}]|%[0-9A-Fa-f]{2})";
-/// With the reserved characters, for `{+var}` and `{#var}`.
-const RESERVED: &str = r"(?:[A-Za-z0-9\-._~\u{A0}-\u{10FFFF}:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})";
-/// The same without the comma, for several values that commas separate.
-const NO_COMMA: &str = r"(?:[A-Za-z0-9\-._~\u{A0}-\u{10FFFF}:/?#\[\]@!$&'()*+;=]|%[0-9A-Fa-f]{2})";
+/// The reserved characters, which `{+var}` and `{#var}` admit besides.
+const RESERVED: &str = ":/?#[]@!$&'()*+,;=";
 /// What a query consists of, taken apart afterwards.
 const QUERY: &str = r"(?:[A-Za-z0-9\-._~\u{A0}-\u{10FFFF}:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})";
 
@@ -50,7 +48,7 @@ impl UriTemplate {
     /// Why it is none, or which part of RFC 6570 it uses that is not supported: the modifiers `*` and `:n` of level 4.
     pub(crate) fn parse(template: &str) -> Result<Self, String> {
         let mut pattern = String::from("^");
-        let mut expressions = Vec::new();
+        let mut expressions = Vec::<Expression>::new();
         let mut seen = HashSet::new();
         let mut rest = template;
         while let Some(open) = rest.find(['{', '}']) {
@@ -65,9 +63,19 @@ impl UriTemplate {
                     return Err(format!("the variable `{name}` stands in it twice"));
                 }
             }
-            expression.write(&mut pattern);
-            expressions.push(expression);
             rest = &rest[close + 1..];
+            match expressions.last_mut() {
+                // `{?a}{&b}` is one query, whichever of them is left out.
+                Some(query)
+                    if open == 0 && query.is_query() && expression.operator == Some('&') =>
+                {
+                    query.names.extend(expression.names);
+                }
+                _ => {
+                    expression.write(&mut pattern, rest);
+                    expressions.push(expression);
+                }
+            }
         }
         pattern.push_str(&regex::escape(rest));
         pattern.push('$');
@@ -134,9 +142,18 @@ fn expression(text: &str) -> Result<Expression, String> {
 }
 
 impl Expression {
-    /// Appends the pattern, with one group a variable, or one in all for a query.
-    fn write(&self, pattern: &mut String) {
+    /// Appends the pattern, with one group a variable, or one in all for a query; `rest` is what follows in the template.
+    fn write(&self, pattern: &mut String, rest: &str) {
         let count = self.names.len();
+        // What begins a query or a fragment is not part of what comes before, nor is what separates several values.
+        let begun = if rest.contains("{?") {
+            "?#"
+        } else if rest.contains("{#") {
+            "#"
+        } else {
+            ""
+        };
+        let comma = if count == 1 { "" } else { "," };
         // Each may be left out together with all that follow it.
         let nested = |pattern: &mut String, first: &str, next: &str, value: &str| {
             for i in 0..count {
@@ -147,10 +164,8 @@ impl Expression {
         };
         match self.operator {
             None => join(pattern, count, VALUE),
-            Some('+') if count == 1 => join(pattern, count, RESERVED),
-            Some('+') => join(pattern, count, NO_COMMA),
-            Some('#') if count == 1 => nested(pattern, "#", ",", RESERVED),
-            Some('#') => nested(pattern, "#", ",", NO_COMMA),
+            Some('+') => join(pattern, count, &reserved(&format!("{begun}{comma}"))),
+            Some('#') => nested(pattern, "#", ",", &reserved(comma)),
             Some('.') if count == 1 => nested(pattern, r"\.", "", VALUE),
             Some('.') => nested(pattern, r"\.", r"\.", NO_DOT),
             Some('/') => nested(pattern, "/", "/", VALUE),
@@ -161,11 +176,22 @@ impl Expression {
                     let _ = write!(pattern, "(?:;{name}((?:={VALUE}*)?))?");
                 }
             }
+            // Where all of `{?a}` is left out, `{&b}` begins with its own mark.
+            Some('?') if rest.starts_with("{&") => {
+                let _ = write!(pattern, r"([?&]{QUERY}*)?");
+            }
             Some(mark) => {
                 let _ = write!(pattern, r"(\{mark}{QUERY}*)?");
             }
         }
     }
+}
+
+/// What a value consists of that may have reserved characters, but for some.
+fn reserved(but: &str) -> String {
+    let marks = RESERVED.chars().filter(|mark| !but.contains(*mark));
+    let marks: String = marks.flat_map(|mark| ['\\', mark]).collect();
+    format!(r"(?:[A-Za-z0-9\-._~\u{{A0}}-\u{{10FFFF}}{marks}]|%[0-9A-Fa-f]{{2}})")
 }
 
 fn join(pattern: &mut String, count: usize, value: &str) {
@@ -267,6 +293,21 @@ mod tests {
             ("a:s{?q}", "a:s?other=1", "-"),
             ("a:s{?q}", "a:s?q=1&q=2", "-"),
             ("a:s?fixed=yes{&x}", "a:s?fixed=yes&x=1", "x=1"),
+            ("a:s{?x}{&y}", "a:s?x=1&y=2", "x=1 y=2"),
+            ("a:s{?x}{&y}", "a:s?y=2", "y=2"),
+            ("a:s{?x}{&y}", "a:s&y=2", "y=2"),
+            ("a:s{?x}{&y}", "a:s", ""),
+            ("a:s{?x}/{&y}", "a:s?x=1/&y=2", "x=1 y=2"),
+            ("file:///{+path}{?v}", "file:///a/b?v=2", "path=a/b v=2"),
+            ("file:///{+path}{?v}", "file:///a/b", "path=a/b"),
+            ("file:///{+path}{?v}", "file:///a%3Fb", "path=a?b"),
+            ("file:///{+path}{?v}", "file:///a?w=2", "-"),
+            ("file:///{+path}.txt{?v}", "file:///a.txt?v=.txt", "path=a v=.txt"),
+            ("file:///{+path}{?v}{#at}", "file:///a?v=2#b", "path=a v=2 at=b"),
+            ("file:///{+path}{?v}{#at}", "file:///a#b", "path=a at=b"),
+            ("{+url}{#at}", "a:b?c#d", "url=a:b?c at=d"),
+            ("{+url}", "a:b?c#d", "url=a:b?c#d"),
+            ("a:{+x,y}{?v}", "a:1/2,3?v=4", "x=1/2 y=3 v=4"),
             // None at all
             ("a:b", "a:b", ""),
             ("a:b", "a:c", "-"),
