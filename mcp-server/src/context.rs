@@ -338,7 +338,7 @@ impl<'a> Log<'a> {
 pub struct ProgressReporter {
     context: RequestContext,
     total: Option<f64>,
-    /// The bits of an `f64`: what was reported last.
+    /// The bits of an `f64`: the most that was reported.
     done: AtomicU64,
 }
 
@@ -379,7 +379,10 @@ impl ProgressReporter {
     /// If the future is dropped, the report is not sent.
     pub async fn at(&self, progress: impl Total, message: Option<String>) -> Delivery {
         let progress = progress.into_total();
-        self.done.store(progress.to_bits(), Ordering::Relaxed);
+        let most = |bits| Some(f64::from_bits(bits).max(progress).to_bits());
+        let _ = self
+            .done
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, most);
         self.context.progress(progress, self.total, message).await
     }
 
