@@ -142,7 +142,7 @@ impl Catalog {
     /// # Errors
     /// [`Refused`]: why it is not.
     pub fn add(&self, item: impl Into<Item>) -> Result<(), Refused> {
-        self.add_all(vec![item.into()])
+        self.add_all(vec![item.into()]).map(drop)
     }
 
     /// Offers everything of a group, the names of its tools and prompts prefixed; or nothing of it, if something is refused.
@@ -150,25 +150,17 @@ impl Catalog {
     /// # Errors
     /// [`Refused`]: what is not fit, and why.
     pub fn mount(&self, prefix: &str, group: Group) -> Result<Mounted, Refused> {
-        let items = group.prefixed(prefix);
-        let mounted = Mounted::of(&items);
-        self.add_all(items).map(|()| mounted)
+        self.add_all(group.prefixed(prefix))
     }
 
-    /// Takes away what a group brought, as far as it is still there.
+    /// Takes away what a group brought, as far as it is still there; what has been added in its place stays.
     pub fn unmount(&self, mounted: Mounted) {
-        for tool in mounted.tools {
-            self.remove_tool(&tool);
-        }
-        for uri in mounted.resources {
-            self.remove_resource(&uri);
-        }
-        for prompt in mounted.prompts {
-            self.remove_prompt(&prompt);
+        for (kind, key, number) in mounted.0 {
+            self.remove(kind, &key, Some(number));
         }
     }
 
-    fn add_all(&self, items: Vec<Item>) -> Result<(), Refused> {
+    fn add_all(&self, items: Vec<Item>) -> Result<Mounted, Refused> {
         // Schemas are compiled before anybody has to wait.
         let ready: Vec<Ready> = items
             .into_iter()
@@ -183,39 +175,41 @@ impl Catalog {
             }
             changes.count(kind);
         }
+        let mut mounted = Mounted::default();
         for item in ready {
-            let (_, key) = item.key();
+            let (kind, key) = item.key();
             shelves.completions |= item.completes();
             shelves.tasks |= item.is_task();
-            match item {
-                Ready::Tool(tool) => shelves.tools.add(key, tool),
-                Ready::Resource(r) if r.is_family() => shelves.templates.add(key, r),
-                Ready::Resource(resource) => shelves.resources.add(key, resource),
-                Ready::Prompt(prompt) => shelves.prompts.add(key, prompt),
-            }
+            let number = match item {
+                Ready::Tool(tool) => shelves.tools.add(&key, tool),
+                Ready::Resource(r) if r.is_family() => shelves.templates.add(&key, r),
+                Ready::Resource(resource) => shelves.resources.add(&key, resource),
+                Ready::Prompt(prompt) => shelves.prompts.add(&key, prompt),
+            };
+            mounted.0.push((kind, key, number));
         }
         drop(shelves);
         self.changed(changes);
-        Ok(())
+        Ok(mounted)
     }
 
     /// Offers a tool no longer; whether it was there.
     pub fn remove_tool(&self, name: &str) -> bool {
-        self.remove(TOOL, name)
+        self.remove(TOOL, name, None)
     }
 
     /// Offers a resource, or the family of a template, no longer; whether it was there.
     pub fn remove_resource(&self, uri: &str) -> bool {
-        self.remove(RESOURCE, uri) || self.remove(TEMPLATE, uri)
+        self.remove(RESOURCE, uri, None) || self.remove(TEMPLATE, uri, None)
     }
 
     /// Offers a prompt no longer; whether it was there.
     pub fn remove_prompt(&self, name: &str) -> bool {
-        self.remove(PROMPT, name)
+        self.remove(PROMPT, name, None)
     }
 
-    fn remove(&self, kind: &'static str, key: &str) -> bool {
-        let removed = self.write().remove(kind, key);
+    fn remove(&self, kind: &'static str, key: &str, number: Option<u64>) -> bool {
+        let removed = self.write().remove(kind, key, number);
         // What is removed is dropped here, with no lock held: it is the program's.
         if removed.is_none() {
             return false;
@@ -409,15 +403,20 @@ impl Shelves {
         }
     }
 
-    fn remove(&mut self, kind: &'static str, key: &str) -> Option<Box<dyn std::any::Any>> {
+    fn remove(
+        &mut self,
+        kind: &'static str,
+        key: &str,
+        number: Option<u64>,
+    ) -> Option<Box<dyn std::any::Any>> {
         fn boxed<T: 'static>(item: Arc<T>) -> Box<dyn std::any::Any> {
             Box::new(item)
         }
         match kind {
-            TOOL => self.tools.remove(key).map(boxed),
-            PROMPT => self.prompts.remove(key).map(boxed),
-            TEMPLATE => self.templates.remove(key).map(boxed),
-            _ => self.resources.remove(key).map(boxed),
+            TOOL => self.tools.remove(key, number).map(boxed),
+            PROMPT => self.prompts.remove(key, number).map(boxed),
+            TEMPLATE => self.templates.remove(key, number).map(boxed),
+            _ => self.resources.remove(key, number).map(boxed),
         }
     }
 

@@ -98,22 +98,7 @@ impl Group {
 
 /// What a group brought, for [`Catalog::unmount`](crate::Catalog::unmount).
 #[derive(Debug, Clone, Default)]
-pub struct Mounted {
-    pub(crate) tools: Vec<String>,
-    pub(crate) resources: Vec<String>,
-    pub(crate) prompts: Vec<String>,
-}
-
-impl Mounted {
-    pub(crate) fn of(items: &[Item]) -> Self {
-        let mut mounted = Self::default();
-        for item in items {
-            match item {
-                Item::Tool(tool) => mounted.tools.push(tool.tool.name.clone()),
-                Item::Resource(r) => mounted.resources.push(r.resource.uri.clone()),
-                Item::Prompt(prompt) => mounted.prompts.push(prompt.prompt.name.clone()),
-            }
-        }
-        mounted
-    }
-}
+pub struct Mounted(
+    /// Of each its kind, its key, and its number among those of its kind.
+    pub(crate) Vec<(&'static str, String, u64)>,
+);

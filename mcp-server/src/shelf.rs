@@ -26,15 +26,23 @@ impl<T> Default for Shelf<T> {
 }
 
 impl<T> Shelf<T> {
-    pub(crate) fn add(&mut self, key: String, item: T) {
-        let item = Arc::new(item);
-        self.by_key.insert(key, (self.next, Arc::clone(&item)));
-        self.in_order.insert(self.next, item);
+    /// Adds something, and says its number.
+    pub(crate) fn add(&mut self, key: &str, item: T) -> u64 {
+        let (number, item) = (self.next, Arc::new(item));
+        self.by_key
+            .insert(key.to_owned(), (number, Arc::clone(&item)));
+        self.in_order.insert(number, item);
         self.next += 1;
         self.announced = true;
+        number
     }
 
-    pub(crate) fn remove(&mut self, key: &str) -> Option<Arc<T>> {
+    /// Removes what has a key, and a number if one is given.
+    pub(crate) fn remove(&mut self, key: &str, number: Option<u64>) -> Option<Arc<T>> {
+        let (found, _) = self.by_key.get(key)?;
+        if number.is_some_and(|number| number != *found) {
+            return None;
+        }
         let (number, item) = self.by_key.remove(key)?;
         self.in_order.remove(&number);
         Some(item)

@@ -225,6 +225,15 @@ async fn groups_are_mounted_whole_and_taken_away() {
         code(hand.call("tools/call", json!({ "name": "x.deep" })).await),
         -32602
     );
+    // What has come in the place of what was mounted stays.
+    assert!(catalog.remove_resource("test://files"));
+    let mounted = catalog.mount("x.", files()).unwrap();
+    assert!(catalog.remove_tool("x.list") && catalog.remove_resource("test://files"));
+    catalog.add(named("x.list")).unwrap();
+    catalog.add(resource("test://files", || "y")).unwrap();
+    catalog.unmount(mounted);
+    assert!(catalog.remove_tool("x.list") && catalog.remove_resource("test://files"));
+    assert!(!catalog.remove_tool("x.in.deep") && !catalog.remove_prompt("x.tidy"));
 }
 
 #[test]
