@@ -183,22 +183,22 @@ impl Replayer {
 impl Recording {
     /// Adds a round's answers to what is open. Keys that nobody asked for are ignored (REQ-MRTR-13).
     fn answer(&mut self, answers: &mut Answers) {
-        let open = |number: &usize| !self.rounds.iter().any(|round| round.contains_key(number));
-        let round = (0..self.questions.len()).filter(open).filter_map(|number| {
-            let question = &self.questions[number];
+        let round = self.unanswered().filter_map(|(number, question)| {
             Some((number, answers.take(&question.key, &question.method)?))
         });
         let round = round.collect();
         self.rounds.push(round);
     }
 
+    /// The questions that no round has answered: those that are open, and those that were withdrawn.
+    fn unanswered(&self) -> impl Iterator<Item = (usize, &Asked)> {
+        let open = |number: &usize| !self.rounds.iter().any(|round| round.contains_key(number));
+        let questions = self.questions.iter().enumerate();
+        questions.filter(move |(number, _)| open(number))
+    }
+
     /// The key of the question of that number, which is the same as it was, or new.
-    fn ask(
-        &mut self,
-        number: usize,
-        question: &Question,
-        open: &BTreeMap<usize, Question>,
-    ) -> Result<String, Strayed> {
+    fn ask(&mut self, number: usize, question: &Question) -> Result<String, Strayed> {
         let method = question.method.to_string();
         let digest = Sha256::digest(question.params.as_bytes()).into();
         if let Some(before) = self.questions.get(number) {
@@ -207,7 +207,8 @@ impl Recording {
                 false => Err(Strayed),
             };
         }
-        let taken = |key: &str| open.keys().any(|open| self.questions[*open].key == key);
+        // A withdrawn question is asked again when it is replayed, and would take an answer by the same key.
+        let taken = |key: &str| self.unanswered().any(|(_, asked)| asked.key == key);
         let key = key_of(question, number + 1, taken);
         self.questions.push(Asked {
             key: key.clone(),
@@ -225,7 +226,7 @@ impl Replaying {
         for question in self.asking.poll_questions(cx) {
             let number = self.asked;
             self.asked += 1;
-            let key = self.recording.ask(number, &question, &self.open)?;
+            let key = self.recording.ask(number, &question)?;
             match self.answers.take(&key, &question.method) {
                 Some(answer) => {
                     early.insert(number, answer.clone());

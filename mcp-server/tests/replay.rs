@@ -84,6 +84,19 @@ async fn side_by_side(cx: Cx) -> Result<String, ToolError> {
     Ok(format!("{} {}", one?, two?))
 }
 
+/// Asks the same again once something else is answered.
+async fn again(cx: Cx) -> Result<String, ToolError> {
+    let (who, other) = (cx.named("who"), cx.named("else"));
+    tokio::select! {
+        biased;
+        _ = who.elicit::<Name>("Who?") => {}
+        _ = other.elicit::<Name>("Or else?") => {}
+    }
+    tokio::task::yield_now().await;
+    let second = who.elicit::<Name>("Who, again?").await?;
+    Ok(second.accepted().unwrap().name)
+}
+
 /// How many handlers began, went on, and are there now.
 #[derive(Default)]
 struct Counts([AtomicUsize; 3]);
@@ -146,6 +159,7 @@ impl Made {
         let server = Server::new("replay", "1.0.0")
             .tool(tool("ask", ask))
             .tool(tool("side_by_side", side_by_side))
+            .tool(tool("again", again))
             .tool(tool("counted", with(counts(), counted)))
             .tool(tool("other", with(counts(), counted)))
             .tool(tool("fickle", with(counts(), fickle)))
@@ -257,6 +271,32 @@ async fn what_runs_side_by_side_is_replayed_in_the_order_in_which_it_was() {
         );
         let result = hand.once("tools/call", last).await.unwrap();
         assert_eq!(text(&result), "ab cd");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_not_for_a_question_that_was_withdrawn() {
+    let request = json!({ "name": "again" });
+    for made in [Made::default(), Made::replayed(replay())] {
+        let server = made.start();
+        let mut hand = Hand::connect(&server, MODERN).await;
+        let round = hand.once("tools/call", request.clone()).await.unwrap();
+        assert_eq!(keys(&round), ["else", "who"]);
+        let answers = json!({ "else": named("x") });
+        let next = retry(&request, &round["requestState"], answers);
+        let round = hand.once("tools/call", next).await.unwrap();
+        let key = keys(&round)[0];
+        assert_eq!(
+            round["inputRequests"][key]["params"]["message"],
+            "Who, again?"
+        );
+        let next = retry(
+            &request,
+            &round["requestState"],
+            json!({ (key): named("Ann") }),
+        );
+        let result = hand.once("tools/call", next).await.unwrap();
+        assert_eq!(text(&result), "Ann");
     }
 }
 
