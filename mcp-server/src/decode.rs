@@ -106,11 +106,11 @@ struct Text(String);
 type Fault = serde::de::value::Error;
 
 macro_rules! parse {
-    ($($method:ident $visit:ident $type:ty, $what:literal;)*) => {
+    ($($method:ident $visit:ident $type:ty, $what:literal $(, $fits:path)?;)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
             match self.0.parse::<$type>() {
-                Ok(value) => visitor.$visit(value),
-                Err(_) => Err(not(&self.0, $what)),
+                Ok(value) $(if $fits(value))? => visitor.$visit(value),
+                _ => Err(not(&self.0, $what)),
             }
         })*
     };
@@ -145,8 +145,8 @@ impl<'de> Deserializer<'de> for Text {
         deserialize_u16 visit_u16 u16, "a natural number of 16 bits";
         deserialize_u32 visit_u32 u32, "a natural number of 32 bits";
         deserialize_u64 visit_u64 u64, "a natural number of 64 bits";
-        deserialize_f32 visit_f32 f32, "a number";
-        deserialize_f64 visit_f64 f64, "a number";
+        deserialize_f32 visit_f32 f32, "a number", f32::is_finite;
+        deserialize_f64 visit_f64 f64, "a number", f64::is_finite;
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
@@ -202,6 +202,8 @@ mod tests {
         size: Size,
         #[serde(default)]
         exact: bool,
+        ratio: Option<f64>,
+        rough: Option<f32>,
     }
 
     fn typed(texts: &[(&str, &str)]) -> Result<Typed, String> {
@@ -212,13 +214,21 @@ mod tests {
 
     #[test]
     fn texts_are_read_as_what_their_fields_are() {
-        let read = typed(&[("name", "7"), ("count", "8"), ("size", "small"), ("x", "")]);
+        let read = typed(&[
+            ("name", "7"),
+            ("count", "8"),
+            ("size", "small"),
+            ("ratio", "5e-1"),
+            ("x", ""),
+        ]);
         let (name, size) = ("7".to_owned(), Size::Small);
         let expected = Typed {
             name,
             count: Some(8),
             size,
             exact: false,
+            ratio: Some(0.5),
+            rough: None,
         };
         assert_eq!(read, Ok(expected));
     }
@@ -233,6 +243,9 @@ mod tests {
             ),
             (&[("count", "256")], "`count`: invalid value"),
             (&[("exact", "maybe")], "`exact`: invalid value"),
+            (&[("ratio", "NaN")], "`ratio`: invalid value"),
+            (&[("ratio", "1e999")], "`ratio`: invalid value"),
+            (&[("rough", "-inf")], "`rough`: invalid value"),
         ] {
             let error = typed(texts).expect_err("it does not fit");
             assert!(error.contains(said), "{error}");
