@@ -59,7 +59,8 @@ pub(crate) struct Page<R> {
 /// Cuts a page out of a shelf; `tag` keeps the cursors of one list from being taken for those of another.
 ///
 /// A cursor holds the number of the first thing of its page, not a position, so that what comes and goes between two pages
-/// neither repeats nor hides anything. Nor does it depend on this process: another node with the same list understands it.
+/// neither repeats nor hides anything. Another node understands it if the same was added there in the same order, what is gone by
+/// now included.
 ///
 /// # Errors
 /// -32602 for a cursor that this list never gave out (REQ-PAG-02).
