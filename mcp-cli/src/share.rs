@@ -304,7 +304,8 @@ mod tests {
             assert!(lines.next_line().await.unwrap().is_some());
             writer.write_all(answer.as_bytes()).await.unwrap();
             writer.write_all(b"\n").await.unwrap();
-            let Some(Message::Response(response)) = told.recv().await else {
+            let answered = timeout(Duration::from_secs(60), told.recv()).await;
+            let Ok(Some(Message::Response(response))) = answered else {
                 panic!("no answer to {method}");
             };
             assert_eq!(response.id, Some(id.into()));
