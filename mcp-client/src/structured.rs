@@ -42,8 +42,9 @@ pub enum StructuredError {
 impl<'a> Call<'a, CallTool> {
     /// Decodes the structured content of the result.
     ///
-    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed; of all tools
-    /// together, 16 MiB of schemas are remembered.
+    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed; of one tool
+    /// 64 KiB of schema are remembered, and of all together 16 MiB. What a schema refers to elsewhere is not fetched: such a
+    /// schema fails, and so does one whose patterns look around or back.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::StructuredError> {
@@ -104,12 +105,17 @@ mod schema {
     use std::collections::HashMap;
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
+    use jsonschema::PatternOptions;
     use mcp_peer::session::RequestError;
     use mcp_peer::types::{ObjectBuf, RawJson, Tool};
     use serde_json::Value;
 
     /// Bytes of schemas and names that are remembered; a tool that is listed beyond them has none.
     const MAX_BYTES: usize = 16 * 1024 * 1024;
+    /// Bytes of one schema; a longer one is not remembered, for a check goes as deep as schemas refer to one another (REQ-SCH-03).
+    const MAX_SCHEMA: usize = 64 * 1024;
+    /// Bytes of a compiled pattern. Patterns are of the kind that takes linear time.
+    const MAX_PATTERN: usize = 1024 * 1024;
 
     /// Output schemas of the tools that have been listed, by name: those of the last list that came to its end, and of what has
     /// come of others since.
@@ -140,7 +146,7 @@ mod schema {
 
         fn insert(&mut self, name: &str, text: RawJson, list: u64) {
             let bytes = self.bytes + name.len() + text.len();
-            if bytes <= MAX_BYTES {
+            if bytes <= MAX_BYTES && text.len() <= MAX_SCHEMA {
                 self.bytes = bytes;
                 self.by_name.insert(name.to_owned(), Schema { text, list });
             }
@@ -190,6 +196,8 @@ mod schema {
         }
     }
 
+    /// By the dialect that the schema names, 2020-12 if none (REQ-SCH-01). Nothing is fetched (REQ-SCH-02).
+    ///
     /// # Errors
     /// What does not match, or what is wrong with the schema.
     pub(crate) fn check(schema: Option<RawJson>, content: &RawJson) -> Result<(), String> {
@@ -197,7 +205,11 @@ mod schema {
             return Ok(());
         };
         let decode = |raw: &RawJson| raw.decode::<Value>().map_err(|e| e.to_string());
-        let validator = jsonschema::validator_for(&decode(&schema)?).map_err(|e| e.to_string())?;
+        let validator = jsonschema::options()
+            .offline()
+            .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN))
+            .build(&decode(&schema)?)
+            .map_err(|e| e.to_string())?;
         validator
             .validate(&decode(content)?)
             .map_err(|error| error.to_string())
@@ -246,14 +258,34 @@ mod schema {
         #[test]
         fn lists_that_never_end_are_bounded() {
             let schemas = Schemas::default();
-            for n in 0..20 {
+            for n in 0..300 {
                 let list = schemas.begin();
-                schemas.remember(list, &[tool(&n.to_string(), Some(MAX_BYTES / 8))], false);
+                let length = MAX_SCHEMA - 100;
+                schemas.remember(list, &[tool(&n.to_string(), Some(length))], false);
             }
-            assert_eq!(names(&schemas).len(), 7);
+            assert_eq!(names(&schemas).len(), MAX_BYTES / MAX_SCHEMA);
             let list = schemas.begin();
             schemas.remember(list, &[tool("last", Some(1))], true);
             assert_eq!(names(&schemas), ["last"]);
+        }
+
+        #[test]
+        fn a_schema_is_bounded_and_nothing_is_fetched() {
+            // REQ-SCH-02, REQ-SCH-03
+            for (schema, said) in [
+                (json!({ "$ref": "http://127.0.0.1:9/a" }), "127.0.0.1"),
+                (json!({ "$ref": "file:///etc/hosts" }), "file:"),
+                (json!({ "pattern": "(?=a)a" }), "(?=a)a"),
+                (json!({ "pattern": "((a{1000}){1000}){1000}" }), "a{1000}"),
+            ] {
+                let error = check(Some(schema.into()), &json!({}).into()).expect_err(said);
+                assert!(error.contains(said), "{error}");
+            }
+            let schemas = Schemas::default();
+            let list = schemas.begin();
+            let tools = [tool("a", Some(1)), tool("b", Some(MAX_SCHEMA))];
+            schemas.remember(list, &tools, true);
+            assert_eq!(names(&schemas), ["a"]);
         }
     }
 }
