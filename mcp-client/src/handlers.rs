@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use mcp_peer::types::{
     CreateMessage, CreateMessageParams, CreateMessageResult, Elicit, ElicitParams, ElicitResult,
-    ElicitationCapability, ErrorObject, ListRoots, ListRootsResult, ObjectBuf, Request, Root,
-    RootsCapability, SamplingCapability,
+    ElicitationCapability, ErrorObject, ForRevision, ListRoots, ListRootsResult, ObjectBuf,
+    ProtocolVersion, Request, Root, RootsCapability, SamplingCapability,
 };
 use mcp_peer::{Answer, Handler, HandlerFuture, RequestContext};
 
@@ -69,17 +69,31 @@ impl fmt::Debug for Handlers {
     }
 }
 
+/// An answer as the server's revision can say it (inventory 3.11).
+fn fit<R: ForRevision>(answer: R, version: ProtocolVersion) -> Result<R, ErrorObject> {
+    match answer.inexpressible(version) {
+        Some(reason) => Err(ErrorObject::internal(reason))
+            .inspect_err(|error| tracing::warn!(%error, "not sent")),
+        None => Ok(answer.for_revision(version)),
+    }
+}
+
 impl ClientBuilder {
     /// Answers the server's requests to sample from the model, and declares that capability.
     ///
-    /// An error of the handler's goes to a legacy server as it is; in the modern era, whose wire has no form for it, it ends the call.
+    /// The answer is sent as the server's revision can say it: before 2025-11-25 as one block, its texts joined (REQ-SAMP-06).
+    /// One that it cannot say, as the use of a tool before then, is an error. An error of the handler's goes to a legacy server as it is;
+    /// in the modern era, whose wire has no form for it, it ends the call.
     pub fn on_sampling<F, Fut>(self, handler: F) -> Self
     where
         F: Fn(CreateMessageParams) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<CreateMessageResult, ErrorObject>> + Send + 'static,
     {
         self.declare_sampling()
-            .on_request::<CreateMessage, _, _>(move |_, params| handler(params))
+            .on_request::<CreateMessage, _, _>(move |context, params| {
+                let answer = handler(params);
+                async move { fit(answer.await?, context.version()) }
+            })
     }
 
     /// As [`on_sampling`](Self::on_sampling), with a person before the model and behind it: `before` sees the request, and
@@ -185,8 +199,9 @@ impl ClientBuilder {
         let roots: Vec<Root> = roots.into_iter().collect();
         let declared = &mut self.config.capabilities.roots;
         declared.get_or_insert_with(RootsCapability::default);
-        self.on_request::<ListRoots, _, _>(move |_, _| {
-            std::future::ready(Ok(ListRootsResult::new(roots.clone())))
+        self.on_request::<ListRoots, _, _>(move |context, _| {
+            let result = ListRootsResult::new(roots.clone());
+            std::future::ready(fit(result, context.version()))
         })
     }
 

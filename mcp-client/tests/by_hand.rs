@@ -10,7 +10,7 @@ use std::future::{Ready, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
-use mcp_client::types::{Era, SubscriptionFilter, ToolListChanged};
+use mcp_client::types::{Era, ProtocolVersion, SubscriptionFilter, ToolListChanged};
 use mcp_client::{Client, EraChoice, Reconnect};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
@@ -80,6 +80,17 @@ impl Hand {
             "capabilities": { "tools": { "listChanged": true } },
         });
         self.answer(&request, result).await;
+    }
+
+    /// Shakes hands as a legacy server; returns what the client said of itself.
+    async fn initialize(&mut self, version: &str, capabilities: Value) -> Value {
+        let request = self.expect("initialize").await;
+        let info = json!({ "name": "s", "version": "1" });
+        let result =
+            json!({ "protocolVersion": version, "capabilities": capabilities, "serverInfo": info });
+        self.answer(&request, result).await;
+        self.expect("notifications/initialized").await;
+        request["params"].clone()
     }
 }
 
@@ -152,13 +163,8 @@ async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
         .connect_with(connect);
     let serving = async {
         let mut server = hands.next().await;
-        let request = server.expect("initialize").await;
-        let result = json!({
-            "protocolVersion": "2025-11-25", "capabilities": { "resources": { "subscribe": true } },
-            "serverInfo": { "name": "s", "version": "1" },
-        });
-        server.answer(&request, result).await;
-        server.expect("notifications/initialized").await;
+        let capabilities = json!({ "resources": { "subscribe": true } });
+        server.initialize("2025-11-25", capabilities).await;
         server
     };
     let (client, mut server) = tokio::join!(connecting, serving);
@@ -189,4 +195,62 @@ async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
     };
     let (ended, ()) = tokio::join!(third.end(), ending);
     ended.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_says_fits_the_revision() {
+    // REQ-SAMP-06
+    let text = |text: &str| json!({ "type": "text", "text": text });
+    let tool_use = json!({ "type": "tool_use", "id": "1", "name": "n", "input": {} });
+    let one = json!({ "result": { "role": "assistant", "model": "m", "content": text("a\nb") } });
+    let two = json!({ "result": { "role": "assistant", "model": "m", "content": [text("a"), text("b")] } });
+    let root = |meta: Value| json!({ "result": { "roots": [meta] } });
+    let bare = root(json!({ "uri": "file:///" }));
+    let full = root(json!({ "uri": "file:///", "_meta": { "a/b": 1 } }));
+    let modes = json!({ "form": {}, "url": {} });
+    for (version, elicitation, texts, has_tools, roots) in [
+        (
+            ProtocolVersion::V2024_11_05,
+            Value::Null,
+            &one,
+            false,
+            &bare,
+        ),
+        (ProtocolVersion::V2025_06_18, json!({}), &one, false, &full),
+        (ProtocolVersion::V2025_11_25, modes, &two, true, &full),
+    ] {
+        let (connect, mut hands) = by_hand();
+        let answers = [json!([text("a"), text("b")]), json!([tool_use])];
+        let connecting = Client::builder("c", "1")
+            .era(version)
+            .elicits_urls()
+            .roots([serde_json::from_value(full["result"]["roots"][0].clone()).unwrap()])
+            .on_sampling(move |params| {
+                let content = &answers[params.max_tokens as usize];
+                let result = json!({ "role": "assistant", "model": "m", "content": content });
+                ready(Ok(serde_json::from_value(result).unwrap()))
+            })
+            .connect_with(connect);
+        let serving = async {
+            let mut server = hands.next().await;
+            let said = server.initialize(version.as_str(), json!({})).await;
+            assert_eq!(said["capabilities"]["elicitation"], elicitation);
+            server
+        };
+        let (client, mut server) = tokio::join!(connecting, serving);
+        let _client = client.unwrap();
+        let mut ask = async |method: &str, params: Value| {
+            let request = json!({ "id": 1, "method": method, "params": params });
+            server.send(request).await;
+            let mut answer = soon(server.0.next()).await.unwrap().unwrap();
+            let answer = answer.as_object_mut().unwrap();
+            answer.retain(|name, _| name == "result" || name == "error");
+            Value::Object(std::mem::take(answer))
+        };
+        let sample = |which: u32| json!({ "messages": [], "maxTokens": which });
+        assert_eq!(&ask("sampling/createMessage", sample(0)).await, texts);
+        let answer = ask("sampling/createMessage", sample(1)).await;
+        assert_eq!(answer.get("result").is_some(), has_tools, "{answer}");
+        assert_eq!(&ask("roots/list", json!({})).await, roots);
+    }
 }

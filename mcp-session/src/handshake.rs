@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mcp_types::meta::key;
 use mcp_types::{
-    ClientCapabilities, DiscoverResult, Era, ErrorCode, ErrorObject, InitializeParams,
+    ClientCapabilities, DiscoverResult, Era, ErrorCode, ErrorObject, ForRevision, InitializeParams,
     InitializeResult, LogLevel, Message, ObjectBuf, ProtocolVersion, RawJson, RequestId,
     SetLevelParams,
 };
@@ -171,7 +171,8 @@ impl Session {
             retried,
         };
         let capabilities = client.config.capabilities.clone();
-        let params = InitializeParams::new(version, capabilities, client.config.info.clone());
+        let params = InitializeParams::new(version, capabilities, client.config.info.clone())
+            .for_revision(version);
         self.transmit(Message::request(id, "initialize", Some(text::raw(&params))).into());
     }
 
