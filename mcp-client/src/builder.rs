@@ -171,7 +171,8 @@ impl ClientBuilder {
 
     /// Calls back for each notification that nothing else is registered for.
     ///
-    /// While lists are [kept](Self::keep_lists), the client itself is registered for their changes.
+    /// While lists are [kept](Self::keep_lists), the client itself is registered for their changes; with the feature `schema`, for
+    /// those of the tools in any case.
     pub fn on_other_notification(
         mut self,
         callback: impl FnMut(&NotificationMessage) + Send + 'static,
@@ -274,6 +275,10 @@ impl ClientBuilder {
         );
         let lists = Lists::new(self.keep_lists);
         lists.watch(&connection.peer);
+        #[cfg(feature = "schema")]
+        let schemas = crate::structured::Schemas::default();
+        #[cfg(feature = "schema")]
+        schemas.watch(&connection.peer);
         for subscribe in self.subscriptions.0 {
             subscribe(&connection.peer);
         }
@@ -290,7 +295,7 @@ impl ClientBuilder {
             lists,
             subscribed: Default::default(),
             #[cfg(feature = "schema")]
-            schemas: Default::default(),
+            schemas,
         };
         Ok(Client::new(connection.peer, link))
     }

@@ -115,7 +115,7 @@ impl<'a, M: Paged> List<'a, M> {
             until: None,
             fresh: false,
             #[cfg(feature = "schema")]
-            number: client.schemas().begin(),
+            number: 0,
             method: std::marker::PhantomData,
         }
     }
@@ -146,6 +146,11 @@ impl<'a, M: Paged> List<'a, M> {
         let Some(params) = &self.next else {
             return Ok(None);
         };
+        #[cfg(feature = "schema")]
+        if params.cursor.is_none() {
+            let peer = self.client.open_peer(None).await?;
+            self.number = self.client.schemas().begin(peer.established());
+        }
         let result = Call::<M>::new(self.client, params)
             .request
             .finished()

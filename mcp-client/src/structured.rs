@@ -42,7 +42,7 @@ pub enum StructuredError {
 impl<'a> Call<'a, CallTool> {
     /// Decodes the structured content of the result.
     ///
-    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed; of one tool
+    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed since the list has changed last; of one tool
     /// 64 KiB of schema are remembered, and of all together 16 MiB. What a schema refers to elsewhere is not fetched: such a
     /// schema fails, and so does one whose patterns look around or back.
     ///
@@ -74,9 +74,13 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Structured<'a, T> {
         let call = self.call;
         Box::pin(async move {
             #[cfg(feature = "schema")]
-            let schema = {
+            let (client, promise) = {
                 let request = &call.request;
-                request.client.schemas().of_call(&request.params)
+                let client = request.client;
+                let promise = client
+                    .schemas()
+                    .of_call(client.peer().established(), &request.params);
+                (client, promise)
             };
             let result = call.await?;
             if result.is_error {
@@ -84,7 +88,13 @@ impl<'a, T: DeserializeOwned + 'a> IntoFuture for Structured<'a, T> {
             }
             let content = result.structured_content.ok_or(StructuredError::Missing)?;
             #[cfg(feature = "schema")]
-            schema::check(schema, &content).map_err(StructuredError::Schema)?;
+            if let Some(promise) = promise
+                && client
+                    .schemas()
+                    .stands(client.peer().established(), &promise)
+            {
+                schema::check(&promise.schema, &content).map_err(StructuredError::Schema)?;
+            }
             let shape = |error: serde_json::Error| StructuredError::Shape(error.to_string());
             content.decode().map_err(shape)
         })
@@ -103,11 +113,12 @@ pub(crate) use schema::Schemas;
 #[cfg(feature = "schema")]
 mod schema {
     use std::collections::HashMap;
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
     use jsonschema::PatternOptions;
-    use mcp_peer::session::RequestError;
-    use mcp_peer::types::{ObjectBuf, RawJson, Tool};
+    use mcp_peer::Peer;
+    use mcp_peer::session::{Established, RequestError};
+    use mcp_peer::types::{ObjectBuf, RawJson, Tool, ToolListChanged};
     use serde_json::Value;
 
     /// Bytes of schemas and names that are remembered; a tool that is listed beyond them has none.
@@ -118,9 +129,9 @@ mod schema {
     const MAX_PATTERN: usize = 1024 * 1024;
 
     /// Output schemas of the tools that have been listed, by name: those of the last list that came to its end, and of what has
-    /// come of others since.
-    #[derive(Debug, Default)]
-    pub(crate) struct Schemas(Mutex<Known>);
+    /// come of others since. None is from before a change, or of another connection.
+    #[derive(Debug, Clone, Default)]
+    pub(crate) struct Schemas(Arc<Mutex<Known>>);
 
     #[derive(Debug, Default)]
     struct Known {
@@ -128,6 +139,10 @@ mod schema {
         bytes: usize,
         /// How many lists have been begun.
         lists: u64,
+        /// How many of them are from before a change.
+        stale: u64,
+        /// On which connection they were begun.
+        server: Option<Arc<Established>>,
     }
 
     #[derive(Debug)]
@@ -137,7 +152,28 @@ mod schema {
         list: u64,
     }
 
+    /// What a tool that is called has promised.
+    #[derive(Debug)]
+    pub(crate) struct Promise {
+        name: String,
+        pub(crate) schema: RawJson,
+    }
+
     impl Known {
+        fn change(&mut self) {
+            self.by_name.clear();
+            (self.bytes, self.stale) = (0, self.lists);
+        }
+
+        /// What is known on this connection, which is nothing if it is another one.
+        fn on(&mut self, server: Option<Arc<Established>>) -> &mut Self {
+            if server.as_ref().map(Arc::as_ptr) != self.server.as_ref().map(Arc::as_ptr) {
+                self.change();
+                self.server = server;
+            }
+            self
+        }
+
         fn forget(&mut self, name: &str) {
             if let Some(schema) = self.by_name.remove(name) {
                 self.bytes -= name.len() + schema.text.len();
@@ -154,16 +190,25 @@ mod schema {
     }
 
     impl Schemas {
-        /// The number of another list.
-        pub(crate) fn begin(&self) -> u64 {
+        /// To be called before anybody else can hear of a change.
+        pub(crate) fn watch(&self, peer: &Peer) {
+            let schemas = self.clone();
+            peer.on_notification::<ToolListChanged>(move |_| schemas.lock().change());
+        }
+
+        /// The number of another list, to be called before it is asked for.
+        pub(crate) fn begin(&self, server: Option<Arc<Established>>) -> u64 {
             let mut known = self.lock();
-            known.lists += 1;
+            known.on(server).lists += 1;
             known.lists
         }
 
         /// A page of a list, and whether it is the last one: then what neither this list nor a later one has is no tool any more.
         pub(crate) fn remember(&self, list: u64, tools: &[Tool], last: bool) {
             let mut known = self.lock();
+            if list <= known.stale {
+                return;
+            }
             for tool in tools {
                 known.forget(&tool.name);
                 if let Some(schema) = &tool.output_schema {
@@ -187,12 +232,23 @@ mod schema {
             self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
-        /// The output schema of the tool that these parameters call.
-        pub(crate) fn of_call(&self, params: &Result<ObjectBuf, RequestError>) -> Option<RawJson> {
+        /// What the tool has promised that these parameters call.
+        pub(crate) fn of_call(
+            &self,
+            server: Option<Arc<Established>>,
+            params: &Result<ObjectBuf, RequestError>,
+        ) -> Option<Promise> {
             let params = params.as_ref().ok()?.clone().finish();
             let name: String = params.member("name")?.decode().ok()?;
-            let known = self.lock();
-            known.by_name.get(&name).map(|schema| schema.text.clone())
+            let schema = self.lock().on(server).by_name.get(&name)?.text.clone();
+            Some(Promise { name, schema })
+        }
+
+        /// Whether it is what the tool promises now. If not, the result may be from before the change or behind it.
+        pub(crate) fn stands(&self, server: Option<Arc<Established>>, promise: &Promise) -> bool {
+            let mut known = self.lock();
+            let schema = known.on(server).by_name.get(&promise.name);
+            schema.is_some_and(|schema| schema.text == promise.schema)
         }
     }
 
@@ -200,15 +256,12 @@ mod schema {
     ///
     /// # Errors
     /// What does not match, or what is wrong with the schema.
-    pub(crate) fn check(schema: Option<RawJson>, content: &RawJson) -> Result<(), String> {
-        let Some(schema) = schema else {
-            return Ok(());
-        };
+    pub(crate) fn check(schema: &RawJson, content: &RawJson) -> Result<(), String> {
         let decode = |raw: &RawJson| raw.decode::<Value>().map_err(|e| e.to_string());
         let validator = jsonschema::options()
             .offline()
             .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN))
-            .build(&decode(&schema)?)
+            .build(&decode(schema)?)
             .map_err(|e| e.to_string())?;
         validator
             .validate(&decode(content)?)
@@ -240,12 +293,12 @@ mod schema {
         #[test]
         fn what_the_last_list_does_not_have_is_forgotten() {
             let schemas = Schemas::default();
-            let first = schemas.begin();
+            let first = schemas.begin(None);
             schemas.remember(first, &[tool("a", Some(1)), tool("b", Some(1))], false);
             schemas.remember(first, &[tool("c", Some(1)), tool("d", None)], true);
             assert_eq!(names(&schemas), ["a", "b", "c"]);
             // Until a list is complete, nothing is known to be gone but what it says has no schema any more.
-            let [second, third] = [(); 2].map(|()| schemas.begin());
+            let [second, third] = [(); 2].map(|()| schemas.begin(None));
             schemas.remember(second, &[tool("a", Some(2)), tool("b", None)], false);
             assert_eq!(names(&schemas), ["a", "c"]);
             schemas.remember(third, &[tool("e", Some(1))], false);
@@ -259,12 +312,12 @@ mod schema {
         fn lists_that_never_end_are_bounded() {
             let schemas = Schemas::default();
             for n in 0..300 {
-                let list = schemas.begin();
+                let list = schemas.begin(None);
                 let length = MAX_SCHEMA - 100;
                 schemas.remember(list, &[tool(&n.to_string(), Some(length))], false);
             }
             assert_eq!(names(&schemas).len(), MAX_BYTES / MAX_SCHEMA);
-            let list = schemas.begin();
+            let list = schemas.begin(None);
             schemas.remember(list, &[tool("last", Some(1))], true);
             assert_eq!(names(&schemas), ["last"]);
         }
@@ -278,11 +331,11 @@ mod schema {
                 (json!({ "pattern": "(?=a)a" }), "(?=a)a"),
                 (json!({ "pattern": "((a{1000}){1000}){1000}" }), "a{1000}"),
             ] {
-                let error = check(Some(schema.into()), &json!({}).into()).expect_err(said);
+                let error = check(&schema.into(), &json!({}).into()).expect_err(said);
                 assert!(error.contains(said), "{error}");
             }
             let schemas = Schemas::default();
-            let list = schemas.begin();
+            let list = schemas.begin(None);
             let tools = [tool("a", Some(1)), tool("b", Some(MAX_SCHEMA))];
             schemas.remember(list, &tools, true);
             assert_eq!(names(&schemas), ["a"]);

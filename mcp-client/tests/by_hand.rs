@@ -6,10 +6,14 @@
 )]
 
 use std::convert::Infallible;
+#[cfg(feature = "schema")]
+use std::future::IntoFuture;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
+#[cfg(feature = "schema")]
+use mcp_client::StructuredError;
 use mcp_client::types::{Era, ProtocolVersion, SubscriptionFilter, ToolListChanged};
 use mcp_client::{Client, EraChoice, Reconnect};
 use mcp_codec::Framed;
@@ -252,5 +256,77 @@ async fn what_a_client_says_fits_the_revision() {
         let answer = ask("sampling/createMessage", sample(1)).await;
         assert_eq!(answer.get("result").is_some(), has_tools, "{answer}");
         assert_eq!(&ask("roots/list", json!({})).await, roots);
+    }
+}
+
+#[cfg(feature = "schema")]
+#[tokio::test(start_paused = true)]
+async fn a_schema_is_good_for_one_connection_until_the_tools_change() {
+    // REQ-TOOL-05
+    for keep in [true, false] {
+        let (connect, mut hands) = by_hand();
+        let connecting = Client::builder("c", "1")
+            .era(EraChoice::Legacy)
+            .keep_lists(keep)
+            .reconnect(Reconnect::default())
+            .connect_with(connect);
+        let capabilities = json!({ "tools": { "listChanged": true } });
+        let serving = async {
+            let mut server = hands.next().await;
+            server.initialize("2025-11-25", capabilities.clone()).await;
+            server
+        };
+        let (client, mut server) = tokio::join!(connecting, serving);
+        let client = client.unwrap();
+        let changed = json!({ "method": "notifications/tools/list_changed" });
+        let list = async |server: &mut Hand, required: &str, before_it_is_there: Option<&Value>| {
+            let serving = async {
+                let request = server.expect("tools/list").await;
+                if let Some(message) = before_it_is_there {
+                    server.send(message.clone()).await;
+                }
+                let schema = json!({ "type": "object", "required": [required] });
+                let tool = json!({ "name": "t", "inputSchema": {}, "outputSchema": schema });
+                server.answer(&request, json!({ "tools": [tool] })).await;
+            };
+            let (tools, ()) = tokio::join!(client.list_tools().into_future(), serving);
+            assert_eq!(tools.unwrap().len(), 1);
+        };
+        let call = || client.call_tool("t", json!({})).structured::<Value>();
+        let result = json!({ "content": [], "structuredContent": { "old": 1 } });
+        let answered = async |server: &mut Hand| {
+            let serving = async {
+                let request = server.expect("tools/call").await;
+                server.answer(&request, result.clone()).await;
+            };
+            tokio::join!(call().into_future(), serving).0
+        };
+        list(&mut server, "new", None).await;
+        let refused = answered(&mut server).await;
+        assert!(matches!(refused, Err(StructuredError::Schema(_))));
+        server.send(changed.clone()).await;
+        answered(&mut server).await.unwrap();
+        // From before the change, as far as anybody knows.
+        list(&mut server, "new", Some(&changed)).await;
+        answered(&mut server).await.unwrap();
+        // Listed again while a call runs that was made before: either way, nobody knows which one the result is of.
+        let mut changes = client.notifications::<ToolListChanged>();
+        for (before, after) in [("old", "new"), ("new", "old"), ("old", "new")] {
+            list(&mut server, before, None).await;
+            let serving = async {
+                let request = server.expect("tools/call").await;
+                server.send(changed.clone()).await;
+                soon(changes.recv()).await.unwrap().unwrap();
+                list(&mut server, after, None).await;
+                server.answer(&request, result.clone()).await;
+            };
+            tokio::join!(call().into_future(), serving).0.unwrap();
+        }
+        answered(&mut server).await.unwrap_err();
+        // Another server, perhaps.
+        drop(server);
+        let mut server = hands.next().await;
+        server.initialize("2025-11-25", capabilities).await;
+        answered(&mut server).await.unwrap();
     }
 }
