@@ -6,11 +6,12 @@ use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::hash::BuildHasher;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use mcp_peer::session::{PeerMisbehaved, RequestError};
+use mcp_peer::session::{Established, PeerMisbehaved, RequestError};
 use mcp_peer::types::{
     Cursor, ListPrompts, ListPromptsResult, ListResourceTemplates, ListResourceTemplatesResult,
     ListResources, ListResourcesResult, ListTools, ListToolsResult, PaginatedParams, Prompt,
@@ -67,10 +68,14 @@ paged! {
 /// Pages that a list may have, against a server that never ends it (REQ-PAG-05).
 const MAX_PAGES: usize = 10_000;
 
+/// How often a list that is wanted as a whole is begun again when the connection is lost between two of its pages.
+const RESTARTS: u32 = 2;
+
 /// Bytes that the pages of a list may have on the wire if it is wanted as a whole: sixteen times what one message may have.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// A list of the server's: awaited it is the whole list, which may have been [kept](crate::ClientBuilder::keep_lists);
+/// A list of the server's: awaited it is the whole list, which may have been [kept](crate::ClientBuilder::keep_lists), begun again,
+/// twice at most, if the connection is lost between two of its pages and opened again;
 /// [`items`](Self::items) is a stream of what is on it, and [`next_page`](Self::next_page) takes it page by page.
 ///
 /// ```no_run
@@ -90,6 +95,8 @@ const MAX_BYTES: usize = 256 * 1024 * 1024;
 pub struct List<'a, M> {
     client: &'a Client,
     next: Option<PaginatedParams>,
+    /// On which connection it was begun: the cursors are of use on no other (REQ-PAG-04).
+    server: Option<Arc<Established>>,
     /// Hashes of the cursors so far: a cursor may be as long as a message.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -109,6 +116,7 @@ impl<'a, M: Paged> List<'a, M> {
         Self {
             client,
             next: Some(PaginatedParams::default()),
+            server: None,
             seen: HashSet::new(),
             hasher: RandomState::new(),
             bytes: 0,
@@ -138,7 +146,8 @@ impl<'a, M: Paged> List<'a, M> {
     ///
     /// # Errors
     /// [`RequestError`], by whose fault it is. A server that repeats a cursor, or whose list has more than 10,000 pages,
-    /// has misbehaved by [`EndlessList`](PeerMisbehaved::EndlessList); the list ends there.
+    /// has misbehaved by [`EndlessList`](PeerMisbehaved::EndlessList); the list ends there, and so it does, by
+    /// [`ConnectionLost`](RequestError::ConnectionLost), when the connection has been opened again since its first page.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the request; the same page comes with the next call.
@@ -146,10 +155,18 @@ impl<'a, M: Paged> List<'a, M> {
         let Some(params) = &self.next else {
             return Ok(None);
         };
-        #[cfg(feature = "schema")]
+        let open = self.client.open_peer(None).await?.established();
+        if self.is_cut_off(&open) {
+            self.next = None;
+            let why = "the list was begun on another connection";
+            return Err(RequestError::ConnectionLost(why.to_owned()));
+        }
         if params.cursor.is_none() {
-            let peer = self.client.open_peer(None).await?;
-            self.number = self.client.schemas().begin(peer.established());
+            self.server = open.clone();
+            #[cfg(feature = "schema")]
+            {
+                self.number = self.client.schemas().begin(open);
+            }
         }
         let result = Call::<M>::new(self.client, params)
             .request
@@ -182,6 +199,13 @@ impl<'a, M: Paged> List<'a, M> {
         };
         Ok(Some(items))
     }
+
+    /// Whether there is more of it, and another connection is open than the one on which it was begun.
+    fn is_cut_off(&self, open: &Option<Arc<Established>>) -> bool {
+        let more = self.next.as_ref().is_some_and(|p| p.cursor.is_some());
+        let address = |server: &Option<Arc<_>>| server.as_ref().map(Arc::as_ptr);
+        more && address(open) != address(&self.server)
+    }
 }
 
 fn endless<M: Request>(pages: usize) -> RequestError {
@@ -201,10 +225,18 @@ impl<'a, M: Paged> IntoFuture for List<'a, M> {
             {
                 return Ok(items);
             }
-            let asked = client.lists().asks(client.peer());
+            let mut asked = client.lists().asks(client.peer());
             let mut all = Vec::new();
-            while let Some(page) = self.next_page().await? {
-                all.extend(page);
+            let mut again = RESTARTS;
+            while self.next.is_some() {
+                let open = client.open_peer(None).await?.established();
+                if again > 0 && self.is_cut_off(&open) {
+                    again -= 1;
+                    self = Self::new(client);
+                    asked = client.lists().asks(client.peer());
+                    all.clear();
+                }
+                all.extend(self.next_page().await?.unwrap_or_default());
                 if self.bytes > MAX_BYTES && self.next.is_some() {
                     return Err(endless::<M>(self.seen.len()));
                 }

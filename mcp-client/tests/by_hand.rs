@@ -6,16 +6,14 @@
 )]
 
 use std::convert::Infallible;
-#[cfg(feature = "schema")]
-use std::future::IntoFuture;
-use std::future::{Ready, ready};
+use std::future::{IntoFuture, Ready, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
 #[cfg(feature = "schema")]
 use mcp_client::StructuredError;
-use mcp_client::types::{Era, ProtocolVersion, SubscriptionFilter, ToolListChanged};
-use mcp_client::{Client, EraChoice, Reconnect};
+use mcp_client::types::{Era, ProtocolVersion, SubscriptionFilter, Tool, ToolListChanged};
+use mcp_client::{Client, EraChoice, Reconnect, RequestError};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
 use serde_json::{Value, json};
@@ -257,6 +255,61 @@ async fn what_a_client_says_fits_the_revision() {
         assert_eq!(answer.get("result").is_some(), has_tools, "{answer}");
         assert_eq!(&ask("roots/list", json!({})).await, roots);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_does_not_go_on_where_it_was_not_begun() {
+    // REQ-PAG-04
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Modern)
+        .reconnect(Reconnect::default())
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        server.discover().await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    let page = |name: &str, next: Option<&str>| {
+        let tool = json!({ "name": name, "inputSchema": {} });
+        json!({ "tools": [tool], "nextCursor": next })
+    };
+    let names = |tools: Vec<Tool>| tools.into_iter().map(|t| t.name).collect::<String>();
+    // As a whole, it begins anew.
+    let serving = async {
+        let request = server.expect("tools/list").await;
+        server.answer(&request, page("a", Some("1"))).await;
+        drop(server);
+        let mut server = hands.next().await;
+        server.discover().await;
+        for (cursor, page) in [(None, page("b", Some("1"))), (Some("1"), page("c", None))] {
+            let request = server.expect("tools/list").await;
+            assert_eq!(
+                request["params"].get("cursor").and_then(Value::as_str),
+                cursor
+            );
+            server.answer(&request, page).await;
+        }
+        server
+    };
+    let (tools, mut server) = tokio::join!(client.list_tools().into_future(), serving);
+    assert_eq!(names(tools.unwrap()), "bc");
+    // What has been handed out cannot.
+    let mut pages = client.list_tools();
+    let serving = async {
+        let request = server.expect("tools/list").await;
+        server.answer(&request, page("a", Some("1"))).await;
+    };
+    let (first, ()) = tokio::join!(pages.next_page(), serving);
+    assert_eq!(names(first.unwrap().unwrap()), "a");
+    drop(server);
+    let mut server = hands.next().await;
+    server.discover().await;
+    let cut_off = soon(pages.next_page()).await;
+    assert!(matches!(cut_off, Err(RequestError::ConnectionLost(_))));
+    assert_eq!(soon(pages.next_page()).await, Ok(None));
 }
 
 #[cfg(feature = "schema")]
