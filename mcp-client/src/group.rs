@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use mcp_peer::session::RequestError;
 use mcp_peer::types::{CallTool, GetPrompt, ListPrompts, ListResources, ListTools};
-use mcp_peer::types::{Prompt, Resource, Tool};
+use mcp_peer::types::{Prompt, Resource, ServerCapabilities, Tool};
 use serde::Serialize;
 
 use crate::call::Call;
@@ -134,30 +134,33 @@ impl ClientGroup {
         lost.map(|(name, _)| name).collect()
     }
 
-    /// The tools of all servers, all asked at once.
+    /// The tools of all servers that declare them, all asked at once.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the requests.
     pub async fn list_tools(&self) -> Merged<Tool> {
-        self.merged::<ListTools>(|server, tool| prefix(server, &mut tool.name))
+        let declared = |server: &ServerCapabilities| server.tools.is_some();
+        self.merged::<ListTools>(declared, |server, tool| prefix(server, &mut tool.name))
             .await
     }
 
-    /// The prompts of all servers, all asked at once.
+    /// The prompts of all servers that declare them, all asked at once.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the requests.
     pub async fn list_prompts(&self) -> Merged<Prompt> {
-        self.merged::<ListPrompts>(|server, prompt| prefix(server, &mut prompt.name))
+        let declared = |server: &ServerCapabilities| server.prompts.is_some();
+        self.merged::<ListPrompts>(declared, |server, prompt| prefix(server, &mut prompt.name))
             .await
     }
 
-    /// The resources of all servers, all asked at once; each is read from [its server](Self::client).
+    /// The resources of all servers that declare them, all asked at once; each is read from [its server](Self::client).
     ///
     /// # Cancel safety
     /// Dropping the future cancels the requests.
     pub async fn list_resources(&self) -> Merged<Resource> {
-        self.merged::<ListResources>(|_, _| ()).await
+        let declared = |server: &ServerCapabilities| server.resources.is_some();
+        self.merged::<ListResources>(declared, |_, _| ()).await
     }
 
     /// Calls a tool by its name in the group; `arguments` serialises as an object.
@@ -194,14 +197,25 @@ impl ClientGroup {
         found.ok_or_else(|| UnknownServer(name.to_owned()))
     }
 
-    async fn merged<M: Paged>(&self, rename: impl Fn(&str, &mut M::Item)) -> Merged<M::Item> {
-        let clients = self.members.iter().map(|(_, client)| client);
-        let lists = clients.map(|client| List::<M>::new(client).into_future());
+    /// Those that have declared the capability are asked (REQ-LIFE-09); the others have none.
+    async fn merged<M: Paged>(
+        &self,
+        declared: impl Fn(&ServerCapabilities) -> bool,
+        rename: impl Fn(&str, &mut M::Item),
+    ) -> Merged<M::Item> {
+        let members = self.members.iter();
+        let asked: Vec<_> = members
+            .filter(|(_, client)| declared(&client.server().capabilities))
+            .collect();
+        let lists = asked
+            .iter()
+            .map(|(_, client)| List::<M>::new(client).into_future());
+        let outcomes = join_all(lists.collect()).await;
         let mut merged = Merged {
             items: Vec::new(),
             failed: Vec::new(),
         };
-        for ((server, _), outcome) in self.members.iter().zip(join_all(lists.collect()).await) {
+        for ((server, _), outcome) in asked.into_iter().zip(outcomes) {
             let server = server.clone();
             match outcome {
                 Ok(items) => merged.items.extend(items.into_iter().map(|mut item| {

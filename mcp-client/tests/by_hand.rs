@@ -13,7 +13,7 @@ use futures::FutureExt;
 #[cfg(feature = "schema")]
 use mcp_client::StructuredError;
 use mcp_client::types::{Era, ProtocolVersion, SubscriptionFilter, Tool, ToolListChanged};
-use mcp_client::{Client, EraChoice, Reconnect, RequestError};
+use mcp_client::{Client, ClientGroup, EraChoice, Reconnect, RequestError};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
 use serde_json::{Value, json};
@@ -310,6 +310,34 @@ async fn a_list_does_not_go_on_where_it_was_not_begun() {
     let cut_off = soon(pages.next_page()).await;
     assert!(matches!(cut_off, Err(RequestError::ConnectionLost(_))));
     assert_eq!(soon(pages.next_page()).await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_asks_servers_for_what_they_have_declared() {
+    // REQ-LIFE-09
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Modern)
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        server.discover().await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let mut group = ClientGroup::new();
+    group.add("s", client.unwrap()).unwrap();
+    let prompts = soon(group.list_prompts()).await;
+    assert!(prompts.items.is_empty() && prompts.failed.is_empty());
+    let resources = soon(group.list_resources()).await;
+    assert!(resources.items.is_empty() && resources.failed.is_empty());
+    let serving = async {
+        let request = server.expect("tools/list").await;
+        let tool = json!({ "name": "t", "inputSchema": {} });
+        server.answer(&request, json!({ "tools": [tool] })).await;
+    };
+    let (tools, ()) = tokio::join!(group.list_tools(), serving);
+    assert_eq!(tools.items[0].item.name, "s__t");
 }
 
 #[cfg(feature = "schema")]
