@@ -71,7 +71,7 @@ impl<'a, M: Request> Call<'a, M> {
         self
     }
 
-    /// Sends it now, and makes a stream of its progress, with the result behind it.
+    /// Makes a stream of its progress, with the result behind it; the request is sent when that is first polled.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::RequestError> {
