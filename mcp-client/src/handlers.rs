@@ -152,8 +152,8 @@ impl ClientBuilder {
     /// [`elicits_urls`](Self::elicits_urls) adds pages to visit.
     ///
     /// What a user has left out of an accepted form gets the form's defaults; an answer that does not fit the form even so
-    /// is an error, and the server does not see it (REQ-ELIC-05). An error goes to a legacy server as it is; in the modern
-    /// era, whose wire has no form for it, the question counts as cancelled.
+    /// is an error, and the server does not see it (REQ-ELIC-05). The `format` of a text is not checked. An error goes to a
+    /// legacy server as it is; in the modern era, whose wire has no form for it, the question counts as cancelled.
     pub fn on_elicitation<F, Fut>(mut self, handler: F) -> Self
     where
         F: Fn(ElicitParams) -> Fut + Send + Sync + 'static,
