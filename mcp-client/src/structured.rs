@@ -42,9 +42,9 @@ pub enum StructuredError {
 impl<'a> Call<'a, CallTool> {
     /// Decodes the structured content of the result.
     ///
-    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed since the list has changed last; of one tool
-    /// 64 KiB of schema are remembered, and of all together 16 MiB. What a schema refers to elsewhere is not fetched: such a
-    /// schema fails, and so does one whose patterns look around or back.
+    /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed since the list
+    /// has changed last; of one tool 64 KiB of schema are remembered, and of all together 16 MiB. What a schema refers to
+    /// elsewhere is not fetched: such a schema fails, and so does one whose patterns look around or back.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::StructuredError> {

@@ -395,7 +395,12 @@ mod tests {
             (Kind::Tool, "title", "fn f() {}", "expected `=`"),
             (Kind::Tool, "\"f\"", "fn f() {}", "expected identifier"),
             (Kind::Tool, "", "struct F;", "expected `fn`"),
-            (Kind::Tool, "", "fn f(#[cfg(unix)] a: u8) {}", "two functions"),
+            (
+                Kind::Tool,
+                "",
+                "fn f(#[cfg(unix)] a: u8) {}",
+                "two functions",
+            ),
             (Kind::Resource, "", "fn f() {}", "a URI"),
         ] {
             let message = fault(kind, options, function);
@@ -419,6 +424,9 @@ mod tests {
         let function = function.parse().expect("the test's own tokens");
         let expanded = expand(Kind::Tool, TokenStream::new(), function).to_string();
         let (function, _) = expanded.split_once('}').expect("the function comes first");
-        assert_eq!(function.trim(), "fn f (s : S , # [allow (unused)] a : u8) {");
+        assert_eq!(
+            function.trim(),
+            "fn f (s : S , # [allow (unused)] a : u8) {"
+        );
     }
 }
