@@ -43,8 +43,8 @@ impl<'a> Call<'a, CallTool> {
     /// Decodes the structured content of the result.
     ///
     /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed since the list
-    /// has changed last; of one tool 64 KiB of schema are remembered, and of all together 16 MiB. What a schema refers to
-    /// elsewhere is not fetched: such a schema fails, and so does one whose patterns look around or back.
+    /// changed last; of one tool 64 KiB of schema are remembered, and of all together 16 MiB. What a schema refers to elsewhere is
+    /// not fetched: such a schema fails, as does one whose patterns look around or back, or one that is too deep for the content.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::StructuredError> {
@@ -123,8 +123,14 @@ mod schema {
 
     /// Bytes of schemas and names that are remembered; a tool that is listed beyond them has none.
     const MAX_BYTES: usize = 16 * 1024 * 1024;
-    /// Bytes of one schema; a longer one is not remembered, for a check goes as deep as schemas refer to one another (REQ-SCH-03).
+    /// Bytes of one schema; a longer one is not remembered (REQ-SCH-03).
     const MAX_SCHEMA: usize = 64 * 1024;
+    /// Levels of a check that any thread's stack has room for, at 2 KiB each; one takes half of that without optimisations.
+    const FEW_LEVELS: usize = 1_000;
+    /// Levels that [`STACK`] has room for.
+    const MAX_LEVELS: usize = 32_000;
+    /// Bytes of the stack on which deep checks are made.
+    const STACK: usize = 64 * 1024 * 1024;
     /// Bytes of a compiled pattern. Patterns are of the kind that takes linear time.
     const MAX_PATTERN: usize = 1024 * 1024;
 
@@ -258,14 +264,42 @@ mod schema {
     /// What does not match, or what is wrong with the schema.
     pub(crate) fn check(schema: &RawJson, content: &RawJson) -> Result<(), String> {
         let decode = |raw: &RawJson| raw.decode::<Value>().map_err(|e| e.to_string());
-        let validator = jsonschema::options()
+        let braces = schema.as_bytes().iter().filter(|byte| **byte == b'{');
+        let objects = braces.count();
+        let (schema, content) = (decode(schema)?, decode(content)?);
+        // A check recurses: at each level of the content through each schema, at most.
+        let levels = objects * depth(&content);
+        if levels <= FEW_LEVELS {
+            return validate(&schema, &content);
+        }
+        if levels > MAX_LEVELS {
+            return Err("too deep to be checked".to_owned());
+        }
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK);
+            let checking = thread.spawn_scoped(scope, || validate(&schema, &content));
+            let outcome = checking.map_err(|e| e.to_string())?.join();
+            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn validate(schema: &Value, content: &Value) -> Result<(), String> {
+        jsonschema::options()
             .offline()
             .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN))
-            .build(&decode(schema)?)
-            .map_err(|e| e.to_string())?;
-        validator
-            .validate(&decode(content)?)
-            .map_err(|error| error.to_string())
+            .build(schema)
+            .map_err(|e| e.to_string())?
+            .validate(content)
+            .map_err(|e| e.to_string())
+    }
+
+    fn depth(value: &Value) -> usize {
+        let inner = match value {
+            Value::Array(items) => items.iter().map(depth).max(),
+            Value::Object(members) => members.values().map(depth).max(),
+            _ => None,
+        };
+        1 + inner.unwrap_or(0)
     }
 
     #[cfg(test)]
@@ -306,6 +340,32 @@ mod schema {
             assert_eq!(names(&schemas), ["a", "e"]);
             schemas.remember(third, &[], true);
             assert_eq!(names(&schemas), ["e"]);
+        }
+
+        #[test]
+        fn a_check_is_as_deep_as_there_is_room_for() {
+            // REQ-SCH-03
+            let deep = |links: usize, content_depth: usize| {
+                let mut schemas = serde_json::Map::new();
+                for n in 0..links {
+                    let next = format!("#/$defs/{}", n + 1);
+                    schemas.insert(n.to_string(), json!({ "allOf": [{ "$ref": next }] }));
+                }
+                let last = json!({ "properties": { "a": { "$ref": "#/$defs/0" } } });
+                schemas.insert(links.to_string(), last);
+                let schema = json!({ "$ref": "#/$defs/0", "$defs": schemas });
+                let content = (1..content_depth).fold(json!({}), |inner, _| json!({ "a": inner }));
+                check(&schema.into(), &content.into())
+            };
+            assert_eq!(deep(10, 40), Ok(()));
+            assert_eq!(deep(150, 100), Ok(()));
+            assert_eq!(deep(1_500, 1), Ok(()));
+            deep(1_500, 100).unwrap_err();
+            // What refers to itself ends.
+            let turns = json!({ "allOf": [{ "$ref": "#/$defs/b" }] });
+            let back = json!({ "allOf": [{ "$ref": "#" }] });
+            let schema = json!({ "$defs": { "b": back }, "allOf": turns["allOf"] });
+            assert_eq!(check(&schema.into(), &json!({}).into()), Ok(()));
         }
 
         #[test]
