@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::get;
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use mcp_server::{Cx, Server, tool};
 use mcp_transport_http::{HttpClient, HttpService};
 use support::{META, serve, soon};
 use tokio::net::TcpListener;
+use tower_service::Service;
 
 async fn steps(cx: Cx) -> &'static str {
     let progress = cx.progress();
@@ -22,9 +25,17 @@ async fn steps(cx: Cx) -> &'static str {
     "Done."
 }
 
+/// Takes longer than the end of a server would let it.
+async fn slow(cx: Cx) -> &'static str {
+    cx.progress().step("step").await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    "Done."
+}
+
 fn service() -> HttpService {
     let server = Server::new("mounted", "1.0.0")
         .tool(tool("steps", steps))
+        .tool(tool("slow", slow))
         .start();
     HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
 }
@@ -51,6 +62,26 @@ async fn axum_serves_it_beside_other_things() {
         soon(client.close()).await;
     }
     serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_outlives_the_value_that_was_asked() {
+    let meta = META.replacen('{', r#"{"progressToken":1,"#, 1);
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"slow",{meta}}}}}"#
+    );
+    let request = Request::post("http://localhost/mcp")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "slow")
+        .body(Full::<Bytes>::from(body))
+        .unwrap();
+    let response = service().call(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("step") && body.contains("Done."), "{body}");
 }
 
 #[tokio::test]

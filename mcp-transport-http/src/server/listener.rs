@@ -101,7 +101,7 @@ impl HttpListener {
     /// Serves until `end` completes, then ends everything in good order.
     ///
     /// # Cancel safety
-    /// Dropping the future ends all connections at once, and sessions with the last clone of the service.
+    /// Dropping the future ends all connections at once, and sessions if there is no other clone of the service.
     pub async fn serve(self, service: HttpService, end: impl Future<Output = ()>) {
         let Self { listener, options } = self;
         let graceful = GracefulShutdown::new();

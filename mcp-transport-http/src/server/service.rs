@@ -13,7 +13,7 @@ use http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use mcp_types::{Extensions, Principal, RawJson, Renew};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
@@ -30,8 +30,14 @@ use super::transport::{Accepted, HttpTransport};
 #[cfg(feature = "http-sse")]
 use crate::head;
 
-/// Room for one request.
-pub(super) type Permit = OwnedSemaphorePermit;
+/// Room for one request, which keeps the service as long as it is taken.
+pub(super) struct Permit(Arc<Inner>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.room.add_permits(1);
+    }
+}
 
 /// A server at one URL, for all revisions: a [`tower::Service`](tower_service::Service) that hyper and axum can serve.
 ///
@@ -69,12 +75,12 @@ pub(super) struct Inner {
     #[cfg(feature = "http-sse")]
     http_sse: bool,
     pub(super) options: HttpOptions,
-    room: Arc<Semaphore>,
+    room: Semaphore,
     pub(super) sessions: Arc<Sessions>,
     pub(super) shutdown: CancellationToken,
 }
 
-/// Sessions run by themselves, and are not to outlive the last clone.
+/// Sessions run by themselves, and are not to outlive the last clone and the last answer.
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shutdown.cancel();
@@ -142,7 +148,7 @@ impl HttpService {
             path: None,
             #[cfg(feature = "http-sse")]
             http_sse: false,
-            room: Arc::new(Semaphore::new(0)),
+            room: Semaphore::new(0),
             sessions: Arc::new(Sessions::new(0, std::time::Duration::ZERO)),
             options: HttpOptions::default(),
             shutdown: CancellationToken::new(),
@@ -151,7 +157,7 @@ impl HttpService {
 
     fn from_inner(mut inner: Inner) -> Self {
         let options = &inner.options;
-        inner.room = Arc::new(Semaphore::new(bounded(options.requests)));
+        inner.room = Semaphore::new(bounded(options.requests));
         inner.sessions = Arc::new(Sessions::new(options.sessions, options.session_idle));
         let inner = Arc::new(inner);
         Self { inner, peer: None }
@@ -286,13 +292,15 @@ pub(super) fn unavailable(why: &str) -> Refusal {
 
 impl Inner {
     /// What can be said of a request before anything is waited for; gives it room.
-    fn admit(&self, parts: &Parts) -> Result<Permit, Refusal> {
+    fn admit(self: &Arc<Self>, parts: &Parts) -> Result<Permit, Refusal> {
         if self.shutdown.is_cancelled() {
             return Err(unavailable("the server is shutting down"));
         }
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            return Err(unavailable("too many requests at a time"));
-        };
+        match self.room.try_acquire() {
+            Ok(room) => room.forget(),
+            Err(_) => return Err(unavailable("too many requests at a time")),
+        }
+        let permit = Permit(Arc::clone(self));
         if (self.path.as_ref()).is_some_and(|path| parts.uri.path() != path) {
             let message = "nothing is served here";
             return Err(Refusal::new(StatusCode::NOT_FOUND, message));
