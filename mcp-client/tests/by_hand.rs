@@ -41,6 +41,22 @@ fn connect(made: &UnboundedSender<Hand>) -> Connecting {
     ready(Ok(mcp_codec::framed(left)))
 }
 
+/// A client that is connected to a modern server, and connects again when it loses it.
+async fn modern(era: EraChoice) -> (Client, Hand, Hands) {
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(era)
+        .reconnect(Reconnect::default())
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        server.discover().await;
+        server
+    };
+    let (client, server) = tokio::join!(connecting, serving);
+    (client.unwrap(), server, hands)
+}
+
 impl Hands {
     async fn next(&mut self) -> Hand {
         soon(self.0.recv()).await.unwrap()
@@ -98,17 +114,7 @@ impl Hand {
 
 #[tokio::test(start_paused = true)]
 async fn a_modern_server_whose_transport_breaks_is_asked_again_and_not_taken_for_a_legacy_one() {
-    let (connect, mut hands) = by_hand();
-    let connecting = Client::builder("c", "1")
-        .reconnect(Reconnect::default())
-        .connect_with(connect);
-    let serving = async {
-        let mut first = hands.next().await;
-        first.discover().await;
-        first
-    };
-    let (client, first) = tokio::join!(connecting, serving);
-    let client = client.unwrap();
+    let (client, first, mut hands) = modern(EraChoice::Auto).await;
     drop(first);
     // It breaks before it is answered.
     hands.next().await.expect("server/discover").await;
@@ -121,18 +127,7 @@ async fn a_modern_server_whose_transport_breaks_is_asked_again_and_not_taken_for
 #[tokio::test(start_paused = true)]
 async fn a_subscription_outlives_a_server_that_ends_in_good_order() {
     // REQ-SUB-07, REQ-SUB-08
-    let (connect, mut hands) = by_hand();
-    let connecting = Client::builder("c", "1")
-        .era(EraChoice::Modern)
-        .reconnect(Reconnect::default())
-        .connect_with(connect);
-    let serving = async {
-        let mut server = hands.next().await;
-        server.discover().await;
-        server
-    };
-    let (client, mut server) = tokio::join!(connecting, serving);
-    let client = client.unwrap();
+    let (client, mut server, mut hands) = modern(EraChoice::Modern).await;
     let mut changes = client.notifications::<ToolListChanged>();
     let mut filter = SubscriptionFilter::new();
     filter.tools_list_changed = true;
@@ -260,18 +255,7 @@ async fn what_a_client_says_fits_the_revision() {
 #[tokio::test(start_paused = true)]
 async fn a_list_does_not_go_on_where_it_was_not_begun() {
     // REQ-PAG-04
-    let (connect, mut hands) = by_hand();
-    let connecting = Client::builder("c", "1")
-        .era(EraChoice::Modern)
-        .reconnect(Reconnect::default())
-        .connect_with(connect);
-    let serving = async {
-        let mut server = hands.next().await;
-        server.discover().await;
-        server
-    };
-    let (client, mut server) = tokio::join!(connecting, serving);
-    let client = client.unwrap();
+    let (client, mut server, mut hands) = modern(EraChoice::Modern).await;
     let page = |name: &str, next: Option<&str>| {
         let tool = json!({ "name": name, "inputSchema": {} });
         json!({ "tools": [tool], "nextCursor": next })
