@@ -479,7 +479,6 @@ impl<T: Transport> Driver<T> {
                     deliver(&self.shared, &notification);
                 }
             }
-            Event::FollowsTasks => self.shared.end.follow_tasks(),
             Event::Subscribed(subscribed) => {
                 // A session tells of it once.
                 let _ = self.shared.subscribed.set(subscribed);

@@ -88,8 +88,6 @@ pub struct Link {
 pub(crate) struct End {
     /// It is to end now, whatever waits to be sent.
     cut: AtomicBool,
-    /// The peer follows tasks on some stream, or did.
-    follows_tasks: AtomicBool,
     /// `None` once it has ended.
     hooks: Mutex<Option<Vec<Hook>>>,
 }
@@ -100,22 +98,12 @@ impl End {
     pub(crate) fn new() -> Self {
         Self {
             cut: AtomicBool::new(false),
-            follows_tasks: AtomicBool::new(false),
             hooks: Mutex::new(Some(Vec::new())),
         }
     }
 
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn follow_tasks(&self) {
-        self.follows_tasks.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the peer was cut off, or could be told of what it has not asked for.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.is_cut() || self.follows_tasks.load(Ordering::Relaxed)
     }
 
     /// Another connection begins.
@@ -158,9 +146,10 @@ impl Link {
         self.shared.outbox.is_closed()
     }
 
-    /// Whether a modern client has opened a stream on which it follows tasks, at whatever time.
-    pub fn follows_tasks(&self) -> bool {
-        self.shared.end.follows_tasks.load(Ordering::Relaxed)
+    /// Whether the peer is a modern client that follows the task of that id on some stream.
+    pub fn follows(&self, task: &str) -> bool {
+        let subscribed = self.shared.subscribed.get();
+        subscribed.is_some_and(|subscribed| subscribed.follows(task))
     }
 
     /// Whether the peer is a client that has subscribed to that resource, or to one above it.

@@ -108,7 +108,7 @@ impl Shared {
         let level = self.log_level.load(Ordering::Relaxed);
         level == u8::MAX
             && !self.is_reading_paused()
-            && !self.end.is_marked()
+            && !self.end.is_cut()
             && self.subscribed.get().is_none()
     }
 

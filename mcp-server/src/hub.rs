@@ -12,7 +12,7 @@ use mcp_peer::{ConnectionId, Link, Mailbox, NotPosted};
 use tokio::sync::Notify;
 
 use crate::backplane::{Audience, Backplane, Node, Post};
-use crate::news::{NEWS, News, resource_of};
+use crate::news::{NEWS, News, Subject};
 use crate::room::{Departure, Member, NotJoined, NotPublished, Place, Room, RoomOptions};
 use crate::server::NotConnected;
 
@@ -167,26 +167,27 @@ impl Hub {
 
     // ---- for the other files of this crate ----
 
-    /// Tells those of this node who have asked; whether they have, each connection knows for itself. Of a resource, others are
-    /// not even asked: thousands may change at once, and must not fill the queues of those who do not care.
+    /// Tells those of this node who have asked; whether they have, each connection knows for itself. Of a resource or a task,
+    /// others are not even asked: thousands may change at once, and must not fill the queues of those who do not care.
     pub(crate) fn tell(&self, post: &Post) {
         let Post { to, message } = post;
-        let resource = resource_of(message);
+        let subject = Subject::of(message);
         for (_, connected) in lock(&self.0.connections).iter_mut() {
             let link = &connected.link;
+            if subject
+                .as_ref()
+                .is_some_and(|subject| !subject.is_wanted(link))
+            {
+                continue;
+            }
             match to {
                 Audience::Followers(owner) => {
-                    if link.follows_tasks() && owner.lets_know(link.extension().as_deref()) {
+                    if owner.lets_know(link.extension().as_deref()) {
                         // One that has no room for it can still ask.
                         let _ = connected.tasks().post_once(message);
                     }
                 }
                 _ => {
-                    if let Some(uri) = &resource
-                        && !link.subscribes(uri)
-                    {
-                        continue;
-                    }
                     if connected.news().post_once(message) == Err(NotPosted::Full) {
                         connected.link.disconnect();
                     }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use mcp_peer::MailboxLimits;
 use mcp_peer::types::{
     MethodName, Notification, NotificationMessage, PromptListChanged, ResourceListChanged,
-    ResourceUpdated, ResourceUpdatedParams, ToolListChanged,
+    ResourceUpdated, ResourceUpdatedParams, TaskUpdated, ToolListChanged,
 };
+use mcp_peer::{Link, MailboxLimits};
 use tokio::runtime::Handle;
 
 use crate::backplane::{Audience, Backplane, Post};
@@ -161,11 +161,30 @@ fn for_subscribers(message: NotificationMessage) -> Post {
     Post { to, message }
 }
 
-/// The resource that is told of, if it is one.
-pub(crate) fn resource_of(message: &NotificationMessage) -> Option<String> {
-    let params = message.params.as_ref();
-    let params = params.filter(|_| message.method == ResourceUpdated::METHOD);
-    params?.member("uri")?.decode().ok()
+/// What a message tells of that clients ask for by its name.
+pub(crate) enum Subject {
+    Resource(String),
+    Task(String),
+}
+
+impl Subject {
+    /// None of what is asked for as a whole, as lists are.
+    pub(crate) fn of(message: &NotificationMessage) -> Option<Self> {
+        let named = |member| message.params.as_ref()?.member(member)?.decode().ok();
+        match &*message.method {
+            ResourceUpdated::METHOD => named("uri").map(Self::Resource),
+            TaskUpdated::METHOD => named("taskId").map(Self::Task),
+            _ => None,
+        }
+    }
+
+    /// Whether a client has asked for it.
+    pub(crate) fn is_wanted(&self, link: &Link) -> bool {
+        match self {
+            Self::Resource(uri) => link.subscribes(uri),
+            Self::Task(id) => link.follows(id),
+        }
+    }
 }
 
 impl News {

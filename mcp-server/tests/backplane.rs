@@ -8,10 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mcp_server::types::ProtocolVersion;
+use mcp_server::types::{NotificationMessage, ProtocolVersion, RawJson};
 use mcp_server::{
     Audience, Backplane, Cx, Node, NotPublished, Notification, Post, Publishing, Server,
-    ServerConnection, TaskSupport, ToolError, resource, tool,
+    ServerConnection, TaskOwner, TaskSupport, ToolError, resource, tool,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -325,5 +325,17 @@ async fn a_task_is_followed_from_another_node() {
     there.request("subscriptions/listen", filter).await;
     there.next().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(told(&mut there).await, ["notifications/tasks"]);
+
+    // Thousands of others, while no driver runs, take no room from it.
+    let node = bus.nodes.lock().unwrap()[1].clone();
+    let others = (0..5000).map(|n| json!(format!("{n}")));
+    for id in others.chain([task["taskId"].clone()]) {
+        let params = Some(RawJson::encode(&json!({ "taskId": id })).unwrap());
+        let method = "notifications/tasks".to_owned().into();
+        let message = NotificationMessage { method, params };
+        let to = Audience::Followers(TaskOwner::Bearer);
+        node.deliver(&Post { to, message }).await;
+    }
     assert_eq!(told(&mut there).await, ["notifications/tasks"]);
 }

@@ -56,9 +56,8 @@ pub enum Event {
         /// What will be told (REQ-SUB-03).
         filter: SubscriptionFilter,
     },
-    /// A modern client has opened a stream on which it follows tasks.
-    FollowsTasks,
-    /// A client has subscribed to a resource for the first time; what it subscribes to from now on is seen there, too.
+    /// A client has subscribed to a resource or a task for the first time; what it subscribes to from now on is seen there,
+    /// too.
     Subscribed(Subscribed),
     /// A notification that is not the engine's own business.
     Notification(NotificationMessage),

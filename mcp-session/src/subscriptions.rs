@@ -29,7 +29,7 @@ pub(crate) struct Subscriptions {
     uris: BTreeSet<Arc<str>>,
     /// Of all of those together.
     uri_bytes: usize,
-    /// All resources that are subscribed to, for others, once there was one.
+    /// Everything that is subscribed to by its name, for others, once there was something.
     shared: Option<Subscribed>,
     /// Nobody knows of that yet.
     untold: bool,
@@ -68,7 +68,7 @@ impl Subscriptions {
         }
         self.uri_bytes += uri.len();
         let uri: Arc<str> = uri.into();
-        self.share(Arc::clone(&uri));
+        self.share().add_resource(Arc::clone(&uri));
         self.uris.insert(uri);
         Ok(())
     }
@@ -77,29 +77,35 @@ impl Subscriptions {
     pub(crate) fn unsubscribe(&mut self, params: &SubscribeParams) {
         if self.uris.remove(&*params.uri) {
             self.uri_bytes -= params.uri.len();
-            self.unshare(&params.uri);
+            self.share().remove_resource(&params.uri);
         }
     }
 
     fn open(&mut self, stream: Listening) {
         for uri in stream.uris() {
-            self.share(uri.as_str().into());
+            self.share().add_resource(uri.as_str().into());
+        }
+        for task in stream.tasks() {
+            self.share().add_task(task.as_str().into());
         }
         self.streams.push(stream);
     }
 
-    fn share(&mut self, uri: Arc<str>) {
-        let shared = self.shared.get_or_insert_with(|| {
-            self.untold = true;
-            Subscribed::default()
-        });
-        shared.add(uri);
+    /// A stream is no longer open.
+    fn closed(&mut self, stream: &Listening) {
+        for uri in stream.uris() {
+            self.share().remove_resource(uri);
+        }
+        for task in stream.tasks() {
+            self.share().remove_task(task);
+        }
     }
 
-    fn unshare(&self, uri: &str) {
-        if let Some(shared) = &self.shared {
-            shared.remove(uri);
-        }
+    fn share(&mut self) -> &Subscribed {
+        self.shared.get_or_insert_with(|| {
+            self.untold = true;
+            Subscribed::default()
+        })
     }
 
     /// How many things are named one by one.
@@ -113,7 +119,7 @@ impl Subscriptions {
             return false;
         };
         let closed = self.streams.remove(at);
-        closed.uris().for_each(|uri| self.unshare(uri));
+        self.closed(&closed);
         true
     }
 }
@@ -121,6 +127,10 @@ impl Subscriptions {
 impl Listening {
     fn uris(&self) -> impl Iterator<Item = &String> {
         self.filter.resource_subscriptions.iter().flatten()
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = &String> {
+        self.filter.task_ids.iter().flatten()
     }
 }
 
@@ -213,7 +223,6 @@ impl Session {
         let Side::Server(server) = &mut self.side else {
             return;
         };
-        let tasks = filter.task_ids.is_some();
         let acknowledged = SubscriptionAcknowledgedParams::new(&id, filter.clone());
         let message = Message::notification(
             "notifications/subscriptions/acknowledged",
@@ -225,9 +234,6 @@ impl Session {
             message,
             related_to,
         });
-        if tasks {
-            self.emit(Event::FollowsTasks);
-        }
         self.tell_subscribed();
     }
 
@@ -330,8 +336,8 @@ impl Session {
         };
         server.subscriptions.ended = true;
         let streams = std::mem::take(&mut server.subscriptions.streams);
-        for uri in streams.iter().flat_map(Listening::uris) {
-            server.subscriptions.unshare(uri);
+        for stream in &streams {
+            server.subscriptions.closed(stream);
         }
         for stream in streams {
             let mut meta = ObjectBuf::new();

@@ -68,12 +68,18 @@ fn a_stream_is_acknowledged_first_and_tagged_throughout() {
 #[test]
 fn others_see_what_a_client_has_subscribed_to() {
     let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
-        config.capabilities = decode(ALL);
+        config.capabilities = decode(
+            r#"{"resources":{"subscribe":true},"extensions":{"io.modelcontextprotocol/tasks":{}}}"#,
+        );
     });
     let ask = |what: &str, uri: &str| {
         format!(r#"{{"id":1,"method":"resources/{what}","params":{{"uri":"{uri}"}}}}"#)
     };
-    let filter = r#"{"resourceSubscriptions":["file:///a","file:///b"]}"#;
+    let filter = r#"{"resourceSubscriptions":["file:///a","file:///b"],"taskIds":["t"]}"#;
+    let meta = OWN.replace(
+        "io.mcp-stack/notifications",
+        "io.modelcontextprotocol/tasks",
+    );
     // What is not subscribed to is nothing to be told of.
     server.hear(&ask("unsubscribe", "file:///a")).tells(&[]);
     server.hear(&ask("subscribe", "file:///a"));
@@ -84,17 +90,20 @@ fn others_see_what_a_client_has_subscribed_to() {
     let covers = |uris: [&str; 3]| uris.map(|uri| subscribed.covers(uri));
     let uris = ["file:///a/x", "file:///b", "file:///c"];
     assert_eq!(covers(uris), [true, false, false]);
+    assert!(!subscribed.follows("t"));
     // In either era, and told of once.
-    server.hear(&listen("2", filter, r#""_meta":{$M}"#));
-    server.hear(&listen("3", filter, r#""_meta":{$M}"#));
+    server.hear(&listen("2", filter, &meta));
+    server.hear(&listen("3", filter, &meta));
     server.hear(&ask("subscribe", "file:///c")).tells(&[]);
     assert_eq!(covers(uris), [true, true, true]);
     server.hear(&ask("unsubscribe", "file:///c"));
     server.hear(&ask("unsubscribe", "file:///a"));
     server.hear(r#"{"method":"notifications/cancelled","params":{"requestId":2}}"#);
     assert_eq!(covers(uris), [true, true, false]);
+    assert!(subscribed.follows("t") && !subscribed.follows("another"));
     server.session.end_subscriptions();
     assert_eq!(covers(uris), [false; 3]);
+    assert!(!subscribed.follows("t"));
 }
 
 #[test]
