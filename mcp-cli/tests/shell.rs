@@ -152,13 +152,26 @@ mod at_a_terminal {
         terminal.type_in("batch_process file_ids=endless.txt\r");
         terminal.expect("endless.txt");
         terminal.expect("endless.txt");
-        let interrupt = Command::new("kill")
-            .args(["-s", "INT", &terminal.id().to_string()])
-            .status();
-        assert!(interrupt.unwrap().success());
+        signal(&terminal, "INT");
         terminal.expect("interrupted");
         terminal.expect("mcp> ");
         terminal.type_in("exit\r");
         assert_eq!(terminal.end(), Some(0));
+    }
+
+    #[test]
+    fn the_terminal_is_as_it_was_after_a_signal() {
+        let mut terminal = Terminal::run(mcp(&["shell", "--", everything()]), 80, None);
+        terminal.expect("mcp> ");
+        assert!(!terminal.is_cooked());
+        signal(&terminal, "TERM");
+        assert_eq!(terminal.end(), Some(130));
+        assert!(terminal.is_cooked());
+    }
+
+    fn signal(terminal: &Terminal, name: &str) {
+        let id = terminal.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
     }
 }

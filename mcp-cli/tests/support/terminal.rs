@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// A process whose stdin, stdout and stderr are a terminal.
 pub(crate) struct Terminal {
@@ -96,6 +96,12 @@ impl Terminal {
 
     pub(crate) fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Whether it gives the program whole lines, as terminals do by themselves.
+    pub(crate) fn is_cooked(&self) -> bool {
+        let attributes = tcgetattr(&self.keyboard).unwrap();
+        attributes.local_modes.contains(LocalModes::ICANON)
     }
 
     pub(crate) fn id(&self) -> u32 {

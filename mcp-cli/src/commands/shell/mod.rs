@@ -1,6 +1,7 @@
 //! `mcp shell`: a server, talked to line by line.
 
 mod completion;
+mod terminal;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::exit::Failure;
 use crate::render::{Contents, Saving, Screen, printable, table};
 
 use completion::{Completion, Offers};
+use terminal::Restored;
 
 const HELP: &str = "\
 Lines:
@@ -96,6 +98,8 @@ impl Running<'_> {
             client: self.session.client.clone(),
             runtime: Handle::current(),
         };
+        // The shell may be ended while the editor waits for keys.
+        let _restored = Restored::later();
         // It waits for keys, which a task must not.
         std::thread::spawn(move || match interactive {
             true => edit(completion, &send),
