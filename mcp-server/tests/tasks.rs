@@ -664,6 +664,46 @@ async fn nothing_is_left_half_done_by_a_request_that_is_cancelled_while_the_stor
     assert_eq!(alive.count(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_of_another_node_is_seen_and_cannot_be_cancelled_or_answered() {
+    let (_open, open) = watch::channel(true);
+    let tasks = Arc::new(MemoryTasks::default());
+    let node = || {
+        let (tasks, open) = (Arc::clone(&tasks), open.clone());
+        Server::new("tasks", "1.0.0")
+            .task_store(Slow { tasks, open })
+            .tool(tool("slow", with(Alive::default(), slow)).task(TaskSupport::Optional))
+            .start()
+    };
+    for version in [CORE, MODERN] {
+        let nodes = [node(), node()];
+        let mut here = connect_as(&nodes[0], version, "alice").await;
+        let mut there = connect_as(&nodes[1], version, "alice").await;
+        let task = start(&mut here, "slow").await;
+        let seen = about(&mut there, "tasks/get", &task).await.unwrap();
+        assert_eq!(seen["status"], "working");
+        let answer = json!({ "taskId": task["taskId"], "inputResponses": {} });
+        assert_eq!(code(about(&mut there, "tasks/cancel", &task).await), -32603);
+        if version == MODERN {
+            assert_eq!(
+                code(there.call("tasks/update", answer.clone()).await),
+                -32603
+            );
+            here.call("tasks/update", answer.clone()).await.unwrap();
+        }
+        about(&mut here, "tasks/cancel", &task).await.unwrap();
+        // It has ended, wherever one asks.
+        let again = about(&mut there, "tasks/cancel", &task).await;
+        match version {
+            MODERN => {
+                again.unwrap();
+                there.call("tasks/update", answer).await.unwrap();
+            }
+            _ => assert_eq!(code(again), -32602),
+        }
+    }
+}
+
 const STATUS: &str = "notifications/tasks/status";
 const UPDATED: &str = "notifications/tasks";
 

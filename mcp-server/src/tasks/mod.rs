@@ -204,6 +204,9 @@ impl Tasks {
                 let params: CancelTaskParams = request.params()?;
                 let record = self.find(context, &params.task_id).await?;
                 let cancelled = self.cancel(&record.id).await;
+                if cancelled.is_none() {
+                    self.must_be_here(&record.id).await?;
+                }
                 if version.era() == Era::Legacy && cancelled.is_none() {
                     // REQ-TSKL-04
                     return Err(ErrorObject::invalid_params("the task has ended already"));
@@ -216,6 +219,7 @@ impl Tasks {
             "tasks/update" => {
                 let params: UpdateTaskParams = request.params()?;
                 let record = self.find(context, &params.task_id).await?;
+                self.must_be_here(&record.id).await?;
                 let answers = params.input_responses.0.into();
                 self.update(&record.id, answers).await;
                 Ok(Answer::Result(ObjectBuf::new()))
@@ -328,8 +332,20 @@ impl Tasks {
         Some(record)
     }
 
+    /// A task that goes on, and of which this node knows nothing, is another node's.
+    async fn must_be_here(&self, id: &str) -> Outcome<()> {
+        if lock(&self.live).contains_key(id) {
+            return Ok(());
+        }
+        let record = self.store.get(id).await.map_err(failed)?;
+        match record.is_some_and(|record| !record.status.is_terminal()) {
+            true => Err(ErrorObject::internal("the task runs on another node")),
+            false => Ok(()),
+        }
+    }
+
     /// Hands answers to whoever asked; what nobody asked for is ignored.
-    async fn update(&self, id: &str, mut answers: Answers) {
+    async fn update(self: &Arc<Self>, id: &str, mut answers: Answers) {
         {
             let mut live = lock(&self.live);
             let Some(live) = live.get_mut(id) else {
@@ -343,7 +359,8 @@ impl Tasks {
             }
             live.now();
         }
-        self.write(id).await;
+        let (tasks, id) = (Arc::clone(self), id.to_owned());
+        to_its_end(async move { tasks.write(&id).await }).await;
     }
 
     // ---- what tasks do ----

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// Keeps tasks, so that clients can ask for them later; [`MemoryTasks`] does by default.
 ///
-/// What runs, runs on the node where it began, and so does what it is asked and answered; what any node can tell is how a
+/// What runs, runs on the node where it began, and there alone it can be cancelled and answered; what any node can tell is how a
 /// task stands and how it ended. A store removes nothing by itself: it is told when a task's time is over.
 pub trait TaskStore: Send + Sync + 'static {
     /// Keeps a new task; when this completes, [`get`](Self::get) finds it (REQ-TSKX-02).
