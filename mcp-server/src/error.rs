@@ -3,15 +3,18 @@
 use std::error::Error;
 use std::fmt;
 
-use mcp_peer::session::{ApiMisuse, RequestError};
+use mcp_peer::session::{ApiMisuse, NotSent, RequestError};
 use mcp_peer::types::{CallToolResult, Era, ErrorCode, ErrorObject, ProtocolVersion};
 use serde_json::json;
 
+use crate::room::NotJoined;
+
 /// Why a handler failed.
 ///
-/// [`HandlerError::new`] has a text for the model to read. Any other error becomes one by `?`, and its text stays on this
-/// side: it is logged, and the client learns only that the handler failed. What a client's refusal or lack of a capability
-/// did to a question of the handler's is told as what it is.
+/// [`HandlerError::new`] and [`shown`](HandlerError::shown) have a text for the model to read. Any other error becomes one by
+/// `?`, and its text stays on this side: it is logged by `tracing`, and the client learns only that the handler failed. What this
+/// crate's own errors say is told as what it is: what a client's refusal or lack of a capability did to a question, why
+/// somebody is in no room, why something was not sent.
 ///
 /// A tool's failure is a result that says `isError`; those of resources, prompts and completions are JSON-RPC errors.
 pub struct HandlerError {
@@ -33,6 +36,24 @@ impl HandlerError {
     /// A failure whose text the client and its model may read.
     pub fn new(text: impl Into<String>) -> Self {
         Fault::Visible(text.into()).into()
+    }
+
+    /// A failure with the text of another error, which the client and its model may read.
+    ///
+    /// ```
+    /// # use mcp_server::ToolError;
+    /// fn number(text: &str) -> Result<i64, ToolError> {
+    ///     text.parse().map_err(ToolError::shown)
+    /// }
+    /// ```
+    pub fn shown(error: impl fmt::Display) -> Self {
+        Self::new(error.to_string())
+    }
+
+    /// A failure whose text stays on this side, as that of an error that becomes one by `?`; for what is no
+    /// [`Error`] itself, as `anyhow::Error` and boxed errors are.
+    pub fn hidden(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Fault::Private(error.into()).into()
     }
 
     /// An argument that cannot be; the text says which and why. Outside of tools -32602.
@@ -120,6 +141,7 @@ pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVer
                 | RequestError::Refused(_)
                 | RequestError::TimedOut(_)),
             ) => failed.say(ErrorCode::INTERNAL_ERROR, unanswered(error)),
+            _ if let Some(text) = own(&*error) => failed.say(ErrorCode::INTERNAL_ERROR, text),
             _ => {
                 let (kind, name) = failed.name();
                 tracing::error!(kind, name, error = &*error as &dyn Error, "handler failed");
@@ -155,6 +177,13 @@ impl Failed<'_> {
             Self::Prompt(_) | Self::Completion(_) => Told::Error(ErrorObject::new(code, text)),
         }
     }
+}
+
+/// What an error of this crate's own says, which has no secrets.
+fn own(error: &(dyn Error + 'static)) -> Option<String> {
+    let sent = error.downcast_ref::<NotSent>().map(NotSent::to_string);
+    let joined = error.downcast_ref::<NotJoined>().map(NotJoined::to_string);
+    sent.or(joined)
 }
 
 fn unanswered(error: &dyn Error) -> String {
@@ -264,9 +293,22 @@ mod tests {
 
     #[test]
     fn private_text_stays_here_and_data_names_what_is_missing() {
-        let secret: HandlerError = std::io::Error::other("secret").into();
-        let shown = format!("{:?}", told(secret, Failed::Tool("t"), MODERN));
-        assert!(!shown.contains("secret"), "{shown}");
+        let boxed: Box<dyn Error + Send + Sync> = "secret".into();
+        for secret in [
+            std::io::Error::other("secret").into(),
+            HandlerError::hidden(boxed),
+        ] {
+            let shown = format!("{:?}", told(secret, Failed::Tool("t"), MODERN));
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+        for open in [
+            HandlerError::shown(std::io::Error::other("io.mcp-stack/notifications")),
+            NotJoined::NotNegotiated.into(),
+            NotSent::NotNegotiated.into(),
+        ] {
+            let shown = format!("{:?}", told(open, Failed::Tool("t"), MODERN));
+            assert!(shown.contains("io.mcp-stack/notifications"), "{shown}");
+        }
         let Told::Error(error) = told(missing(), Failed::Tool("t"), MODERN) else {
             panic!("an error");
         };

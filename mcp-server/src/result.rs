@@ -17,10 +17,10 @@ use crate::schema::schema_of;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
 
-/// Something that a tool's handler may return: texts, blocks of content, [`Json`], [`CallToolResult`], or a `Result` of these.
+/// Something that a tool's handler may return: texts, numbers and truth values as text, blocks of content, [`Json`], [`CallToolResult`], or a `Result` of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a tool",
-    note = "return a text, a block of content or several, `Json(..)`, a `CallToolResult`, `()`, or a `Result` of one of these"
+    note = "return a text, a number, a block of content or several, `Json(..)`, a `CallToolResult`, `()`, or a `Result` of one of these"
 )]
 pub trait IntoToolResult {
     /// The JSON Schema of `structuredContent`, if there is one.
@@ -68,6 +68,18 @@ impl IntoToolResult for &str {
         Ok(CallToolResult::text(self))
     }
 }
+
+macro_rules! texts {
+    ($($value:ty)*) => {
+        $(impl IntoToolResult for $value {
+            fn into_tool_result(self) -> Result<CallToolResult, HandlerError> {
+                Ok(CallToolResult::text(self.to_string()))
+            }
+        })*
+    };
+}
+
+texts! { bool i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64 }
 
 /// An embedded resource.
 impl IntoToolResult for ResourceContents {

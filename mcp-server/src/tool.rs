@@ -36,6 +36,9 @@ enum Input {
 
 /// Makes a tool of a function, async or not.
 ///
+/// It starts in the connection's own task: what computes for long holds up the connection, and belongs in
+/// `tokio::task::spawn_blocking`.
+///
 /// The function takes a [`Cx`], its arguments, both in this order, or nothing; [`with`](crate::with) puts state before
 /// them. The arguments are a struct that derives `Deserialize` and `JsonSchema`; its doc comments describe the fields, and
 /// what its schema demands besides (a minimum, a pattern) holds when the function runs. (What `JsonSchema` derives needs
