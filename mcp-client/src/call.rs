@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use mcp_peer::session::{CallOptions, RequestError};
+use mcp_peer::session::{ApiMisuse, CallOptions, RequestError};
 use mcp_peer::types::{LogLevel, Meta, MethodName, ObjectBuf, RawJson, Request};
 use mcp_peer::{Calling, ProgressPolicy, ProgressUpdate};
 use serde::Serialize;
@@ -46,10 +46,32 @@ const SENDINGS: u32 = 3;
 impl<'a, M: Request> Call<'a, M> {
     /// `params` serialises as the method's parameters.
     pub(crate) fn new<P: Serialize + ?Sized>(client: &'a Client, params: &P) -> Self {
+        Self::of(client, mcp_peer::encode_params(M::METHOD, params))
+    }
+
+    /// The parameters are a name, and arguments that serialise as an object.
+    pub(crate) fn named<A: Serialize>(client: &'a Client, name: &str, arguments: &A) -> Self {
+        let mut params = ObjectBuf::new();
+        params.insert_str("name", name);
+        let inserted = params.insert_members("arguments", arguments);
+        let refused = |e: serde_json::Error| ApiMisuse::Params {
+            method: M::METHOD.into(),
+            reason: e.to_string(),
+        };
+        Self::of(
+            client,
+            inserted
+                .map_err(refused)
+                .map(|()| params)
+                .map_err(Into::into),
+        )
+    }
+
+    fn of(client: &'a Client, params: Result<ObjectBuf, RequestError>) -> Self {
         let request = Unsent {
             client,
             method: M::METHOD,
-            params: mcp_peer::encode_params(M::METHOD, params),
+            params,
             options: CallOptions::default(),
             progress: ProgressPolicy::default(),
             on_progress: None,

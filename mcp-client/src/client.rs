@@ -124,14 +124,11 @@ impl Client {
         &self.peer
     }
 
-    /// Calls a tool; `arguments` serialises as an object.
+    /// Calls a tool; `arguments` serialises as an object, or is `()` for none.
+    ///
+    /// A tool that has failed has a result, too: [`CallToolResult::ok`](mcp_peer::types::CallToolResult::ok) tells them apart.
     pub fn call_tool<A: Serialize>(&self, name: &str, arguments: A) -> Call<'_, CallTool> {
-        #[derive(Serialize)]
-        struct Params<'a, A> {
-            name: &'a str,
-            arguments: A,
-        }
-        Call::new(self, &Params { name, arguments })
+        Call::named(self, name, &arguments)
     }
 
     /// Reads a resource.
@@ -139,14 +136,9 @@ impl Client {
         Call::new(self, &ReadResourceParams::new(uri))
     }
 
-    /// Gets a prompt; `arguments` serialises as an object of strings.
+    /// Gets a prompt; `arguments` serialises as an object of strings, or is `()` for none.
     pub fn get_prompt<A: Serialize>(&self, name: &str, arguments: A) -> Call<'_, GetPrompt> {
-        #[derive(Serialize)]
-        struct Params<'a, A> {
-            name: &'a str,
-            arguments: A,
-        }
-        Call::new(self, &Params { name, arguments })
+        Call::named(self, name, &arguments)
     }
 
     /// Asks how an argument of a prompt or of a resource template could go on.

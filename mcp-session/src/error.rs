@@ -163,12 +163,12 @@ pub enum ApiMisuse {
         /// The version in force.
         version: ProtocolVersion,
     },
-    /// Parameters that do not serialise as a JSON object.
-    #[error("parameters of `{method}` are not an object: {reason}")]
+    /// Parameters that cannot be sent: they serialise as no JSON object, or ask for what the version in force does not have.
+    #[error("`{method}` cannot be sent with these parameters: {reason}")]
     Params {
         /// The method.
         method: MethodName,
-        /// What the serialiser said.
+        /// Why not.
         reason: String,
     },
     /// The peer did not declare the capability that the method needs.

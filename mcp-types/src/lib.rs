@@ -121,6 +121,6 @@ pub use tasks::{
 };
 pub use tools::{
     CallTool, CallToolParams, CallToolResult, ListTools, ListToolsParams, ListToolsResult,
-    TaskSupport, Tool, ToolAnnotations, ToolExecution, ToolListChanged,
+    TaskSupport, Tool, ToolAnnotations, ToolExecution, ToolFailed, ToolListChanged,
 };
 pub use version::{Era, ProtocolVersion};

@@ -51,7 +51,7 @@ impl ObjectBuf {
         match text.first() {
             Some(b'{') => Ok(Self { text }),
             _ if text == b"null" => Ok(Self::new()),
-            _ => Err(serde_json::Error::custom("expected a JSON object")),
+            _ => Err(no_object()),
         }
     }
 
@@ -99,6 +99,33 @@ impl ObjectBuf {
                 self.text.push(b'}');
                 Err(e)
             }
+        }
+    }
+
+    /// Appends a member whose value serialises as an object; `null` (a unit) counts as the empty one.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and nothing is appended.
+    pub fn insert_members<T: Serialize + ?Sized>(
+        &mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<(), serde_json::Error> {
+        // White space in an empty object goes.
+        let before = if self.is_empty() { 2 } else { self.text.len() };
+        self.insert(key, value)?;
+        // What a value ends with says of which kind it is.
+        let end = self.text.len() - 1;
+        if self.text[end - 1] == b'}' {
+            return Ok(());
+        }
+        let unit = self.text[..end].ends_with(b"null");
+        self.text.truncate(if unit { end - 4 } else { before - 1 });
+        self.text
+            .extend_from_slice(if unit { b"{}}" } else { b"}" });
+        match unit {
+            true => Ok(()),
+            false => Err(no_object()),
         }
     }
 
@@ -208,6 +235,10 @@ impl ObjectBuf {
     }
 }
 
+fn no_object() -> serde_json::Error {
+    serde_json::Error::custom("expected a JSON object")
+}
+
 impl Default for ObjectBuf {
     fn default() -> Self {
         Self::new()
@@ -262,6 +293,20 @@ mod tests {
 
     #[test]
     fn only_objects_are_objects() {
+        for (value, expected) in [
+            (json!({ "a": "null" }), Some(r#"{"k":{"a":"null"}}"#)),
+            (json!({}), Some(r#"{"k":{}}"#)),
+            (json!(null), Some(r#"{"k":{}}"#)),
+            (json!(":null"), None),
+            (json!("}"), None),
+            (json!([null]), None),
+            (json!(1), None),
+        ] {
+            let mut object = ObjectBuf::new();
+            let inserted = object.insert_members("k", &value);
+            assert_eq!(inserted.is_ok(), expected.is_some(), "{value}");
+            assert_eq!(object.finish().as_str(), expected.unwrap_or("{}"));
+        }
         assert!(ObjectBuf::encode(&[1]).is_err());
         assert!(ObjectBuf::encode("s").is_err());
         assert!(ObjectBuf::from_raw(RawJson::NULL).is_none());

@@ -447,7 +447,31 @@ impl CallToolResult {
     pub fn to_text(&self) -> String {
         join(self.content.iter().filter_map(ContentBlock::as_text))
     }
+
+    /// The result of a tool that has not failed.
+    ///
+    /// ```
+    /// use mcp_types::CallToolResult;
+    ///
+    /// let failed = CallToolResult::error("no such city").ok();
+    /// assert_eq!(failed.unwrap_err().to_string(), "the tool failed: no such city");
+    /// ```
+    ///
+    /// # Errors
+    /// [`ToolFailed`], if [`is_error`](Self::is_error) says so.
+    #[doc(alias = "into_result")]
+    pub fn ok(self) -> Result<Self, ToolFailed> {
+        match self.is_error {
+            false => Ok(self),
+            true => Err(ToolFailed(self)),
+        }
+    }
 }
+
+/// The result of a tool that has failed, as an error.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the tool failed: {}", .0.to_text())]
+pub struct ToolFailed(pub CallToolResult);
 
 impl From<ContentBlock> for CallToolResult {
     fn from(block: ContentBlock) -> Self {
