@@ -108,15 +108,21 @@ impl ClientBuilder {
     /// Calls back for each notification of a type, in the order of the wire.
     ///
     /// [`Progress`](mcp_peer::types::Progress) is one, too, of calls that have [`on_progress`](crate::Call::on_progress).
-    /// For a program's own type this declares the extension that modern servers need to send it. The callback runs within the
-    /// connection's task and should return quickly; [`Client::notifications`] is a stream instead.
+    /// For a program's own type this declares the extension that modern servers need to send it, and asks them to tell what goes
+    /// to many, as [`on_tools_changed`](Self::on_tools_changed) does; what is sent while the connection is lost is not told. A
+    /// program that [subscribes](Client::subscribe) to it as well is told twice: it registers with
+    /// [`Peer::on_notification`](mcp_peer::Peer::on_notification) instead.
+    ///
+    /// The callback runs within the connection's task and should return quickly; [`Client::notifications`] is a stream instead.
     pub fn on_notification<N: Notification>(
-        self,
+        mut self,
         callback: impl FnMut(N::Params) + Send + 'static,
     ) -> Self {
-        let own = !mcp_peer::types::MethodName::from(N::METHOD).is_core();
-        let builder = if own { self.with_notifications() } else { self };
-        builder.subscribe::<N>(callback)
+        if !mcp_peer::types::MethodName::from(N::METHOD).is_core() {
+            self.changes = self.changes.notification(N::METHOD);
+            self = self.with_notifications();
+        }
+        self.subscribe::<N>(callback)
     }
 
     /// Calls back whenever the list of tools has changed, in either era; a server that does not offer to tell of it is silent.

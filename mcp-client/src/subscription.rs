@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mcp_peer::session::{Established, RequestError};
+use mcp_peer::session::{ApiMisuse, Established, NOTIFICATIONS_EXTENSION, RequestError};
 use mcp_peer::types::{
-    Era, PromptListChanged, ResourceListChanged, ResourceUpdated, ResourceUpdatedParams,
-    ServerCapabilities, Subscribe, SubscribeParams, SubscriptionFilter, ToolListChanged,
-    Unsubscribe,
+    Era, PromptListChanged, Request, ResourceListChanged, ResourceUpdated, ResourceUpdatedParams,
+    ServerCapabilities, Subscribe, SubscribeParams, SubscriptionFilter, TASKS_EXTENSION,
+    ToolListChanged, Unsubscribe,
 };
 use mcp_peer::{Listening, Peer};
 use tokio::sync::watch;
@@ -128,7 +128,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`RequestError`], by whose fault it is.
+    /// [`RequestError`], by whose fault it is; [`ApiMisuse::MissingCapability`], if the server tells of nothing of all that was
+    /// asked for.
     ///
     /// # Cancel safety
     /// Modern: dropping the future takes the wish back. Legacy: resources that were subscribed to stay so.
@@ -146,6 +147,10 @@ impl Client {
         };
         let (era, honoured) = ask(&peer, &server, &filter).await?;
         drop(telling);
+        if let (true, Some(capability)) = (honoured.is_empty(), capability_for(&filter)) {
+            let method = mcp_peer::types::Listen::METHOD.into();
+            return Err(ApiMisuse::MissingCapability { method, capability }.into());
+        }
         let stream = match self.reconnect() {
             None => Stream::Once(era),
             Some(policy) => {
@@ -191,6 +196,21 @@ async fn ask(
     Ok((Source::Connection, filter))
 }
 
+/// What a server would have to declare to tell of a filter; `None` if that is of nothing.
+fn capability_for(filter: &SubscriptionFilter) -> Option<&'static str> {
+    let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+    [
+        (filter.tools_list_changed, "tools.listChanged"),
+        (filter.prompts_list_changed, "prompts.listChanged"),
+        (filter.resources_list_changed, "resources.listChanged"),
+        (some(&filter.resource_subscriptions), "resources.subscribe"),
+        (some(&filter.notifications), NOTIFICATIONS_EXTENSION),
+        (some(&filter.task_ids), TASKS_EXTENSION),
+    ]
+    .into_iter()
+    .find_map(|(wanted, capability)| wanted.then_some(capability))
+}
+
 /// What a server can tell of a filter.
 fn offered(filter: &SubscriptionFilter, server: &ServerCapabilities) -> SubscriptionFilter {
     let mut filter = filter.clone();
@@ -200,6 +220,9 @@ fn offered(filter: &SubscriptionFilter, server: &ServerCapabilities) -> Subscrip
     filter.resources_list_changed &= resources.is_some_and(|r| r.list_changed);
     if !resources.is_some_and(|r| r.subscribe) {
         filter.resource_subscriptions = None;
+    }
+    if server.extension(NOTIFICATIONS_EXTENSION).is_none() {
+        filter.notifications = None;
     }
     filter
 }

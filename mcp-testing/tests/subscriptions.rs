@@ -10,11 +10,12 @@ use mcp_client::types::{
     ResourceUpdated, ResourceUpdatedParams, ResourcesCapability, ServerCapabilities,
     SubscriptionFilter, ToolListChanged, ToolsCapability,
 };
-use mcp_client::{Client, EraChoice, NotSent};
+use mcp_client::{Client, EraChoice, NotSent, Notification};
 use mcp_peer::session::ServerConfig;
 use mcp_peer::{Duplex, NoHandler, Options, Peer, duplex};
-use mcp_server::{Cached, Server, tool};
+use mcp_server::{Cached, Cx, Server, ToolError, tool};
 use mcp_testing::{Journal, soon};
+use serde::{Deserialize, Serialize};
 
 const ERAS: [EraChoice; 2] = [EraChoice::Legacy, EraChoice::Modern];
 
@@ -73,6 +74,80 @@ async fn changes_are_heard_of_in_both_eras_while_somebody_wants_to() {
             soon(server.notify::<ResourceUpdated>(&update)).await,
             Err(NotSent::Unwanted)
         );
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Said {
+    text: String,
+}
+
+impl Notification for Said {
+    const METHOD: &'static str = "chat.said";
+    type Params = Self;
+}
+
+async fn join(cx: Cx) -> Result<(), ToolError> {
+    cx.hub().room("lobby").join(&cx)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_callback_for_a_programs_own_hears_rooms_and_broadcasts_in_both_eras() {
+    // REQ-EXT-02
+    for era in ERAS {
+        for offered in [true, false] {
+            let server = Server::new("server", "1").tool(tool("join", join));
+            let server = match offered {
+                true => server.with_notifications(),
+                false => server,
+            };
+            let server = server.start();
+            let (left, right) = duplex(16);
+            let connection = server.connect(right).expect("a connection");
+            tokio::spawn(connection.driver);
+            let told = Journal::new();
+            let tell = told.clone();
+            let client = Client::builder("client", "1")
+                .era(era)
+                .on_notification::<Said>(move |said| tell.push(said.text))
+                .connect(left);
+            let client = soon(client).await.unwrap();
+            let joined = soon(client.call_tool("join", ())).await.unwrap();
+            // A legacy client gets them anyway.
+            let reached = offered || era == EraChoice::Legacy;
+            assert_eq!(joined.ok().is_ok(), reached, "{era:?}");
+            if reached {
+                let hub = server.hub();
+                let lobby = hub.room("lobby");
+                let said = |text: &str| Said {
+                    text: text.to_owned(),
+                };
+                lobby.send::<Said>(&said("room")).await.unwrap();
+                hub.broadcast::<Said>(&said("all")).await.unwrap();
+                soon(told.find(|said| said == "all")).await;
+                assert_eq!(told.entries(), ["room", "all"], "{era:?}");
+            }
+        }
+    }
+}
+
+/// REQ-SUB-03
+#[tokio::test]
+async fn to_subscribe_to_nothing_that_is_offered_is_an_error() {
+    for era in ERAS {
+        let tools = ToolsCapability::new().list_changed(true);
+        let (left, _server) = serve(ServerCapabilities::new().tools(tools));
+        let client = soon(Client::builder("client", "1").era(era).connect(left))
+            .await
+            .unwrap();
+        let refused = soon(client.subscribe("file:///a")).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("`resources.subscribe`"),
+            "{refused}"
+        );
+        let own = SubscriptionFilter::new().notification(Said::METHOD);
+        soon(client.subscribe(own)).await.unwrap_err();
     }
 }
 

@@ -69,10 +69,22 @@ impl Terminal {
         let mut unsent = None;
         let server = self.server.clone();
         let client = self
-            .client(Arc::clone(&last))
+            .client()
             .reconnect(Reconnect::default().attempts(u32::MAX))
             .connect_with(move || server.clone().into_future())
             .await?;
+        // Not with the builder, which would have it told by itself: that is asked for anew before each joining.
+        let shown = Arc::clone(&last);
+        let peer = client.peer();
+        peer.on_notification::<MessageReceived>(move |message| show(&shown, &message));
+        peer.on_notification::<MemberChanged>(|change| {
+            let what = if change.present {
+                "is here"
+            } else {
+                "has left"
+            };
+            eprintln!("* {} {what}", change.name);
+        });
         loop {
             let connection = client.server();
             let attended = self.attend(&client, &connection, &last, &mut lines, &mut unsent);
@@ -108,17 +120,9 @@ impl Terminal {
         self.talk(client, connection, lines, unsent).await
     }
 
-    fn client(&self, last: Arc<AtomicU64>) -> mcp_client::ClientBuilder {
-        let builder = Client::builder("chat-terminal", env!("CARGO_PKG_VERSION"))
-            .on_notification::<MessageReceived>(move |message| show(&last, &message))
-            .on_notification::<MemberChanged>(|change| {
-                let what = if change.present {
-                    "is here"
-                } else {
-                    "has left"
-                };
-                eprintln!("* {} {what}", change.name);
-            });
+    fn client(&self) -> mcp_client::ClientBuilder {
+        let builder =
+            Client::builder("chat-terminal", env!("CARGO_PKG_VERSION")).with_notifications();
         match self.model.clone() {
             None => builder,
             Some(model) => builder.on_sampling(move |params| answer(model.clone(), params)),

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use chat::{Joined, MemberChanged, Message, MessageReceived, Said, Store, Summary, router, server};
-use mcp_client::types::{CallToolResult, CreateMessageResult, SubscriptionFilter};
-use mcp_client::{Client, EraChoice, Notification, Subscription};
+use mcp_client::types::{CallToolResult, CreateMessageResult};
+use mcp_client::{Client, EraChoice};
 use mcp_testing::soon;
 use mcp_transport_ws::{AcceptOptions, connect};
 use serde::de::DeserializeOwned;
@@ -27,7 +27,6 @@ struct Person {
     client: Client,
     heard: Arc<Mutex<Vec<Message>>>,
     changes: Arc<Mutex<Vec<MemberChanged>>>,
-    _subscription: Subscription,
 }
 
 async fn person(url: &str, era: EraChoice, answer: &'static str) -> Person {
@@ -42,15 +41,10 @@ async fn person(url: &str, era: EraChoice, answer: &'static str) -> Person {
         .connect(connect(url).await.unwrap())
         .await
         .unwrap();
-    let filter = SubscriptionFilter::new()
-        .notification(MessageReceived::METHOD)
-        .notification(MemberChanged::METHOD);
-    let _subscription = client.subscribe(filter).await.unwrap();
     Person {
         client,
         heard,
         changes,
-        _subscription,
     }
 }
 
