@@ -36,7 +36,7 @@ pub fn decode(data: &[u8]) {
     }
 }
 
-/// The bodies of a message are slices of the frame and JSON objects.
+/// The bodies of a message are parts of the frame and JSON objects.
 fn sound(message: &Message, frame: &[u8]) {
     let body = match message {
         Message::Request(m) => m.params.as_ref(),

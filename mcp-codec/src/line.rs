@@ -144,10 +144,10 @@ impl LineCodec {
         let window = buffer.len().min(self.max_length.saturating_add(1));
         match search(&buffer[self.searched..window]) {
             Some(at) => {
-                let line = buffer.split_to(self.searched + at).freeze();
+                let line = buffer.split_to(self.searched + at);
                 buffer.advance(1);
                 self.searched = 0;
-                Some(Line::Whole(line))
+                Some(Line::Whole(self.reading.cut(line)))
             }
             None if buffer.len() > self.max_length => {
                 let start = buffer.split_to(self.max_length).freeze();
@@ -341,6 +341,24 @@ mod tests {
             buffer.capacity()
         );
         assert!(codec.reading.allocated <= SLACK * MAX_ROOM);
+    }
+
+    #[test]
+    fn a_short_line_does_not_keep_a_long_buffer() {
+        for (before, kept) in [(1 << 20, false), (1 << 10, true)] {
+            let (mut codec, mut buffer) = (LineCodec::new(), BytesMut::new());
+            buffer.extend_from_slice(&notification_of(before));
+            buffer.extend_from_slice(&notification_of(8));
+            let bytes = buffer.as_ptr_range();
+            let in_place = std::iter::from_fn(|| codec.read(&mut buffer)).map(|inbound| {
+                let Inbound::Message(message) = inbound else {
+                    panic!("{inbound:?}");
+                };
+                let body = message.body().unwrap().as_bytes().as_ptr();
+                bytes.contains(&body)
+            });
+            assert_eq!(in_place.collect::<Vec<_>>(), [true, kept]);
+        }
     }
 
     #[test]

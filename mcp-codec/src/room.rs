@@ -1,6 +1,6 @@
 //! How large the buffers of a connection are.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 /// The least room for a read, in bytes: what an idle connection costs.
 pub(crate) const MIN_ROOM: usize = 1 << 10;
@@ -54,6 +54,14 @@ impl ReadRoom {
             // Less at once: the next flood needs six reads to get it back.
             (arrived * SLACK).clamp(MIN_ROOM, self.room)
         };
+    }
+
+    /// What was split off the buffer, for keeping: a short line does not keep a long buffer that it shares with others.
+    pub(crate) fn cut(&self, line: BytesMut) -> Bytes {
+        if self.allocated > SLACK * MAX_ROOM && line.len() < self.allocated / SLACK {
+            return Bytes::copy_from_slice(&line);
+        }
+        line.freeze()
     }
 
     /// To be called before each read: the buffer gets its room for it, and is exchanged for a smaller one if it is too large.

@@ -35,7 +35,8 @@ impl Default for ParseLimits {
 impl Inbound {
     /// Parses one frame: a message, a batch, or something malformed; it cannot fail and never panics.
     ///
-    /// `params` and `result` of the messages are slices of `frame`. White space around the message and a byte order
+    /// `params` and `result` of the messages are slices of `frame`, or copies where they are a small part of a long one, so that
+    /// whoever keeps them keeps little more than what they are. White space around the message and a byte order
     /// mark before it are tolerated; of a member that stands twice, the last one counts.
     ///
     /// ```
@@ -178,6 +179,9 @@ struct Envelope {
     error: Option<Range<usize>>,
 }
 
+/// Of a longer frame, in bytes, a body that is less than half of it is copied out.
+const SHARED: usize = 16 << 10;
+
 /// How most messages begin.
 const BEGINNING: &[u8] = b"{\"jsonrpc\":\"2.0\",";
 
@@ -222,7 +226,10 @@ fn message(
         *slot = Some(member.value);
     }
     let end = members.end();
-    Ok((envelope.judge(frame, text, start)?, end))
+    let message = envelope.judge(frame, text, start)?;
+    // Whoever keeps the body counts the body, and would keep all of the frame.
+    let small = frame.len() > SHARED && message.weight() < frame.len() / 2;
+    Ok((if small { message.compact() } else { message }, end))
 }
 
 impl Envelope {
@@ -337,6 +344,35 @@ mod tests {
         match parse(text) {
             Inbound::Malformed(m) => m,
             other => panic!("{text} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_small_part_of_a_long_frame_does_not_keep_it() {
+        let beside = " ".repeat(1 << 20);
+        let body = format!(r#"{{"a":"{beside}"}}"#);
+        let small = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{}"#;
+        for (text, kept) in [
+            (format!("{small},{beside}\"x\":0}}"), false),
+            (format!("{small},\"x\":{body}}}"), false),
+            (format!("[{small}}},{beside}{small}}}]"), false),
+            (
+                format!(
+                    r#"{{"jsonrpc":"2.0","error":{{"code":1,"message":"m","data":{{}}}},"x":{body}}}"#
+                ),
+                false,
+            ),
+            (
+                format!(r#"{{"jsonrpc":"2.0","method":"m","params":{body}}}"#),
+                true,
+            ),
+            (format!("{small},\"x\":0}}"), true),
+        ] {
+            let frame = Bytes::from(text);
+            let inbound = Inbound::parse(frame.clone(), ParseLimits::default());
+            assert!(!matches!(inbound, Inbound::Malformed(_)));
+            let len = frame.len();
+            assert_eq!(!frame.is_unique(), kept, "{len}");
         }
     }
 

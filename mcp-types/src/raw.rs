@@ -22,8 +22,8 @@ const NEAR: usize = 4096;
 
 /// Valid JSON text, not decoded: `params`, `result`, schemas, and whatever else is passed on untouched.
 ///
-/// A clone shares the text. The text of a received message is a slice of the buffer it arrived in;
-/// [`RawJson::compact`] lets go of that buffer.
+/// A clone shares the text. The text of a received message is a slice of the buffer it arrived in, unless it is a small part
+/// of a long one; [`RawJson::compact`] lets go of that buffer.
 ///
 /// ```
 /// use mcp_types::RawJson;
