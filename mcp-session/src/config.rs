@@ -63,7 +63,8 @@ impl From<ProtocolVersion> for EraChoice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Requests of the peer that may be unanswered at a time; one more is refused. Default 1,024.
+    /// Requests of the peer that may be unanswered at a time; one more is refused. Questions of input rounds are requests, too;
+    /// a call that would bring one more has failed. Default 1,024.
     pub incoming_requests: usize,
     /// Bytes of their ids and parameters together; one more is refused, unless it is the only one. A stream is a request that
     /// is unanswered as long as it is open. What a legacy client has subscribed to may take as much again. Default 64 MiB.

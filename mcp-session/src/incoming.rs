@@ -197,7 +197,7 @@ impl Session {
     }
 
     /// What is said to a request that would keep so many bytes more, if that is too much.
-    fn overweight(&self, bytes: usize) -> Option<String> {
+    pub(crate) fn overweight(&self, bytes: usize) -> Option<String> {
         let limit = self.limits.incoming_bytes;
         let over = self.incoming.len() > 0 && self.incoming.bytes + bytes > limit;
         over.then(|| format!("more than {limit} bytes of requests in flight"))
@@ -255,13 +255,13 @@ impl Session {
         call: CallKey,
         name: String,
         question: Question,
+        bytes: usize,
         caller: &Arc<Caller>,
     ) -> IncomingKey {
         let Question { method, params } = question;
         let terms = Terms::plain(Arc::clone(caller));
         let origin = Origin::Round { call, name };
-        // What it weighs counts with the answer in which the server asked for it.
-        let key = self.incoming.insert(origin, method.clone(), 0, &terms);
+        let key = (self.incoming).insert(origin, method.clone(), bytes, &terms);
         self.emit(Event::Request(Incoming {
             key,
             own_notifications: false,

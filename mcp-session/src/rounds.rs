@@ -116,8 +116,22 @@ impl Session {
         {
             return invalid("`requestState` is not a string");
         }
-        if questions.len() > self.limits.round_inputs {
+        // Each is to the program what a request on the wire is, and bounded as those are.
+        let room = self
+            .limits
+            .incoming_requests
+            .saturating_sub(self.incoming.len());
+        if questions.len() > self.limits.round_inputs.min(room) {
             return invalid("too many questions");
+        }
+        // The state is kept for as long as one of them is open.
+        let state_len = state.as_ref().map_or(0, RawJson::len);
+        let weight = |(name, question): (&String, &Question)| {
+            name.len() + question.method.len() + question.params.len() + state_len
+        };
+        let bytes = questions.iter().map(weight).sum();
+        if !questions.is_empty() && self.overweight(bytes).is_some() {
+            return invalid("too many bytes of questions");
         }
         let Some(client) = self.as_client() else {
             return invalid("only clients are asked in rounds");
@@ -134,7 +148,10 @@ impl Session {
         let caller = Arc::clone(&client.server);
         let open = questions
             .into_iter()
-            .map(|(name, question)| self.ask_program(key, name, question, &caller))
+            .map(|(name, question)| {
+                let bytes = weight((&name, &question));
+                self.ask_program(key, name, question, bytes, &caller)
+            })
             .collect::<Vec<_>>();
         let complete = open.is_empty();
         let answers = BTreeMap::new();

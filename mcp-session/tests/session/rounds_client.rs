@@ -218,6 +218,44 @@ fn a_round_that_breaks_the_rules_ends_the_call() {
 }
 
 #[test]
+fn questions_are_bounded_as_requests_are() {
+    let roots = r#"{"method":"roots/list"}"#;
+    let two = format!(r#"{{"a":{roots},"b":{roots}}}"#);
+    let text = "x".repeat(100);
+    let long =
+        format!(r#"{{"a":{{"method":"elicitation/create","params":{{"message":"{text}"}}}}}}"#);
+    for (requests, bytes, first, second, what) in [
+        (3, 1000, &two, &two, "too many questions"),
+        (9, 100, &long, &long, "too many bytes of questions"),
+    ] {
+        let mut client = Side::modern_client(|config| {
+            able(config);
+            config.limits.incoming_requests = requests;
+            config.limits.incoming_bytes = bytes;
+        });
+        client.call(1, "tools/call", "{}");
+        client.call(2, "tools/call", "{}");
+        client.hear(&ask(2, first, "")).forget();
+        let asked = client.asked.len();
+        client.forget();
+        client.hear(&ask(3, second, "")).tells(&[&format!(
+            "answer 2: the peer misbehaved: invalid input round: {what}"
+        )]);
+        // What is open goes on, and when it is over there is room again.
+        for n in 0..asked {
+            client.respond(n, r#"{"action":"cancel"}"#);
+        }
+        client.call(3, "tools/call", "{}");
+        client.forget();
+        client.hear(&ask(5, second, ""));
+        assert_eq!(client.take_events().len(), asked);
+        client
+            .hear(r#"{"id":4,"result":{}}"#)
+            .tells(&["answer 1: {}"]);
+    }
+}
+
+#[test]
 fn a_question_may_have_more_members_than_it_needs() {
     // X9
     let mut client = calling("{}");
