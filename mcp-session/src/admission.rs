@@ -44,6 +44,8 @@ pub(crate) struct Terms {
     pub(crate) log_level: Option<LogLevel>,
     pub(crate) retry: Option<Retry>,
     pub(crate) meta: Option<RawJson>,
+    /// Bytes that the caller takes, if no other request has the same one.
+    pub(crate) caller_bytes: usize,
 }
 
 impl Terms {
@@ -55,6 +57,7 @@ impl Terms {
             log_level: None,
             retry: None,
             meta: None,
+            caller_bytes: 0,
         }
     }
 }
@@ -93,8 +96,10 @@ struct Described {
     log_level: Option<LogLevel>,
 }
 
-/// Bytes of a `_meta` that is remembered, at most.
+/// Bytes of a `_meta` that is remembered, at most, and of what it says of its caller.
 const REMEMBERED: usize = 4096;
+/// Capabilities take so many times the bytes of their text, about, when they are many and short.
+const DECODED: usize = 16;
 
 /// What the engine reads of a modern request, besides the version that marks it.
 struct ModernMeta {
@@ -233,6 +238,11 @@ impl ServerSide {
             progress_token,
             log_level,
             meta: Some(meta.text),
+            caller_bytes: match described(&capabilities, meta.info.as_ref()) {
+                // The next request may well be of the same one.
+                ..=REMEMBERED => 0,
+                long => DECODED * long,
+            },
             ..Terms::plain(caller)
         };
         self.accept_modern(request, terms, round)
@@ -295,7 +305,9 @@ impl ServerSide {
                 ErrorObject::invalid_params(format!("`_meta.{}`: {e}", key::CLIENT_CAPABILITIES))
             })?,
         });
-        self.last_meta = Some(Described {
+        // What is too long is forgotten, or the next `_meta` would be kept with the caller before.
+        let short = described(capabilities, info) <= REMEMBERED;
+        self.last_meta = short.then(|| Described {
             meta: None,
             capabilities: capabilities.compact(),
             info: info.map(RawJson::compact),
@@ -369,11 +381,10 @@ impl ServerSide {
                 }
                 let progress_token = progress_token(token)?;
                 Ok(Admission::Accepted(Terms {
-                    caller,
                     progress_token,
                     log_level: Some(legacy.log_level),
-                    retry: None,
                     meta,
+                    ..Terms::plain(caller)
                 }))
             }
         }
@@ -495,6 +506,11 @@ impl ClientSide {
 
 fn meta_of(request: &RequestMessage) -> Option<RawJson> {
     request.params.as_ref()?.member("_meta")
+}
+
+/// Bytes of the text from which a caller is made.
+fn described(capabilities: &RawJson, info: Option<&RawJson>) -> usize {
+    capabilities.len() + info.map_or(0, RawJson::len)
 }
 
 fn in_modern(request: &RequestMessage) -> Result<(), ErrorObject> {

@@ -66,8 +66,9 @@ pub struct Limits {
     /// Requests of the peer that may be unanswered at a time; one more is refused. Questions of input rounds are requests, too;
     /// a call that would bring one more has failed. Default 1,024.
     pub incoming_requests: usize,
-    /// Bytes of their ids and parameters together; one more is refused, unless it is the only one. A stream is a request that
-    /// is unanswered as long as it is open. What a legacy client has subscribed to may take as much again. Default 64 MiB.
+    /// Bytes of their ids and parameters together; one more is refused, unless it is the only one. Long descriptions
+    /// of modern clients count for what they take when they are decoded. A stream is a request that is unanswered as long as it
+    /// is open. What a legacy client has subscribed to may take as much again. Default 64 MiB.
     pub incoming_bytes: usize,
     /// Own requests that may be unanswered at a time; one more is a local error. Default 65,536.
     pub outgoing_requests: usize,

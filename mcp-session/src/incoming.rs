@@ -126,13 +126,14 @@ impl IncomingTable {
 }
 
 /// What keeping a request keeps of what the peer sent.
-fn weight(request: &RequestMessage) -> usize {
+fn weight(request: &RequestMessage, terms: &Terms) -> usize {
     let id = match &request.id {
         RequestId::Number(_) => 0,
         // Twice in the table, and once with the handler.
         RequestId::String(id) => 3 * id.len(),
     };
-    id + request.method.len() + request.params.as_ref().map_or(0, RawJson::len)
+    let params = request.params.as_ref().map_or(0, RawJson::len);
+    id + request.method.len() + params + terms.caller_bytes
 }
 
 impl Session {
@@ -173,7 +174,7 @@ impl Session {
             let what = format!("more than {limit} requests in flight");
             return self.refuse(request.id, what);
         }
-        let bytes = weight(&request);
+        let bytes = weight(&request, &terms);
         if let Some(what) = self.overweight(bytes) {
             return self.refuse(request.id, what);
         }
@@ -217,7 +218,7 @@ impl Session {
         if self.streams() >= limit {
             return self.refuse(request.id, format!("more than {limit} streams"));
         }
-        let bytes = weight(&request);
+        let bytes = weight(&request, &terms);
         if let Some(what) = self.overweight(bytes) {
             return self.refuse(request.id, what);
         }

@@ -594,6 +594,34 @@ fn one_request_too_many_is_refused_and_counted() {
 }
 
 #[test]
+fn what_a_request_says_of_its_client_weighs_what_it_takes() {
+    // REQ-SEC-06
+    let mut server = Side::server(|config| config.limits.incoming_bytes = 100_000);
+    let many: Vec<String> = (0..1000).map(|n| format!(r#""{n}":{{}}"#)).collect();
+    let capabilities = format!(r#"{{"experimental":{{{}}}}}"#, many.join(","));
+    let ask = |id: u32, capabilities: &str| {
+        let meta = format!(r#"{{"$V":"2026-07-28","$C":{capabilities}}}"#);
+        format!(r#"{{"id":{id},"method":"tools/call","params":{{"_meta":{meta}}}}}"#)
+    };
+    server
+        .hear(&ask(1, &capabilities))
+        .hear(&ask(2, &capabilities))
+        .tells(&["request 0 tools/call"])
+        .says(&[r#"{"id":2,"error":{"code":-32603,"message":"more than 100000 bytes of requests in flight"}}"#]);
+    server.respond(0, "{}");
+    server.forget();
+    let caller = &server.asked[0].caller;
+    assert_eq!(std::sync::Arc::strong_count(caller), 1, "and is forgotten");
+    // Of one that is short, all requests are by the same.
+    for id in 3..100 {
+        server.hear(&ask(id, "{}"));
+    }
+    assert_eq!(server.take_events().len(), 97);
+    let callers = server.asked[1..].iter().map(|asked| &asked.caller);
+    assert!(callers.is_sorted_by(|one, next| std::sync::Arc::ptr_eq(one, next)));
+}
+
+#[test]
 fn requests_in_flight_are_bounded_in_bytes_too() {
     let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
         config.limits.incoming_bytes = 100;
@@ -768,6 +796,10 @@ fn what_the_last_request_said_of_itself_is_not_taken_for_what_the_next_one_says(
     };
     let plain = r#""$V":"2026-07-28","$C":{}"#;
     let rich = r#""$V":"2026-07-28","$C":{"sampling":{}},"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}"#;
+    let long = format!(
+        r#""$V":"2026-07-28","$C":{{"sampling":{{}},"experimental":{{"{}":{{}}}}}}"#,
+        "x".repeat(5000)
+    );
     let metas = [
         (plain, false, None, false),
         (rich, true, Some("c"), false),
@@ -778,6 +810,9 @@ fn what_the_last_request_said_of_itself_is_not_taken_for_what_the_next_one_says(
             Some("c"),
             true,
         ),
+        // Too long to be remembered.
+        (&long, true, None, false),
+        (&format!(r#"{long},"progressToken":1"#), true, None, true),
     ];
     for (before, ..) in metas {
         for (meta, samples, name, token) in metas {
