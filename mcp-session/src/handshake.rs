@@ -29,6 +29,8 @@ pub(crate) struct ClientSide {
     pub(crate) server: Arc<Caller>,
     /// The request that sets the legacy log level; its answer is of no interest.
     housekeeping: Option<i64>,
+    /// The probe had no answer in time: an error without an id may be one that comes late.
+    owes_answer: bool,
     /// The first thing that the other side said that was no message, until it answers the handshake.
     babble: Option<String>,
 }
@@ -65,6 +67,7 @@ impl ClientSide {
                 capabilities: ClientCapabilities::default(),
             }),
             housekeeping: None,
+            owes_answer: false,
             babble: None,
             config,
         }
@@ -355,15 +358,21 @@ impl Session {
         });
     }
 
-    /// An error about something that the server could not read: in answer to a probe it can only be about the probe.
+    /// An error about something that the server could not read: during the handshake it can only be about what was asked there
+    /// (REQ-ID-08), the one thing that was sent, or the first of two.
     pub(crate) fn handle_error_without_id(&mut self, now: Instant, error: ErrorObject) {
-        match self.as_client().map(|client| &client.phase) {
-            Some(Phase::Probing { retried, .. }) => {
-                let retried = *retried;
-                self.handle_discovered(now, Err(error), retried);
+        if let Some(client) = self.as_client_mut() {
+            match client.phase {
+                Phase::Probing { retried, .. } => {
+                    return self.handle_discovered(now, Err(error), retried);
+                }
+                Phase::Initializing { retried, .. } if !std::mem::take(&mut client.owes_answer) => {
+                    return self.handle_initialized(now, Err(error), retried);
+                }
+                _ => {}
             }
-            _ => self.emit(Event::PeerError(error)),
         }
+        self.emit(Event::PeerError(error));
     }
 
     /// Whether the handshake waits for an answer under this id.
@@ -409,12 +418,13 @@ impl Session {
         {
             return;
         }
-        let Some(client) = self.as_client() else {
+        let Some(client) = self.as_client_mut() else {
             return;
         };
         match (&client.phase, client.config.era) {
             // Silence is legacy; the probe is not cancelled, for a legacy server may choke on that (inventory 3.2, step 8).
             (Phase::Probing { .. }, choice) if choice.falls_back() => {
+                client.owes_answer = true;
                 self.fall_back(now, "nothing");
             }
             (Phase::Probing { .. }, _) => {

@@ -360,6 +360,38 @@ fn initialize_may_be_refused_with_a_list_once() {
 }
 
 #[test]
+fn initialize_may_be_refused_by_an_error_without_an_id() {
+    // REQ-ID-08, REQ-ID-09
+    let refusal = r#"{"id":null,"error":{"code":-32600,"message":"m"}}"#;
+    let unknown = r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#;
+    for (era, before) in [
+        (EraChoice::Legacy, None),
+        (EraChoice::Auto, Some(unknown)),
+        (EraChoice::Auto, Some(refusal)),
+    ] {
+        let mut client = of_era(era);
+        if let Some(line) = before {
+            client.hear(line);
+        }
+        client.forget();
+        client
+            .hear(refusal)
+            .says(&[])
+            .tells(&["failed: refused: m*"])
+            .is_idle();
+    }
+    // One about a probe that was not answered says nothing of `initialize`.
+    let mut client = of_era(EraChoice::Auto);
+    client.wait(10.0).forget();
+    client
+        .hear(refusal)
+        .tells(&["peer error -32600"])
+        .hear(refusal)
+        .tells(&["failed: refused: m*"])
+        .is_idle();
+}
+
+#[test]
 fn an_answer_to_initialize_that_is_none_fails_the_connection() {
     let cases = [
         r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
