@@ -221,8 +221,10 @@ impl Session {
     /// A key that is not in flight is ignored: the answer was faster, and its event stands in the queue or has been seen.
     pub fn cancel(&mut self, call: CallKey, reason: Option<&str>) {
         if let Some(entry) = self.outgoing.remove(call) {
-            self.events
-                .retain(|event| !matches!(event, Event::Progress { call: of, .. } if *of == call));
+            self.events.retain(|event| match event {
+                Event::Progress { call: of, .. } | Event::Listening { call: of, .. } => *of != call,
+                _ => true,
+            });
             self.drop_questions_of(&entry);
             self.transmit_cancelled(&entry, reason);
         }

@@ -83,8 +83,11 @@ fn nothing_is_told_of_a_cancelled_call() {
     client
         .hear(r#"{"method":"notifications/progress","params":{"progressToken":2,"progress":1}}"#)
         .hear(r#"{"method":"notifications/progress","params":{"progressToken":3,"progress":1}}"#);
+    client.call(3, "subscriptions/listen", r#"{"notifications":{}}"#);
+    client.hear(r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{},"_meta":{"io.modelcontextprotocol/subscriptionId":4}}}"#);
     // What waits in the queue is taken back too.
     client.cancel(1, None);
+    client.cancel(3, None);
     client
         .tells(&["progress 2: 1"])
         .hear(r#"{"method":"notifications/progress","params":{"progressToken":2,"progress":2}}"#)
