@@ -437,11 +437,10 @@ impl Session {
                 return None;
             }
             call.last_progress = progress.progress;
-            Some((
-                key,
-                call.reset_on_progress.then_some(after(now, call.timeout)),
-                progress,
-            ))
+            // A stream that has no limit any more gets none back (REQ-TMO-04).
+            let prolongs = call.reset_on_progress && call.deadline.is_some();
+            let deadline = prolongs.then_some(after(now, call.timeout));
+            Some((key, deadline, progress))
         });
         let Some((call, deadline, progress)) = wanted else {
             self.counters.stray_progress += 1;

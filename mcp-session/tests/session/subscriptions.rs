@@ -346,7 +346,10 @@ fn both_eras_on_one_connection_hear_of_it_each_in_its_way() {
 
 fn listening(client: &mut Side) {
     let params = r#"{"notifications":{"toolsListChanged":true}}"#;
-    client.call(1, "subscriptions/listen", params);
+    client.call_with(1, "subscriptions/listen", params, |options| {
+        options.progress = true;
+        options.reset_on_progress = true;
+    });
     client.forget();
     client
         .hear(r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#)
@@ -410,6 +413,9 @@ fn a_listen_request_waits_for_its_acknowledgement_and_then_for_ever() {
     // REQ-TMO-04, TRAP-44
     let mut client = Side::modern_client(|_| {});
     listening(&mut client);
+    client
+        .hear(r#"{"method":"notifications/progress","params":{"progressToken":2,"progress":1}}"#)
+        .tells(&["progress 1: 1"]);
     client.wait(1e6).tells(&[]).is_silent();
     client
         .hear(r#"{"method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#)
