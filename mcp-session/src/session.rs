@@ -268,7 +268,7 @@ impl Session {
     /// [`NotSent::Forbidden`] if the protocol has a verb or a stream of its own for it, does not let this side send it, or
     /// lets it only after a capability that was not declared (REQ-CAP-06); [`NotSent::NotNegotiated`] if a modern peer
     /// did not agree to a program's own notifications; [`NotSent::NoSession`] if there is nobody to send it to;
-    /// [`NotSent::Unwanted`] if nobody asked for it;
+    /// [`NotSent::Unwanted`] if nobody asked for it; [`NotSent::Params`] if the parameters are no object;
     /// [`NotSent::Ended`] if the request has ended.
     pub fn notify(
         &mut self,
@@ -277,6 +277,9 @@ impl Session {
         params: Option<RawJson>,
     ) -> Result<(), NotSent> {
         let related_to = self.may_notify(related, &method)?;
+        if !has_form(params.as_ref()) {
+            return Err(NotSent::Params);
+        }
         if related.is_none() && matches!(self.side, Side::Server(_)) {
             return self.publish(method, params);
         }
@@ -298,7 +301,8 @@ impl Session {
         let mut unsent = 0;
         let mut plain = None;
         for notification in notifications {
-            if plain.as_ref() == Some(&notification.method) {
+            let as_before = plain.as_ref() == Some(&notification.method);
+            if as_before && has_form(notification.params.as_ref()) {
                 self.transmit(Message::Notification(notification).into());
                 continue;
             }
@@ -322,7 +326,7 @@ impl Session {
     /// # Errors
     /// [`NotSent::Unwanted`] below the level, or if the server does not declare that it logs;
     /// [`NotSent::NoSession`] outside of a request and of a legacy session; [`NotSent::Ended`] if the request has ended;
-    /// [`NotSent::Forbidden`] as a client.
+    /// [`NotSent::Params`] if the parameters are no object; [`NotSent::Forbidden`] as a client.
     pub fn log(
         &mut self,
         related: Option<IncomingKey>,
@@ -330,6 +334,9 @@ impl Session {
         params: RawJson,
     ) -> Result<(), NotSent> {
         let related_to = self.may_log(related, level)?;
+        if !params.is_object() {
+            return Err(NotSent::Params);
+        }
         let method = MethodName::from_static("notifications/message");
         let params = Some(params);
         let message = Message::Notification(NotificationMessage { method, params });
@@ -487,6 +494,11 @@ impl Session {
     pub(crate) fn cancelled(&mut self, key: IncomingKey, why: Cancellation) {
         self.emit(Event::Cancelled(key, why));
     }
+}
+
+/// Whether a notification may have these parameters.
+fn has_form(params: Option<&RawJson>) -> bool {
+    params.is_none_or(RawJson::is_object)
 }
 
 /// Appends to a queue, which begins with room for one: most connections never need more, and four take most of a kilobyte.

@@ -5,6 +5,7 @@ use mcp_session::NotSent;
 use crate::support::{LEGACY, Side, decode, raw};
 
 const OWN: &str = "chat.message_received";
+const LOGS: &str = r#"{"logging":{},"extensions":{"io.mcp-stack/notifications":{}}}"#;
 const BOTH: &str = r#"{"extensions":{"io.mcp-stack/notifications":{}}}"#;
 
 fn notify(side: &mut Side, related: Option<usize>, method: &str) -> Result<(), NotSent> {
@@ -29,6 +30,41 @@ fn what_has_a_verb_of_its_own_is_forbidden() {
         ] {
             assert_eq!(notify(&mut side, None, method), Err(NotSent::Forbidden));
             side.is_silent();
+        }
+    }
+}
+
+#[test]
+fn parameters_are_objects() {
+    let both = |config: &mut mcp_session::ServerConfig| config.capabilities = decode(LOGS);
+    let request =
+        |meta: &str| format!(r#"{{"id":2,"method":"tools/call","params":{{"_meta":{{{meta}}}}}}}"#);
+    let modern =
+        r#""$V":"2026-07-28","$L":"debug","$C":{"extensions":{"io.mcp-stack/notifications":{}}}"#;
+    for (mut server, meta) in [
+        (Side::legacy_server("2025-11-25", "{}", both), ""),
+        (Side::server(both), modern),
+    ] {
+        server.hear(&request(meta)).forget();
+        for params in ["[1]", "null", "1"] {
+            let mut notify = |related| {
+                let method = OWN.into();
+                server.session.notify(related, method, Some(raw(params)))
+            };
+            let key = server.asked[0].key;
+            assert_eq!(notify(Some(key)), Err(NotSent::Params));
+            assert_eq!(notify(None), Err(NotSent::Params));
+            let level = mcp_types::LogLevel::Error;
+            let logged = server.session.log(Some(key), level, raw(params));
+            assert_eq!(logged, Err(NotSent::Params));
+            server.says(&[]);
+            let row = ["{}", params, "{}"].map(|params| mcp_types::NotificationMessage {
+                method: OWN.into(),
+                params: Some(raw(params)),
+            });
+            let sent = if meta.is_empty() { 2 } else { 0 };
+            assert_eq!(server.session.notify_each(row), 3 - sent);
+            assert_eq!(server.take_sent().len() as u64, sent);
         }
     }
 }
