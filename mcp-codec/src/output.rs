@@ -89,6 +89,7 @@ impl Output {
                 n => self.written(n),
             }
         }
+        self.room.flushed(&mut self.buffer);
         io.poll_flush(cx)
     }
 
@@ -132,6 +133,7 @@ impl Output {
 mod tests {
     use super::*;
     use crate::line::LineCodec;
+    use crate::room::{MAX_ROOM, SLACK};
     use std::task::Waker;
 
     /// Takes a few bytes at a time, of one piece or of several.
@@ -210,6 +212,21 @@ mod tests {
             assert!(io.taken == expected, "{at_once} {vectored}");
             assert_eq!(output.len(), 0);
         }
+    }
+
+    #[test]
+    fn the_buffer_is_given_back_after_a_large_message() {
+        let mut output = Output::default();
+        let body = format!("{{\"a\":\n\"{}\"}}", "x".repeat(8 << 20));
+        let body = RawJson::parse(body).unwrap();
+        output.push(&Message::result(1, body));
+        let mut cx = Context::from_waker(Waker::noop());
+        let flushed = output.poll_flush(Pin::new(&mut tokio::io::sink()), &mut cx);
+        assert!(flushed.is_ready());
+        // Everything but this much must be free, or the buffer could take it back.
+        output.buffer.reserve(1);
+        let capacity = output.buffer.capacity();
+        assert!(capacity <= SLACK * MAX_ROOM, "{capacity}");
     }
 
     #[test]

@@ -110,6 +110,13 @@ impl WriteRoom {
         out.reserve(need);
     }
 
+    /// To be told that everything has gone out, perhaps for long: nothing large is kept until then.
+    pub(crate) fn flushed(&mut self, out: &mut BytesMut) {
+        if self.allocated > SLACK * MAX_ROOM {
+            (*self, *out) = Default::default();
+        }
+    }
+
     /// To be told how many bytes were appended.
     pub fn wrote(&mut self, bytes: usize, out: &BytesMut) {
         self.batch += bytes;
