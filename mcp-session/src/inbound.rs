@@ -102,7 +102,8 @@ impl Session {
 
     fn transmit_reply(&mut self, malformed: &Malformed) {
         if let Some(message) = malformed.reply() {
-            let related_to = malformed.id.clone();
+            // Under an id that is in use it is not the answer to the one that has it.
+            let related_to = (malformed.id.clone()).filter(|id| !self.incoming.has(id));
             self.transmit(Outbound {
                 message,
                 related_to,

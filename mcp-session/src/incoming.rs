@@ -77,6 +77,11 @@ impl IncomingTable {
         self.entries.len()
     }
 
+    /// Whether a request under this id is not answered.
+    pub(crate) fn has(&self, id: &RequestId) -> bool {
+        self.by_id.contains_key(id)
+    }
+
     pub(crate) fn get(&self, key: IncomingKey) -> Option<&Entry> {
         self.entries.get(key)
     }
@@ -141,7 +146,7 @@ impl Session {
         if self.is_handshake(&request.id) && is_opening(&request.method) {
             return self.fail(ConnectError::Echo);
         }
-        if self.incoming.by_id.contains_key(&request.id) {
+        if self.incoming.has(&request.id) {
             // REQ-ID-02, REQ-ID-03: the one that runs is not to be harmed by the one that came second.
             let error = ErrorObject::invalid_request(format!("id {} is in use", request.id));
             return self.transmit(Message::error(Some(request.id), error).into());

@@ -164,8 +164,10 @@ fn what_waits_to_be_sent_for_a_modern_request_is_taken_back() {
     };
     report(&mut server, 0);
     report(&mut server, 1);
-    // A request under an id that is in use is no end of the one that has it.
-    server.hear(&ask(7));
+    // A request under an id that is in use is no end of the one that has it, and neither is one that is none.
+    server
+        .hear(&ask(7))
+        .hear(r#"{"id":7,"method":"tools/call","params":1}"#);
     for id in [7, 9] {
         let params = format!(r#"{{"requestId":{id}}}"#);
         server.hear(&format!(
@@ -177,9 +179,10 @@ fn what_waits_to_be_sent_for_a_modern_request_is_taken_back() {
         r#"{"method":"notifications/message","params":{}}"#,
     ];
     let in_use = r#"{"id":7,"error":{"code":-32600,"message":"id 7 is in use"}}"#;
+    let malformed = r#"{"id":7,"error":{"code":-32600,"message":"*"}}"#;
     server
-        .tells(&["cancelled 0"])
-        .says(&[of_8[0], of_8[1], in_use]);
+        .tells(&["malformed: *", "cancelled 0"])
+        .says(&[of_8[0], of_8[1], in_use, malformed]);
     // What was answered is sent, whoever has its id since.
     let key = server.key(1);
     server.session.progress(key, 2.0, None, None).unwrap();
