@@ -15,4 +15,3 @@ mod room;
 pub use framed::{Framed, Joined, framed, framed_split, framed_split_with, framed_with};
 pub use line::LineCodec;
 pub use lines::Lines;
-pub use room::{ReadRoom, WriteRoom};

@@ -10,10 +10,8 @@ pub(crate) const MAX_ROOM: usize = 64 << 10;
 pub(crate) const SLACK: usize = 4;
 
 /// Fits a read buffer to its traffic: a flood gets reads of 64 KiB, an idle connection keeps 1.
-///
-/// For transports with a framing of their own; [`LineCodec`](crate::LineCodec) has one already.
 #[derive(Debug)]
-pub struct ReadRoom {
+pub(crate) struct ReadRoom {
     /// How much room the next read is given.
     pub(crate) room: usize,
     /// The buffer's allocation as far as it could be seen; parts that were split off hide it.
@@ -40,7 +38,7 @@ impl Default for ReadRoom {
 
 impl ReadRoom {
     /// To be told what a read has appended to the buffer, before anything is taken out of it.
-    pub fn arrived(&mut self, buffer: &BytesMut) {
+    pub(crate) fn arrived(&mut self, buffer: &BytesMut) {
         let Some(before) = self.waiting.take() else {
             return;
         };
@@ -65,7 +63,7 @@ impl ReadRoom {
     }
 
     /// To be called before each read: the buffer gets its room for it, and is exchanged for a smaller one if it is too large.
-    pub fn make_room(&mut self, buffer: &mut BytesMut) {
+    pub(crate) fn make_room(&mut self, buffer: &mut BytesMut) {
         let len = buffer.len();
         if len <= self.room && self.allocated > SLACK * self.room {
             let mut smaller = BytesMut::with_capacity(len + self.room);
@@ -89,7 +87,7 @@ impl ReadRoom {
 
 /// Fits a write buffer to its traffic, as [`ReadRoom`] does for reading.
 #[derive(Debug, Default)]
-pub struct WriteRoom {
+pub(crate) struct WriteRoom {
     /// The buffer's allocation as far as it could be seen; what has been written to the wire hides it.
     pub(crate) allocated: usize,
     /// Bytes put into the buffer since it was last seen empty.
@@ -98,7 +96,7 @@ pub struct WriteRoom {
 
 impl WriteRoom {
     /// To be called before `need` bytes are appended, at most.
-    pub fn make_room(&mut self, need: usize, out: &mut BytesMut) {
+    pub(crate) fn make_room(&mut self, need: usize, out: &mut BytesMut) {
         if out.is_empty() {
             // Everything has gone out. What the last batch needed, the next one may need again.
             let need = need.max(std::mem::take(&mut self.batch)).max(MIN_ROOM);
@@ -118,7 +116,7 @@ impl WriteRoom {
     }
 
     /// To be told how many bytes were appended.
-    pub fn wrote(&mut self, bytes: usize, out: &BytesMut) {
+    pub(crate) fn wrote(&mut self, bytes: usize, out: &BytesMut) {
         self.batch += bytes;
         self.allocated = self.allocated.max(out.capacity());
     }
