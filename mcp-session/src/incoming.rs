@@ -134,8 +134,8 @@ impl IncomingTable {
 fn weight(request: &RequestMessage, terms: &Terms) -> usize {
     let id = match &request.id {
         RequestId::Number(_) => 0,
-        // Twice in the table, and once with the handler.
-        RequestId::String(id) => 3 * id.len(),
+        // Its clones share it.
+        RequestId::String(id) => id.len(),
     };
     let params = request.params.as_ref().map_or(0, RawJson::len);
     id + request.method.len() + params + terms.caller_bytes

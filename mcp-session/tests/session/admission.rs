@@ -644,7 +644,7 @@ fn requests_in_flight_are_bounded_in_bytes_too() {
     server.respond(1, "{}");
     server.says(&[r#"{"id":2,"result":{}}"#, r#"{"id":4,"result":{}}"#]);
     // One alone has the limit on messages, and nothing comes beside it; ids weigh, too.
-    let long = "y".repeat(40);
+    let long = "y".repeat(100);
     server
         .hear(&request(5, 1000))
         .hear(&request(6, 60))
