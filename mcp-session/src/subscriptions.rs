@@ -189,6 +189,9 @@ impl Session {
         if !own {
             wanted.notifications = None;
         }
+        // What the protocol has a name for has a field of its own, if there are streams of it.
+        let core = |name: &str| MethodName::from(name).is_core();
+        (wanted.notifications.iter_mut()).for_each(|names| names.retain(|name| !core(name)));
         match &self.side {
             Side::Server(server) => honoured(&wanted, &server.config().capabilities),
             Side::Client(_) => SubscriptionFilter::new(),

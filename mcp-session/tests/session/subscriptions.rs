@@ -108,7 +108,7 @@ fn others_see_what_a_client_has_subscribed_to() {
 
 #[test]
 fn what_is_not_offered_is_not_honoured() {
-    let everything = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"],"io.mcp-stack/notifications":["chat.message_received"]}"#;
+    let everything = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true,"resourceSubscriptions":["a"],"io.mcp-stack/notifications":["notifications/tasks/status","chat.message_received"]}"#;
     for (capabilities, meta, honoured) in [
         (
             r#"{"tools":{"listChanged":true}}"#,
