@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
-use mcp_types::{MethodName, Notification, NotificationMessage, Progress, ProgressParams, RawJson};
+use mcp_types::{
+    MethodName, Notification, NotificationMessage, ObjectBuf, Progress, ProgressParams, RawJson,
+};
 use serde::de::DeserializeOwned;
 
 use crate::counters::add;
@@ -184,19 +186,30 @@ fn decode<N: Notification>(params: &RawJson) -> Result<N::Params, Missed> {
     or_unit(params, N::read_params(params)).map_err(|e| Missed::Undecodable(e.to_string()))
 }
 
-/// Decodes a body; the empty object is also what a unit is written as.
+/// Decodes a body; an object with nothing of the program's in it is also what a unit is written as.
 pub(crate) fn decode_body<T: DeserializeOwned>(body: &RawJson) -> Result<T, serde_json::Error> {
     or_unit(body, body.decode())
 }
 
-/// What was read of a body; the empty object is also what a unit is written as.
+/// What was read of a body; an object with nothing of the program's in it is also what a unit is written as.
 pub(crate) fn or_unit<T: DeserializeOwned>(
     body: &RawJson,
     read: Result<T, serde_json::Error>,
 ) -> Result<T, serde_json::Error> {
-    read.or_else(|e| match body.as_bytes() {
-        b"{}" => RawJson::NULL.decode::<T>().map_err(|_| e),
+    read.or_else(|e| match RawJson::NULL.decode::<T>() {
+        Ok(unit) if is_bare(body) => Ok(unit),
         _ => Err(e),
+    })
+}
+
+/// Whether nothing stands in an object but what the engine puts there. One of another shape is no unit: it would become the
+/// `None` of an `Option` whose fields are wrong.
+fn is_bare(body: &RawJson) -> bool {
+    ObjectBuf::from_raw(body.clone()).is_some_and(|mut object| {
+        for own in ["_meta", "resultType"] {
+            object.take(own);
+        }
+        object.is_empty()
     })
 }
 

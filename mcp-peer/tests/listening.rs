@@ -7,14 +7,40 @@ mod stage;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mcp_peer::session::{ApiMisuse, ClientConfig, EraChoice, NotSent, RequestError, ServerConfig};
-use mcp_peer::types::{
-    Implementation, ResourceUpdated, ResourceUpdatedParams, ResourcesCapability,
-    ServerCapabilities, SubscriptionFilter, ToolListChanged, ToolsCapability,
+use mcp_peer::session::{
+    ApiMisuse, CallOptions, ClientConfig, EraChoice, NOTIFICATIONS_EXTENSION, NotSent,
+    RequestError, ServerConfig,
 };
-use mcp_peer::{Connection, NoHandler, Options, Peer, duplex};
+use mcp_peer::types::{
+    Implementation, Notification, ObjectBuf, RawJson, Request, ResourceUpdated,
+    ResourceUpdatedParams, ResourcesCapability, ServerCapabilities, SubscriptionFilter,
+    ToolListChanged, ToolsCapability,
+};
+use mcp_peer::{Answer, Connection, NoHandler, Options, Peer, decode_result, duplex};
 use serde_json::json;
 use stage::Stage;
+
+struct Leave;
+
+impl Request for Leave {
+    const METHOD: &'static str = "chat.leave";
+    type Params = ();
+    type Result = ();
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Left;
+
+impl Notification for Left {
+    const METHOD: &'static str = "chat.left";
+    type Params = Self;
+}
+
+/// Lets everybody leave.
+async fn leave(request: mcp_peer::Request) -> Answer {
+    let left = request.params().map(|()| ObjectBuf::encode(&()).unwrap());
+    left.into()
+}
 
 /// A client and a server that tells of tools and resources, connected.
 async fn pair(era: EraChoice) -> (Peer, Peer) {
@@ -23,7 +49,9 @@ async fn pair(era: EraChoice) -> (Peer, Peer) {
     config.capabilities = ServerCapabilities::new()
         .tools(ToolsCapability::new().list_changed(true))
         .resources(ResourcesCapability::new().subscribe(true));
-    let handler = Arc::new(NoHandler);
+    let extensions = &mut config.capabilities.extensions;
+    extensions.insert(NOTIFICATIONS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
+    let handler = Arc::new(stage::serve(leave));
     let Connection {
         peer: server,
         driver,
@@ -31,6 +59,8 @@ async fn pair(era: EraChoice) -> (Peer, Peer) {
     tokio::spawn(driver);
     let mut config = ClientConfig::new(Implementation::new("client", "1"));
     config.era = era;
+    let extensions = &mut config.capabilities.extensions;
+    extensions.insert(NOTIFICATIONS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
     let Connection {
         peer: client,
         driver,
@@ -176,4 +206,39 @@ async fn a_callback_may_ask_for_more() {
     late.recv().await.unwrap().unwrap();
     late.recv().await.unwrap().unwrap();
     assert!(late.try_recv().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn units_are_bodies_in_both_eras() {
+    for era in [EraChoice::Legacy, EraChoice::Modern] {
+        let (client, server) = pair(era).await;
+        let mut left = client.notifications::<Left>();
+        let filter = SubscriptionFilter::new().notification(Left::METHOD);
+        let stream = client.listen(filter).await;
+        assert_eq!(stream.is_ok(), era == EraChoice::Modern);
+        let options = CallOptions::default();
+        client.request::<Leave>(&(), options).await.unwrap();
+        server.notify::<Left>(&Left).await.unwrap();
+        left.recv().await.unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_unit_is_an_object_with_nothing_of_the_programs_in_it() {
+    for (text, unit) in [
+        ("{}", true),
+        ("{ }", true),
+        (r#"{"_meta":{"a":1}}"#, true),
+        (r#"{"resultType":"complete","_meta":{}}"#, true),
+        (r#"{"_meta":{},"headline":1}"#, false),
+        ("[]", false),
+    ] {
+        let body = RawJson::parse(text).unwrap();
+        let read = decode_result::<()>(Leave::METHOD, &body);
+        assert_eq!(read.is_ok(), unit, "{text}");
+        assert_eq!(decode_result::<Left>("m", &body).is_ok(), unit, "{text}");
+        // Not a `None` of what has another shape.
+        let read = decode_result::<Option<Implementation>>("m", &body);
+        assert_eq!(read.is_ok(), unit, "{text}");
+    }
 }
