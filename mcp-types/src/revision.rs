@@ -1,5 +1,7 @@
 //! Down-conversion: what a type must become before it is sent to a peer of a revision (inventory §3.11).
 
+use memchr::memmem;
+
 use crate::annotations::Annotations;
 use crate::cache::CacheScope;
 use crate::capabilities::{ClientCapabilities, ElicitationCapability, ServerCapabilities};
@@ -20,6 +22,7 @@ use crate::resources::{
 use crate::roots::{ListRootsResult, Root};
 use crate::rounds::{InputRequest, InputRequests, InputRequiredResult};
 use crate::sampling::{CreateMessageParams, CreateMessageResult, SamplingMessage};
+use crate::scan::known_members;
 use crate::tasks::{CancelTaskResult, CreateTaskResult, ListTasksResult, Task, TaskDesign};
 use crate::tools::{CallToolParams, CallToolResult, ListToolsResult, Tool};
 use crate::version::ProtocolVersion::{
@@ -241,6 +244,38 @@ fn structured(
 
 // Tools.
 
+/// Until 2025-11-25 each property of a tool's schema is described by an object; JSON Schema itself knows `true` and `false`, too.
+fn described_by_objects(schema: &mut RawJson) {
+    let text = schema.as_bytes();
+    let says = |word: &[u8]| memmem::find(text, word).is_some();
+    if !schema.is_object() || !(says(b"true") || says(b"false")) {
+        return;
+    }
+    let properties = known_members(text, b"").filter(|member| member.is(text, "properties"));
+    let Some(at) = properties.last().map(|member| member.value) else {
+        return;
+    };
+    if text[at.start] != b'{' {
+        return;
+    }
+    let (mut fits, mut copied) = (Vec::new(), 0);
+    for member in known_members(&text[at.clone()], b"") {
+        let value = at.start + member.value.start..at.start + member.value.end;
+        let object = match &text[value.clone()] {
+            b"true" => &b"{}"[..],
+            b"false" => br#"{"not":{}}"#,
+            _ => continue,
+        };
+        fits.extend_from_slice(&text[copied..value.start]);
+        fits.extend_from_slice(object);
+        copied = value.end;
+    }
+    if copied > 0 {
+        fits.extend_from_slice(&text[copied..]);
+        *schema = RawJson::from_valid(fits.into());
+    }
+}
+
 impl ForRevision for Tool {
     fn for_revision(mut self, version: ProtocolVersion) -> Self {
         if version == V2 && self.title.is_some() {
@@ -261,6 +296,8 @@ impl ForRevision for Tool {
                 let root = schema.member("type");
                 root.is_none_or(|root| root.as_str() != "\"object\"")
             });
+            described_by_objects(&mut self.input_schema);
+            self.output_schema.iter_mut().for_each(described_by_objects);
         }
         self
     }
@@ -795,6 +832,36 @@ mod tests {
         );
         let object = tool.output_schema(json!({ "type": "object" }));
         assert_eq!(at(&object, V3)["outputSchema"], json!({ "type": "object" }));
+    }
+
+    #[test]
+    fn properties_are_described_by_objects() {
+        for (schema, fits) in [
+            (
+                r#"{"properties":{"b": true ,"a":{"const":true},"c":false},"type":"object","x":true}"#,
+                r#"{"properties":{"b": {} ,"a":{"const":true},"c":{"not":{}}},"type":"object","x":true}"#,
+            ),
+            (
+                r#"{"type":"object","properties":true}"#,
+                r#"{"type":"object","properties":true}"#,
+            ),
+            (
+                r#"{"type":"object","properties":{"true":{}}}"#,
+                r#"{"type":"object","properties":{"true":{}}}"#,
+            ),
+            ("true", "true"),
+        ] {
+            let raw = RawJson::parse(schema).unwrap();
+            let tool = Tool::new("t", raw.clone()).output_schema(raw);
+            let written = |version| {
+                let tool = tool.clone().for_revision(version);
+                let output = tool.output_schema.as_ref();
+                assert!(output.is_none_or(|output| *output == tool.input_schema));
+                tool.input_schema.to_string()
+            };
+            assert_eq!(written(V4), fits);
+            assert_eq!(written(V5), schema);
+        }
     }
 
     #[test]

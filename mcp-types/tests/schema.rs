@@ -604,11 +604,11 @@ fn blocks() -> Vec<ContentBlock> {
 fn tool() -> Tool {
     Tool::new(
         "t",
-        json!({ "type": "object", "properties": { "a": { "type": "string" } }, "required": ["a"] }),
+        json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": true }, "required": ["a"] }),
     )
     .title("T")
     .description("d")
-    .output_schema(json!({ "type": "object", "properties": {} }))
+    .output_schema(json!({ "type": "object", "properties": { "a": true, "b": false } }))
     .annotations(
         ToolAnnotations::new()
             .title("x")
