@@ -10,7 +10,8 @@ use mcp_session::{
     CallOptions, Caller, Incoming, IncomingKey, NotSent, RequestError, may_ask, takes_input,
 };
 use mcp_types::{
-    Era, LogLevel, MethodName, Notification, ObjectBuf, ProtocolVersion, RawJson, RequestId,
+    Era, LogLevel, Message, MethodName, Notification, ObjectBuf, ProtocolVersion, RawJson,
+    RequestId,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -248,7 +249,9 @@ impl RequestContext {
             {
                 return Err(NotSent::Unwanted);
             }
-            let params = params().ok_or(NotSent::Params)?;
+            // Whatever the engine refuses later, nobody hears of.
+            let sendable = |params: &RawJson| !params.is_deeper_than(Message::BODY_DEPTH);
+            let params = params().filter(sendable).ok_or(NotSent::Params)?;
             let related = Some(binding.key);
             let bytes = params.len();
             binding
@@ -325,6 +328,9 @@ impl RequestContext {
         }
         let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
         let params = (!params.is_empty()).then(|| params.finish());
+        if (params.as_ref()).is_some_and(|params| params.is_deeper_than(Message::BODY_DEPTH)) {
+            return Err(NotSent::Params);
+        }
         let bytes = params.as_ref().map_or(0, RawJson::len);
         let related = Some(binding.key);
         // Of the protocol's own notifications, the engine knows which may go out here.

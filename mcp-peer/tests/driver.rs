@@ -200,6 +200,46 @@ async fn a_panic_is_answered_and_the_connection_lives() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_nested_too_deep_fails_by_itself() {
+    let value = || (0..130).fold(json!(1), |inner, _| json!({ "a": inner }));
+    let nested = move || ObjectBuf::encode(&value()).unwrap();
+    let (peer, mut stage) = client(NoHandler).await;
+    let called = peer.request_raw("x".into(), nested(), CallOptions::default(), |_| ());
+    let refused = called.await.unwrap_err();
+    assert!(matches!(refused, RequestError::Misuse(_)), "{refused}");
+    let answering = async {
+        let request = stage.expect("x/call").await;
+        stage.answer(&request, json!({})).await;
+    };
+    let (answer, ()) = tokio::join!(call(&peer), answering);
+    answer.unwrap();
+
+    let (_driving, _peer, mut stage) = server(serve(move |request: Request| async move {
+        match request.method.as_str() {
+            "x/deep" => Answer::Result(nested()),
+            _ => {
+                let told = request.context.notify::<Ticked>(&value()).await;
+                Answer::Result(ObjectBuf::encode(&json!({ "told": told.is_ok() })).unwrap())
+            }
+        }
+    }))
+    .await;
+    for (method, outcome, said) in [
+        (
+            "x/deep",
+            "error",
+            r#"{"code":-32603,"message":"the answer is nested too deep"}"#,
+        ),
+        ("x/tell", "result", r#"{"told":false}"#),
+    ] {
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": 1, "method": method }))
+            .await;
+        assert_eq!(stage.next().await.unwrap()[outcome].to_string(), said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_before_it_has_a_future_is_answered_too() {
     fn broken(_request: Request) -> HandlerFuture {
         panic!("on purpose")

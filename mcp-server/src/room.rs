@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
-use mcp_peer::types::{MethodName, Notification, NotificationMessage, ObjectBuf, RawJson};
+use mcp_peer::types::{Message, MethodName, Notification, NotificationMessage, ObjectBuf, RawJson};
 use mcp_peer::{ConnectionId, Feed, Follower, Link, MailboxLimits};
 use serde::{Deserialize, Serialize};
 
@@ -149,8 +149,8 @@ pub enum NotJoined {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotPublished {
-    /// Parameters that do not serialise as a JSON object.
-    #[error("the parameters are not a JSON object")]
+    /// Parameters that do not serialise as a JSON object, or are nested deeper than anybody reads.
+    #[error("the parameters are no JSON object, or nested too deep")]
     Params,
     /// It would have to wait for a member, or for the backplane.
     #[error("the room cannot take it at once")]
@@ -367,10 +367,12 @@ pub(crate) fn encoded<N: Notification>(
     params: &N::Params,
 ) -> Result<NotificationMessage, NotPublished> {
     let params = ObjectBuf::encode(params).map_err(|_| NotPublished::Params)?;
-    Ok(NotificationMessage {
-        method: MethodName::from_static(N::METHOD),
-        params: (!params.is_empty()).then(|| params.finish()),
-    })
+    let params = (!params.is_empty()).then(|| params.finish());
+    if (params.as_ref()).is_some_and(|params| params.is_deeper_than(Message::BODY_DEPTH)) {
+        return Err(NotPublished::Params);
+    }
+    let method = MethodName::from_static(N::METHOD);
+    Ok(NotificationMessage { method, params })
 }
 
 pub(crate) fn size(message: &NotificationMessage) -> usize {

@@ -163,7 +163,7 @@ pub enum ApiMisuse {
         /// The version in force.
         version: ProtocolVersion,
     },
-    /// Parameters that cannot be sent: they serialise as no JSON object, or ask for what the version in force does not have.
+    /// Parameters that cannot be sent: they serialise as no JSON object, are nested deeper than anybody reads, or ask for what the version in force does not have.
     #[error("`{method}` cannot be sent with these parameters: {reason}")]
     Params {
         /// The method.
@@ -221,8 +221,8 @@ pub enum NotSent {
     /// The protocol does not let this side send this notification here.
     #[error("this side may not send it here")]
     Forbidden,
-    /// Parameters that do not serialise as a JSON object.
-    #[error("the parameters are not a JSON object")]
+    /// Parameters that do not serialise as a JSON object, or are nested deeper than anybody reads.
+    #[error("the parameters are no JSON object, or nested too deep")]
     Params,
     /// The connection is closed.
     #[error("the connection is closed")]

@@ -292,10 +292,15 @@ impl Session {
 
     pub(crate) fn transmit_answer(&mut self, id: RequestId, outcome: Result<RawJson, ErrorObject>) {
         let related_to = Some(id.clone());
-        let message = match outcome {
+        let mut message = match outcome {
             Ok(result) => Message::result(id, result),
             Err(error) => Message::error(Some(id), error),
         };
+        // The peer could not even tell which request it answers.
+        if message.is_too_deep() {
+            let error = ErrorObject::internal("the answer is nested too deep");
+            message = Message::error(related_to.clone(), error);
+        }
         self.transmit(Outbound {
             message,
             related_to,

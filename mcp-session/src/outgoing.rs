@@ -275,15 +275,20 @@ impl Session {
         self.outgoing.calls.insert(key, call);
         self.outgoing.deadlines.add(deadline, key);
         self.outgoing.by_id.insert(id, key);
-        self.transmit_call(key, id, params, related_to);
-        Ok(())
+        let sent = self.transmit_call(key, id, params, related_to);
+        if sent.is_err() {
+            self.outgoing.remove(key);
+        }
+        sent
     }
 
     /// Sends a call again, with the answers it was asked for, under a new id (REQ-MRTR-07).
     pub(crate) fn retry_call(&mut self, now: Instant, key: CallKey, params: ObjectBuf) {
         let id = self.outgoing.next_id();
         self.outgoing.start_waiting(now, key, id);
-        self.transmit_call(key, id, params, None);
+        if let Err(misuse) = self.transmit_call(key, id, params, None) {
+            self.end_call(key, Err(misuse.into()));
+        }
     }
 
     fn transmit_call(
@@ -292,9 +297,9 @@ impl Session {
         id: i64,
         mut params: ObjectBuf,
         related_to: Option<RequestId>,
-    ) {
+    ) -> Result<(), ApiMisuse> {
         let Some(call) = self.outgoing.calls.get_mut(key) else {
-            return;
+            return Ok(());
         };
         let token = call.progress.then_some(ProgressToken::Number(id));
         let (base, log_level) = match (&self.side, call.era) {
@@ -315,11 +320,17 @@ impl Session {
         if call.era == Era::Modern && takes_input(&call.method) {
             call.params = params.clone();
         }
-        let message = Message::request(id, call.method.clone(), params);
+        let method = call.method.clone();
+        let message = Message::request(id, method.clone(), params);
+        if message.is_too_deep() {
+            let reason = "they are nested too deep".to_owned();
+            return Err(ApiMisuse::Params { method, reason });
+        }
         self.transmit(Outbound {
             message,
             related_to,
         });
+        Ok(())
     }
 
     pub(crate) fn handle_call_response(

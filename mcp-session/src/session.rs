@@ -199,6 +199,7 @@ impl Session {
     /// [`ApiMisuse::NotOpen`] before the handshake is done and after the connection is gone;
     /// [`ApiMisuse::KeyInUse`] if the key is not new; [`ApiMisuse::TooManyRequests`] at the limit;
     /// [`ApiMisuse::NotInVersion`] if the version in force does not have the method;
+    /// [`ApiMisuse::Params`] if the parameters are nested too deep;
     /// as a server, [`ApiMisuse::MissingCapability`] if the client cannot be asked for this,
     /// [`ApiMisuse::ModernClient`] if it takes no requests at all, and
     /// [`ApiMisuse::Ended`] if the request in [`CallOptions::related`] has ended.
@@ -268,7 +269,7 @@ impl Session {
     /// [`NotSent::Forbidden`] if the protocol has a verb or a stream of its own for it, does not let this side send it, or
     /// lets it only after a capability that was not declared (REQ-CAP-06); [`NotSent::NotNegotiated`] if a modern peer
     /// did not agree to a program's own notifications; [`NotSent::NoSession`] if there is nobody to send it to;
-    /// [`NotSent::Unwanted`] if nobody asked for it; [`NotSent::Params`] if the parameters are no object;
+    /// [`NotSent::Unwanted`] if nobody asked for it; [`NotSent::Params`] if the parameters are no object, or nested too deep;
     /// [`NotSent::Ended`] if the request has ended.
     pub fn notify(
         &mut self,
@@ -326,7 +327,7 @@ impl Session {
     /// # Errors
     /// [`NotSent::Unwanted`] below the level, or if the server does not declare that it logs;
     /// [`NotSent::NoSession`] outside of a request and of a legacy session; [`NotSent::Ended`] if the request has ended;
-    /// [`NotSent::Params`] if the parameters are no object; [`NotSent::Forbidden`] as a client.
+    /// [`NotSent::Params`] if the parameters are no object, or nested too deep; [`NotSent::Forbidden`] as a client.
     pub fn log(
         &mut self,
         related: Option<IncomingKey>,
@@ -334,7 +335,7 @@ impl Session {
         params: RawJson,
     ) -> Result<(), NotSent> {
         let related_to = self.may_log(related, level)?;
-        if !params.is_object() {
+        if !has_form(Some(&params)) {
             return Err(NotSent::Params);
         }
         let method = MethodName::from_static("notifications/message");
@@ -498,7 +499,8 @@ impl Session {
 
 /// Whether a notification may have these parameters.
 fn has_form(params: Option<&RawJson>) -> bool {
-    params.is_none_or(RawJson::is_object)
+    let fits = |params: &RawJson| params.is_object() && !params.is_deeper_than(Message::BODY_DEPTH);
+    params.is_none_or(fits)
 }
 
 /// Appends to a queue, which begins with room for one: most connections never need more, and four take most of a kilobyte.

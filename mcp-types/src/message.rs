@@ -154,6 +154,9 @@ pub enum EnvelopeFault {
 }
 
 impl Message {
+    /// How deep parameters and results may be nested, in levels: the message around them is one more.
+    pub const BODY_DEPTH: usize = scan::MAX_DEPTH - 1;
+
     /// A request.
     pub fn request(
         id: impl Into<RequestId>,
@@ -215,6 +218,19 @@ impl Message {
             Self::Request(m) => m.params.as_ref(),
             Self::Notification(m) => m.params.as_ref(),
             Self::Response(m) => m.outcome.as_ref().ok(),
+        }
+    }
+
+    /// Whether it is nested deeper than anybody reads.
+    pub fn is_too_deep(&self) -> bool {
+        match self {
+            Self::Response(ResponseMessage {
+                outcome: Err(error),
+                ..
+            }) => {
+                (error.data.as_ref()).is_some_and(|data| data.is_deeper_than(Self::BODY_DEPTH - 1))
+            }
+            _ => (self.body()).is_some_and(|body| body.is_deeper_than(Self::BODY_DEPTH)),
         }
     }
 

@@ -102,7 +102,7 @@ impl RawJson {
 
     /// For text that a scan or a serialiser of this crate has produced.
     pub(crate) fn from_valid(text: Bytes) -> Self {
-        debug_assert!(Self::parse(text.clone()).is_ok());
+        debug_assert!(scan::is_valid(&text));
         Self(text)
     }
 
@@ -134,6 +134,11 @@ impl RawJson {
     /// Whether this is a JSON object.
     pub fn is_object(&self) -> bool {
         self.0.first() == Some(&b'{')
+    }
+
+    /// Whether this is nested deeper than so many levels. Nobody reads more than 127, an envelope around it included.
+    pub fn is_deeper_than(&self, levels: usize) -> bool {
+        scan::deeper_than(&self.0, levels)
     }
 
     /// Whether this is `null`.

@@ -532,10 +532,24 @@ fn ordinary(text: &[u8], mut pos: usize) -> usize {
         .unwrap_or(rest.len())
 }
 
+/// Whether text is one JSON value, however deep.
+pub(crate) fn is_valid(text: &[u8]) -> bool {
+    let valid = match value(text, 0, MAX_DEPTH) {
+        Ok(end) => end == text.len(),
+        Err(e) => e.kind == ScanErrorKind::Depth,
+    };
+    valid && std::str::from_utf8(text).is_ok()
+}
+
 /// Whether text that is known to be JSON is nested deeper than [`MAX_DEPTH`].
 pub(crate) fn too_deep(text: &[u8]) -> bool {
-    // Each level takes a bracket at either end.
-    if text.len() <= 2 * MAX_DEPTH {
+    deeper_than(text, MAX_DEPTH)
+}
+
+/// Whether text that is known to be JSON is nested deeper than so many levels.
+pub(crate) fn deeper_than(text: &[u8], levels: usize) -> bool {
+    // Each level takes a bracket at either end. To count what may be one takes a fraction of the time of looking at each.
+    if text.len() <= 2 * levels || opening(text) <= levels {
         return false;
     }
     let (mut pos, mut depth) = (0, 0usize);
@@ -545,7 +559,7 @@ pub(crate) fn too_deep(text: &[u8]) -> bool {
                 pos = skip_string(text, pos);
                 continue;
             }
-            b'{' | b'[' if depth == MAX_DEPTH => return true,
+            b'{' | b'[' if depth == levels => return true,
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
@@ -553,6 +567,15 @@ pub(crate) fn too_deep(text: &[u8]) -> bool {
         pos += 1;
     }
     false
+}
+
+/// How many opening brackets stand in a text, those in strings included.
+fn opening(text: &[u8]) -> usize {
+    // As many at a time as fit into the byte that they are counted in, so that the loop is vectorised.
+    let in_part = |part: &[u8]| part.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>();
+    text.chunks(255)
+        .map(|part| usize::from(in_part(part)))
+        .sum()
 }
 
 /// Walks the members of the object that opens at `start`, validating what it passes.
@@ -700,9 +723,13 @@ mod tests {
         assert_eq!(error.kind, ScanErrorKind::Depth);
         assert_eq!(error.offset, MAX_DEPTH);
         assert!(value("[".repeat(10_000_000).as_bytes(), 0, 10_000_000).is_err());
-        for (n, deep) in [(1, false), (MAX_DEPTH, false), (MAX_DEPTH + 1, true)] {
+        for (n, deep) in [(2, false), (MAX_DEPTH, false), (MAX_DEPTH + 1, true)] {
             let text = format!("[{:?},{}]", "[".repeat(300), nested(n - 1));
             assert_eq!(too_deep(text.as_bytes()), deep, "{n}");
+            assert!(is_valid(text.as_bytes()), "{n}");
+            // As many of the other kind, which end before.
+            let wide = format!("[{}{}]", "{},".repeat(300), nested(n - 1));
+            assert_eq!(too_deep(wide.as_bytes()), deep, "{n}");
         }
     }
 

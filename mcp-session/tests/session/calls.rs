@@ -1,9 +1,9 @@
 //! Requests of ours and their answers: each ends exactly once.
 
-use mcp_session::{ApiMisuse, CallKey};
-use mcp_types::Meta;
+use mcp_session::{ApiMisuse, CallKey, NotSent};
+use mcp_types::{LogLevel, Meta, NotificationMessage};
 
-use crate::support::{Side, decode};
+use crate::support::{Side, decode, nested, raw};
 
 #[test]
 fn a_legacy_request_is_as_plain_as_it_can_be() {
@@ -394,4 +394,47 @@ fn a_call_goes_out_on_behalf_of_the_request_it_belongs_to() {
         server.try_call(3, "roots/list", "{}", |o| o.related = Some(related)),
         Err(ApiMisuse::Ended)
     );
+}
+
+#[test]
+fn what_is_nested_deeper_than_anybody_reads_is_not_sent() {
+    for (levels, fits) in [(126, true), (127, false)] {
+        let body = nested(levels);
+        let mut client = Side::legacy_client("2025-11-25", |_| {});
+        let called = client.try_call(1, "tools/call", &body, |_| {});
+        assert_eq!(called.is_ok(), fits, "{called:?}");
+        assert_eq!(client.session.calls_in_flight(), usize::from(fits));
+        // With what the program says besides, too.
+        let meta: Meta = decode(&nested(levels - 1));
+        let called = client.try_call(2, "tools/call", "{}", |o| o.meta = Some(meta));
+        assert_eq!(called.is_ok(), fits, "{called:?}");
+        assert_eq!(client.take_lines().len(), if fits { 2 } else { 0 });
+
+        let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
+            config.capabilities = decode(r#"{"logging":{}}"#);
+        });
+        server.hear(r#"{"id":2,"method":"tools/call"}"#).forget();
+        let session = &mut server.session;
+        let sent = if fits { Ok(()) } else { Err(NotSent::Params) };
+        let own = NotificationMessage {
+            method: "a".into(),
+            params: Some(raw(&body)),
+        };
+        let notified = session.notify(None, own.method.clone(), own.params.clone());
+        assert_eq!(notified, sent);
+        let logged = session.log(None, LogLevel::Emergency, raw(&body));
+        assert_eq!(logged, sent);
+        let small = NotificationMessage {
+            params: None,
+            ..own.clone()
+        };
+        assert_eq!(session.notify_each([small, own]), u64::from(!fits));
+        server.forget();
+        server.respond(0, &body);
+        server.says(&[if fits {
+            r#"{"id":2,"result":{"...":1}}"#
+        } else {
+            r#"{"id":2,"error":{"code":-32603,"message":"the answer is nested too deep"}}"#
+        }]);
+    }
 }

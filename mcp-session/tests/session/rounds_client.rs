@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcp_session::{ApiMisuse, ClientConfig};
 
-use crate::support::{Side, decode};
+use crate::support::{Side, decode, nested};
 
 fn able(config: &mut ClientConfig) {
     config.capabilities =
@@ -73,6 +73,25 @@ fn without_questions_the_request_is_made_again_at_once() {
         .says(&[r#"{"id":3,"method":"tools/call","params":{"requestState":"S","_meta":"*"}}"#])
         .hear(&ask(3, "{}", r#""T""#))
         .says(&[r#"{"id":4,"method":"tools/call","params":{"requestState":"T","_meta":"*"}}"#]);
+}
+
+#[test]
+fn answers_nested_deeper_than_anybody_reads_end_the_request() {
+    // Two levels below the parameters.
+    for (levels, fits) in [(124, true), (125, false)] {
+        let mut client = calling("{}");
+        let question = r#"{"a":{"method":"roots/list"}}"#;
+        client.hear(&ask(2, question, r#""S""#)).forget();
+        client.respond(0, &nested(levels));
+        if fits {
+            assert_eq!(client.take_lines().len(), 1);
+            continue;
+        }
+        client
+            .says(&[])
+            .tells(&["answer 1: parameters of `tools/call` cannot be sent: *"])
+            .is_idle();
+    }
 }
 
 #[test]

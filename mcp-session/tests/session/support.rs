@@ -36,6 +36,16 @@ pub(crate) fn object(text: &str) -> ObjectBuf {
     ObjectBuf::from_raw(raw(text)).unwrap()
 }
 
+/// An object nested so many levels.
+pub(crate) fn nested(levels: usize) -> String {
+    [
+        r#"{"a":"#.repeat(levels),
+        "1".to_owned(),
+        "}".repeat(levels),
+    ]
+    .concat()
+}
+
 pub(crate) fn decode<T: serde::de::DeserializeOwned>(text: &str) -> T {
     serde_json::from_str(&long(text)).unwrap()
 }
