@@ -322,8 +322,9 @@ impl ForRevision for CallToolParams {
 
 impl ForRevision for CallToolResult {
     fn for_revision(mut self, version: ProtocolVersion) -> Self {
-        self.content = each(version, self.content);
+        // Before a link becomes a text, which says nothing of it.
         structured(version, &mut self.structured_content, &mut self.content);
+        self.content = each(version, self.content);
         self
     }
 }
@@ -454,8 +455,8 @@ impl ForRevision for SamplingContent {
                 return Self::text(format!("[calls {} with {}]", call.name, call.input));
             }
             Self::ToolResult(result) => {
-                result.content = each(version, std::mem::take(&mut result.content));
                 structured(version, &mut result.structured_content, &mut result.content);
+                result.content = each(version, std::mem::take(&mut result.content));
                 if version < V4 {
                     return Self::text(join(
                         result.content.iter().filter_map(ContentBlock::as_text),
@@ -795,6 +796,11 @@ mod tests {
         assert_eq!(at(&object, V3)["structuredContent"], json!({ "a": 1 }));
         let text = json!({ "content": [{ "type": "text", "text": "t" }] });
         assert_eq!(at(&object, V2), text);
+        // A link is no text, though it becomes one.
+        let link = ContentBlock::ResourceLink(Resource::new("a:b", "n"));
+        let linked = CallToolResult::from(link).structured_content(json!({ "n": 1 }));
+        let texts = linked.for_revision(V2).to_text();
+        assert_eq!(texts, "n: a:b\n{\"n\":1}");
     }
 
     #[test]
