@@ -527,10 +527,16 @@ pub enum EnumStyle {
 }
 
 impl EnumSchema {
-    /// One of these texts.
+    /// One of these texts; if any has a title, titles are written.
     pub fn new<O: Into<EnumOption>>(options: impl IntoIterator<Item = O>) -> Self {
+        let options: Vec<EnumOption> = options.into_iter().map(Into::into).collect();
+        let titled = options.iter().any(|option| option.title.is_some());
         Self {
-            options: options.into_iter().map(Into::into).collect(),
+            options,
+            style: match titled {
+                true => EnumStyle::Titled,
+                false => EnumStyle::Plain,
+            },
             ..Self::default()
         }
     }
@@ -541,9 +547,8 @@ impl EnumSchema {
     ) -> Self {
         let option = |(value, title): (V, T)| EnumOption::new(value).title(title);
         Self {
-            options: options.into_iter().map(option).collect(),
             style: EnumStyle::Titled,
-            ..Self::default()
+            ..Self::new(options.into_iter().map(option))
         }
     }
 
@@ -991,6 +996,9 @@ mod tests {
         };
         assert!(titled.multiple);
         assert_eq!(titled.options[0].display_name(), "A");
+        let options = || ["a".into(), EnumOption::new("b").title("B")];
+        assert_eq!(EnumSchema::new(options()).style, EnumStyle::Titled);
+        assert_eq!(EnumSchema::new(["a"]).style, EnumStyle::Plain);
     }
 
     #[test]

@@ -775,6 +775,7 @@ mod tests {
 
     use super::*;
     use crate::ProtocolVersion::V2024_11_05 as V1;
+    use crate::elicitation::EnumOption;
     use crate::tools::ToolAnnotations;
 
     fn at<T: ForRevision + Clone + Serialize>(value: &T, version: ProtocolVersion) -> Value {
@@ -908,8 +909,9 @@ mod tests {
 
     #[test]
     fn forms_for_2025_06_18() {
+        let x = EnumOption::new("x").title("X");
         let schema = ElicitSchema::new()
-            .required("a", EnumSchema::titled([("x", "X")]).default_value("x"))
+            .required("a", EnumSchema::new([x]).default_value("x"))
             .optional("b", EnumSchema::new(["x"]).multiple());
         let form = ElicitParams::form("m", schema);
         assert_eq!(
@@ -923,7 +925,10 @@ mod tests {
                 },
             })
         );
-        assert_eq!(at(&form, V4)["mode"], "form");
+        let latest = at(&form, V4);
+        assert_eq!(latest["mode"], "form");
+        let a = &latest["requestedSchema"]["properties"]["a"];
+        assert_eq!(a["oneOf"], json!([{ "const": "x", "title": "X" }]));
         assert!(form.inexpressible(V3).is_none());
         assert!(form.inexpressible(V2).is_some());
         assert!(
