@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::Deserializer;
 
 use crate::names::NameVisitor;
+use crate::numbers::Count;
 
 /// Who may share a cached result.
 ///
@@ -43,37 +44,6 @@ impl fmt::Display for CacheScope {
 
 /// Reads `ttlMs`; a negative one counts as 0 (REQ-CACHE-05).
 pub(crate) fn ttl<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    struct Ttl;
-    impl<'de> Visitor<'de> for Ttl {
-        type Value = Option<u64>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number of milliseconds")
-        }
-
-        fn visit_u64<E: de::Error>(self, ms: u64) -> Result<Self::Value, E> {
-            Ok(Some(ms))
-        }
-
-        fn visit_i64<E: de::Error>(self, ms: i64) -> Result<Self::Value, E> {
-            Ok(Some(u64::try_from(ms).unwrap_or(0)))
-        }
-
-        fn visit_f64<E: de::Error>(self, ms: f64) -> Result<Self::Value, E> {
-            Ok(Some(ms as u64)) // saturates: negative and NaN become 0
-        }
-
-        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
-            d.deserialize_any(self)
-        }
-    }
-    deserializer.deserialize_any(Ttl)
+    let below_zero = Some(0);
+    deserializer.deserialize_any(Count { below_zero })
 }

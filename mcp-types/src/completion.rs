@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::meta::Meta;
 use crate::names::{methods, setters};
+use crate::numbers::known;
 use crate::raw::RawJson;
 
 /// The parameters of `completion/complete`.
@@ -173,7 +174,11 @@ pub struct Completion {
     /// The best values first, at most [`Completion::MAX_VALUES`] (REQ-CMP-01).
     pub values: Vec<String>,
     /// How many there are in all, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub total: Option<u64>,
     /// Whether there are more than these.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,7 @@ pub mod message;
 pub mod meta;
 pub mod method;
 pub mod names;
+mod numbers;
 pub mod object;
 pub mod pagination;
 mod parse;

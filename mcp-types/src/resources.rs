@@ -8,6 +8,7 @@ use crate::cache::{CacheScope, ttl};
 use crate::icons::Icon;
 use crate::meta::Meta;
 use crate::names::{methods, setters};
+use crate::numbers::known;
 use crate::pagination::{Cursor, EmptyParams, EmptyResult, PaginatedParams};
 use crate::rounds::InputResponses;
 
@@ -30,7 +31,11 @@ pub struct Resource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// The size in bytes, before any encoding, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub size: Option<u64>,
     /// For whom it is, how important, how old.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,6 +8,7 @@ use crate::annotations::Role;
 use crate::content::{SamplingContent, join};
 use crate::meta::Meta;
 use crate::names::{methods, open_enum, setters};
+use crate::numbers::limit;
 use crate::raw::RawJson;
 use crate::tasks::TaskMetadata;
 use crate::tools::Tool;
@@ -27,6 +28,7 @@ pub struct CreateMessageParams {
     /// The conversation so far.
     pub messages: Vec<SamplingMessage>,
     /// The most tokens to generate (REQ-SAMP-07).
+    #[serde(deserialize_with = "limit")]
     pub max_tokens: u64,
     /// Which model to prefer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

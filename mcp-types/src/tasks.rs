@@ -10,6 +10,7 @@ use crate::cache::ttl;
 use crate::error::ErrorObject;
 use crate::meta::Meta;
 use crate::names::{methods, open_enum, setters};
+use crate::numbers::known;
 use crate::pagination::{Cursor, EmptyResult, PaginatedParams};
 use crate::raw::{RawJson, present};
 use crate::rounds::{InputRequests, InputResponses, ResultType};
@@ -23,7 +24,11 @@ pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 #[non_exhaustive]
 pub struct TaskMetadata {
     /// For how long the task is wanted, in milliseconds from its creation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub ttl: Option<u64>,
 }
 
