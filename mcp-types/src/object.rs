@@ -87,7 +87,8 @@ impl ObjectBuf {
         key: &str,
         value: &T,
     ) -> Result<(), serde_json::Error> {
-        let end = self.text.len();
+        // White space in an empty object goes.
+        let end = if self.is_empty() { 2 } else { self.text.len() };
         self.open_member(key);
         match write_json(&mut self.text, value) {
             Ok(()) => {
@@ -314,9 +315,11 @@ mod tests {
 
     #[test]
     fn a_failed_insert_leaves_the_object_as_it_was() {
-        let mut object = ObjectBuf::encode(&json!({ "a": 1 })).unwrap();
         let bad = std::collections::HashMap::from([((1, 2), 3)]);
-        assert!(object.insert("bad", &bad).is_err());
-        assert_eq!(object.finish().as_str(), r#"{"a":1}"#);
+        for (text, left) in [(r#"{"a":1}"#, r#"{"a":1}"#), ("{}", "{}"), ("{ \n }", "{}")] {
+            let mut object = ObjectBuf::from_raw(RawJson::parse(text).unwrap()).unwrap();
+            assert!(object.insert("bad", &bad).is_err());
+            assert_eq!(object.finish().as_str(), left);
+        }
     }
 }
