@@ -1,7 +1,7 @@
 //! Tools, resources and prompts from functions.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
@@ -275,7 +275,8 @@ fn built(
     };
     let described = documentation(&function.attrs).map(|text| quote!(.describe(#text)));
     let returned = match &function.sig.output {
-        ReturnType::Type(_, ty) if !matches!(**ty, Type::ImplTrait(_)) => Some(ty),
+        // What is returned has no name then that could be said twice.
+        ReturnType::Type(_, ty) if !says_impl(ty.to_token_stream()) => Some(ty),
         _ => None,
     };
     let returned = returned.map(|ty| {
@@ -291,6 +292,15 @@ fn built(
         ::mcp_server::#constructor(#first, #handler)
     };
     Ok(quote! { #returned #made #described #settings })
+}
+
+/// Whether an `impl Trait` stands anywhere in a type.
+fn says_impl(ty: TokenStream) -> bool {
+    ty.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => word == "impl",
+        TokenTree::Group(group) => says_impl(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// The closure that takes the arguments apart and calls the function.

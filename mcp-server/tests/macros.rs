@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mcp_server::types::{Icon, ProtocolVersion, ToolAnnotations};
 use mcp_server::{
-    Cx, Json, Notification, Server, TaskSupport, ToolError, data, notification, prompt, resource,
-    tool,
+    Cx, IntoToolResult, Json, Notification, Server, TaskSupport, ToolError, data, notification,
+    prompt, resource, tool,
 };
 use serde_json::{Value, json};
 use support::{ALL, Hand, code, text};
@@ -113,8 +113,8 @@ async fn sell(cx: Cx, what: String) -> Result<(), ToolError> {
 /// A tool can be made where it is used, whatever its names are.
 fn local() -> mcp_server::ToolDef {
     #[tool]
-    fn args(args: String, #[state] args2: String) -> String {
-        args + &args2
+    fn args(args: String, #[state] args2: String) -> Result<impl IntoToolResult, ToolError> {
+        Ok(args + &args2)
     }
     args::tool("!".into())
 }
