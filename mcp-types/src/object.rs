@@ -169,8 +169,9 @@ impl ObjectBuf {
     }
 
     /// Whether the key's text stands anywhere within; if it does not, there is no such member.
+    ///
+    /// A key that is written with escapes it did not need, as in text of a peer's, is not found.
     pub fn mentions(&self, key: &str) -> bool {
-        // Keys that hide behind escapes are not ours: everything here was serialised by serde_json or checked by `members`.
         let found = match key {
             "_meta" => META.find(&self.text),
             "resultType" => RESULT_TYPE.find(&self.text),
@@ -179,7 +180,7 @@ impl ObjectBuf {
         found.is_some()
     }
 
-    /// Removes a top-level member and returns its value.
+    /// Removes a top-level member and returns its value; as [`mentions`](Self::mentions) has it, if it is to be found.
     pub fn take(&mut self, key: &str) -> Option<RawJson> {
         // Nearly always it is not there, and a search for the bytes says so without a scan.
         if !self.mentions(key) {
