@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio as Pipe};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -295,6 +295,8 @@ impl ChildProcess {
             broken: None,
             closed: None,
             closing: false,
+            reader: None,
+            closer: None,
             orders,
             monitor,
             grace: self.grace,
@@ -398,6 +400,9 @@ pub struct ChildTransport {
     /// Waits for the end of the child, in `poll_close`.
     closed: Option<Wait>,
     closing: bool,
+    /// Who waits in the stream and who for the close, if they do. These may be two tasks, and one may have gone elsewhere meanwhile.
+    reader: Option<Waker>,
+    closer: Option<Waker>,
     orders: watch::Sender<Orders>,
     monitor: ChildMonitor,
     grace: Grace,
@@ -445,7 +450,18 @@ impl ChildTransport {
         self.monitor.clone()
     }
 
+    /// Reads, for who waits in the stream and who for the close: what both wait for takes one waker.
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Inbound>>> {
+        match (&self.reader, &self.closer) {
+            (Some(reader), Some(closer)) if !reader.will_wake(closer) => {
+                let both = Arc::new(Both(reader.clone(), closer.clone())).into();
+                self.poll_reading(&mut Context::from_waker(&both))
+            }
+            _ => self.poll_reading(cx),
+        }
+    }
+
+    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Inbound>>> {
         loop {
             match &mut self.reading {
                 Reading::Open { outlived } => match Pin::new(&mut self.io).poll_next(cx) {
@@ -513,6 +529,23 @@ impl ChildTransport {
     }
 }
 
+struct Both(Waker, Waker);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        self.1.wake_by_ref();
+    }
+}
+
+/// Remembers who waits.
+fn remember(waiting: &mut Option<Waker>, cx: &Context<'_>) {
+    match waiting {
+        Some(waiting) => waiting.clone_from(cx.waker()),
+        None => *waiting = Some(cx.waker().clone()),
+    }
+}
+
 impl Stream for ChildTransport {
     type Item = io::Result<Inbound>;
 
@@ -521,6 +554,7 @@ impl Stream for ChildTransport {
             self.held_weight -= weight(&item);
             return Poll::Ready(Some(Ok(item)));
         }
+        remember(&mut self.reader, cx);
         self.poll_item(cx)
     }
 }
@@ -558,6 +592,7 @@ impl Sink<Outbound> for ChildTransport {
         if let Poll::Ready(Err(_)) = Pin::new(&mut this.io).poll_close(cx) {
             this.io.writer_mut().close();
         }
+        remember(&mut this.closer, cx);
         // A child that cannot get rid of its last words does not end.
         while this.held_weight < HELD {
             match this.poll_item(cx) {

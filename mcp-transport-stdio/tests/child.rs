@@ -7,7 +7,7 @@ use std::future::Future;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use futures::{SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use mcp_transport_stdio::{
     ChildProcess, ChildTransport, Exited, RestartError, RestartPolicy, SpawnError, Stderr,
 };
@@ -117,6 +117,24 @@ async fn last_words_survive_the_close() {
     let items: Vec<_> = within(cat.map(Result::unwrap).collect()).await;
     let sent: Vec<_> = sent.into_iter().map(Inbound::Message).collect();
     assert_eq!(items, sent);
+}
+
+#[tokio::test]
+async fn who_reads_sees_the_end_when_another_closes_or_has_begun_to() {
+    for given_up in [false, true] {
+        let (mut sink, stream) = ChildProcess::new("cat").spawn().unwrap().split();
+        let reading = tokio::spawn(stream.map(Result::unwrap).collect::<Vec<_>>());
+        tokio::task::yield_now().await;
+        let ping = Message::request(1, "ping", None);
+        sink.feed(ping.clone().into()).await.unwrap();
+        if given_up {
+            assert!(sink.close().now_or_never().is_none());
+        } else {
+            within(sink.close()).await.unwrap();
+        }
+        let read = within(reading).await.unwrap();
+        assert_eq!(read, [Inbound::Message(ping)]);
+    }
 }
 
 #[tokio::test]
