@@ -199,7 +199,7 @@ impl ChildProcess {
 
     /// Calls back for each line of a captured stderr ([`Stderr::Capture`]), cut at 4 KiB.
     ///
-    /// The callback runs within the runtime and should return quickly.
+    /// The callback runs within the runtime and should return quickly. If it panics, that is logged, and nothing is lost.
     pub fn on_stderr(mut self, callback: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_stderr = Some(Arc::new(callback));
         self

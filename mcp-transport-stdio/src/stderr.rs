@@ -1,6 +1,7 @@
 //! What a child says on stderr.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -24,8 +25,11 @@ impl LastLines {
     fn push(&self, line: &[u8], keep: usize, on_line: Option<&OnLine>) {
         let line = String::from_utf8_lossy(line).trim_end().to_owned();
         tracing::debug!(target: "mcp_transport_stdio::stderr", "{line}");
-        if let Some(on_line) = on_line {
-            on_line(&line);
+        // A callback that panics must not end the reading: the child would wait, or be ended by its next word.
+        if let Some(on_line) = on_line
+            && catch_unwind(AssertUnwindSafe(|| on_line(&line))).is_err()
+        {
+            tracing::error!("a callback for a line of stderr panicked");
         }
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() >= keep {
@@ -81,5 +85,14 @@ mod tests {
             lines.clone().read(text.as_bytes(), keep, None).await;
             assert_eq!(lines.to_vec(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_callback_that_panics_loses_no_line() {
+        // REQ-STDIO-11
+        let lines = LastLines::default();
+        let panics: OnLine = Arc::new(|line| assert_ne!(line, "one"));
+        lines.clone().read(&b"one\ntwo"[..], 2, Some(panics)).await;
+        assert_eq!(lines.to_vec(), ["one", "two"]);
     }
 }
