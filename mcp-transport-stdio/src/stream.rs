@@ -125,27 +125,36 @@ mod unix {
         /// Outside of a tokio runtime with I/O enabled.
         pub fn bind_with_mode(path: impl AsRef<Path>, mode: u32) -> io::Result<Self> {
             let path = path.as_ref();
-            make_way(path)?;
+            let stale = match left_behind(path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+                left => left.map(|()| true)?,
+            };
             // The system makes the file with permissions of its own choice: so first where nobody else can look. Its path must
             // not be much longer than the one asked for, as the system bounds it.
             let parent = path.parent().unwrap_or(Path::new(""));
             let private = private_directory(parent)?;
-            let first = private.join("s");
+            let (first, aside) = (private.join("s"), private.join("o"));
             let bound = UnixListener::bind(&first).and_then(|listener| {
                 fs::set_permissions(&first, fs::Permissions::from_mode(mode))?;
-                fs::rename(&first, path)?;
-                Ok(listener)
+                let inode = inode(&fs::symlink_metadata(&first)?);
+                if stale {
+                    move_aside(path, &aside)?;
+                }
+                // Not by renaming, which would take the place of a server that has come meanwhile.
+                fs::hard_link(&first, path).map_err(|e| match e.kind() {
+                    io::ErrorKind::AlreadyExists => io::ErrorKind::AddrInUse.into(),
+                    _ => e,
+                })?;
+                let path = path.to_owned();
+                Ok(Self {
+                    listener,
+                    path,
+                    inode,
+                })
             });
-            // Empty by now, or of no use to anybody.
+            // What is in it has another name by now, or is of no use to anybody.
             let _ = fs::remove_dir_all(&private);
-            let listener = bound?;
-            let inode = inode(&fs::symlink_metadata(path)?);
-            let path = path.to_owned();
-            Ok(Self {
-                listener,
-                path,
-                inode,
-            })
+            bound
         }
 
         /// Where it listens.
@@ -180,22 +189,29 @@ mod unix {
         (file.dev(), file.ino())
     }
 
-    /// Removes a socket on which nobody listens.
-    fn make_way(path: &Path) -> io::Result<()> {
-        let Ok(file) = fs::symlink_metadata(path) else {
-            return Ok(());
-        };
-        if !file.file_type().is_socket() {
+    /// Whether a file is a socket on which nobody listens; if not, what else is there.
+    fn left_behind(path: &Path) -> io::Result<()> {
+        if !fs::symlink_metadata(path)?.file_type().is_socket() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         // Polled once, it does not wait for a server that accepts nobody any more.
         match pin!(UnixStream::connect(path)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => {
-                fs::remove_file(path)
-            }
+            Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
             Poll::Ready(Err(e)) if e.kind() != io::ErrorKind::WouldBlock => Err(e),
             _ => Err(io::ErrorKind::AddrInUse.into()),
         }
+    }
+
+    /// Takes a socket that was left behind out of the way, or puts back what has come in its place meanwhile.
+    fn move_aside(path: &Path, aside: &Path) -> io::Result<()> {
+        match fs::rename(path, aside) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            moved => moved?,
+        }
+        left_behind(aside).inspect_err(|_| {
+            // It fails if a third one has come; who is to be reached there is open then.
+            let _ = fs::hard_link(aside, path);
+        })
     }
 
     /// Makes a directory for this user alone, under a name that nobody can have foreseen.

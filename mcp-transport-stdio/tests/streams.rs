@@ -102,6 +102,39 @@ mod unix {
     }
 
     #[test]
+    fn of_servers_that_start_at_once_one_listens() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        // At a path that is free, and at one that a process left behind.
+        for (count, left) in [(8, false), (2, true)] {
+            for _ in 0..100 {
+                let directory = directory("at-once");
+                let path = directory.join("s");
+                if left {
+                    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+                }
+                let start = std::sync::Barrier::new(count);
+                let bind = || {
+                    let _within = runtime.enter();
+                    start.wait();
+                    UnixServer::bind(&path)
+                };
+                let (servers, refused): (Vec<_>, Vec<_>) = std::thread::scope(|scope| {
+                    let threads: Vec<_> = (0..count).map(|_| scope.spawn(bind)).collect();
+                    let bound = threads.into_iter().map(|thread| thread.join().unwrap());
+                    bound.partition(Result::is_ok)
+                });
+                assert_eq!(servers.len(), 1, "{refused:?}");
+                for refused in refused {
+                    assert_eq!(refused.unwrap_err().kind(), ErrorKind::AddrInUse);
+                }
+                assert!(path.exists());
+                drop(servers);
+                assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
+            }
+        }
+    }
+
+    #[test]
     fn a_server_that_accepts_nobody_listens_still() {
         let path = directory("wedged").join("s");
         let wedged = std::os::unix::net::UnixListener::bind(&path).unwrap();
