@@ -205,8 +205,9 @@ impl ChildProcess {
         self
     }
 
-    /// How long the child is given to end: from the end of its stdin to SIGTERM, and from there to SIGKILL; 2 s each
-    /// unless told otherwise. Where there is no SIGTERM, both together.
+    /// How long the child is given to end: from the closing of the sink, with which it is to read what is queued and then the
+    /// end of its stdin, to SIGTERM, and from there to SIGKILL; 2 s each unless told otherwise. Where there is no SIGTERM, both
+    /// together.
     pub fn grace(mut self, exit: Duration, terminate: Duration) -> Self {
         self.grace = Grace { exit, terminate };
         self
@@ -383,9 +384,10 @@ fn watchdog(_: &str, _: u32) -> io::Result<Child> {
 /// If the child goes away without being asked to, stream and sink report an error that tells how ([`Exited`]); then the
 /// stream ends. The exit status is known by then.
 ///
-/// Closing the sink closes the child's stdin and waits for it to end; if it does not, it gets SIGTERM and then SIGKILL
-/// (REQ-STDIO-04, [`ChildProcess::grace`]). What the child still says meanwhile is kept for the stream, up to a bound: a
-/// child that says much more than that is not to be closed without reading it at the same time.
+/// Closing the sink writes what is queued, closes the child's stdin and waits for it to end; if it does not, it gets SIGTERM
+/// and then SIGKILL (REQ-STDIO-04, [`ChildProcess::grace`]), and what it has not read by then is lost. What the child still
+/// says meanwhile is kept for the stream, up to a bound: a child that says much more than that is not to be closed without
+/// reading it at the same time.
 ///
 /// When the transport is dropped, the child and its group are killed; nothing is left behind, no zombie either.
 ///

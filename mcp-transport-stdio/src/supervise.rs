@@ -16,7 +16,7 @@ use crate::stderr::LastLines;
 /// How long a child is given to end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grace {
-    /// From the end of its stdin to SIGTERM.
+    /// From the order to end, behind which what is queued is written and its stdin closed, to SIGTERM.
     pub(crate) exit: Duration,
     /// From SIGTERM to SIGKILL.
     pub(crate) terminate: Duration,
