@@ -169,6 +169,8 @@ impl Supervised {
 
     async fn run(mut self, mut orders: watch::Receiver<Orders>, state: watch::Sender<State>) {
         let status = self.end(&mut orders).await;
+        // At once, as below: only who has left others behind keeps its group's id.
+        let group = self.group.left();
         if let Err(error) = &status {
             tracing::warn!(program = self.program, %error, "cannot wait for a child process");
         }
@@ -179,10 +181,7 @@ impl Supervised {
         }
         state.send_modify(|state| state.status = status.ok());
         let Self {
-            group,
-            mut stderr,
-            grace,
-            ..
+            mut stderr, grace, ..
         } = self;
         let last_words = async {
             if let Some(stderr) = &mut stderr {
@@ -192,8 +191,10 @@ impl Supervised {
         };
         // At once if nobody waits for it: with the last of the group its id is free for another.
         let left_behind = async move {
-            let _ = timeout(grace.exit, orders.wait_for(|orders| orders.ended)).await;
-            drop(group);
+            if let Some(group) = group {
+                let _ = timeout(grace.exit, orders.wait_for(|orders| orders.ended)).await;
+                drop(group);
+            }
         };
         tokio::join!(left_behind, last_words);
         if let Some(stderr) = stderr {
@@ -234,6 +235,18 @@ impl Supervised {
 #[derive(Debug)]
 pub(crate) struct Group(pub(crate) u32);
 
+impl Group {
+    /// The group, if somebody is left in it. If not, its id is free for another, and nothing must end with this.
+    fn left(self) -> Option<Self> {
+        #[cfg(unix)]
+        if group(self.0).is_none_or(|id| rustix::process::test_kill_process_group(id).is_err()) {
+            std::mem::forget(self);
+            return None;
+        }
+        Some(self)
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
         kill_group(self.0);
@@ -258,11 +271,37 @@ pub(crate) fn kill_group(id: u32) {
 
 #[cfg(unix)]
 fn signal_group(id: u32, signal: rustix::process::Signal) {
-    use rustix::process::{Pid, kill_process_group};
+    if let Some(group) = group(id) {
+        // It fails if nobody is left in the group, which is as well.
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
+}
 
-    let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) else {
-        return;
-    };
-    // It fails if nobody is left in the group, which is as well.
-    let _ = kill_process_group(group, signal);
+#[cfg(unix)]
+fn group(id: u32) -> Option<rustix::process::Pid> {
+    i32::try_from(id)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_group_in_which_nobody_is_left_ends_nothing() {
+        for (script, left) in [("exit 0", false), ("sleep 1000 & exit 0", true)] {
+            let mut command = Command::new("/bin/sh");
+            let mut child = command
+                .args(["-c", script])
+                .process_group(0)
+                .spawn()
+                .unwrap();
+            child.wait().unwrap();
+            assert_eq!(Group(child.id()).left().is_some(), left);
+        }
+    }
 }
