@@ -300,10 +300,10 @@ impl Target {
             host: authority.host().to_owned(),
             port,
             authority: authority.as_str().to_owned(),
+            // A query without a path has its slash only here, not in `as_str`.
             path: uri
                 .path_and_query()
-                .map_or("/", |path| path.as_str())
-                .to_owned(),
+                .map_or_else(|| "/".to_owned(), ToString::to_string),
         })
     }
 
@@ -322,6 +322,7 @@ mod tests {
         for (url, host, port, path) in [
             ("ws://localhost", "localhost", 80, "/"),
             ("ws://localhost:/mcp", "localhost", 80, "/mcp"),
+            ("ws://localhost?a=b", "localhost", 80, "/?a=b"),
             ("ws://localhost:8080/a?b=c", "localhost", 8080, "/a?b=c"),
             ("ws://[::1]:65535/", "::1", 65535, "/"),
             (
