@@ -435,6 +435,8 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         use ProtocolError as P;
         let violation = match fault {
+            // So says TLS, if the stream below ends without a word of it.
+            Fault::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Self::Cut,
             Fault::Io(error) => return error.into(),
             Fault::Protocol(P::ResetWithoutClosingHandshake) => return Self::Cut,
             Fault::Protocol(protocol) => match protocol {

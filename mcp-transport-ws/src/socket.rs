@@ -172,8 +172,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
                 }
                 Poll::Ready(Ok(Received::End)) => self.enter(State::Ended),
                 Poll::Ready(Err(Error::Violation(violation))) => self.fail(violation),
-                // It answers this end's goodbye by hanging up.
-                Poll::Ready(Err(Error::Cut)) if matches!(self.state, State::Closing) => {
+                // It answers this end's goodbye by hanging up, however the stream below tells of that.
+                Poll::Ready(Err(Error::Cut | Error::Io(_)))
+                    if matches!(self.state, State::Closing) =>
+                {
                     self.enter(State::Ended);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
