@@ -1,6 +1,6 @@
 //! The client's side.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::pin::Pin;
@@ -44,7 +44,7 @@ pub fn connect(url: impl Into<String>) -> Connect {
 /// A connection that is made when it is awaited; see [`connect`].
 ///
 /// It can be cloned and awaited again, to reconnect.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a connection is made when it is awaited"]
 pub struct Connect {
     url: String,
@@ -217,6 +217,19 @@ impl Connect {
     }
 }
 
+impl fmt::Debug for Connect {
+    /// Without the URL's query and the values of header fields: they hold tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Connect")
+            .field("url", &self.url.split('?').next().unwrap_or_default())
+            .field("headers", &headers)
+            .field("limits", &self.limits)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 impl IntoFuture for Connect {
     type Output = Result<WebSocket<ClientStream>, ConnectError>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
@@ -315,7 +328,26 @@ impl Target {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+    use http::header::AUTHORIZATION;
+
     use super::*;
+    use crate::policy::Handshake;
+
+    #[test]
+    fn what_is_printed_holds_no_token() {
+        let (url, token) = ("ws://localhost/mcp?key=secret", "Bearer secret");
+        let token = HeaderValue::from_static(token);
+        let handshake = Handshake {
+            uri: url.parse().unwrap(),
+            headers: HeaderMap::from_iter([(AUTHORIZATION, token.clone())]),
+        };
+        let connect = connect(url).header(AUTHORIZATION, token);
+        for printed in [format!("{connect:?}"), format!("{handshake:?}")] {
+            assert!(printed.contains("/mcp") && printed.contains("authorization"));
+            assert!(!printed.contains("secret"), "{printed}");
+        }
+    }
 
     #[test]
     fn a_url_leads_to_a_host_a_port_and_a_path() {

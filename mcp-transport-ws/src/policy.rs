@@ -19,12 +19,23 @@ use crate::handshake::{SUBPROTOCOL, is_key, lists, single, words};
 use crate::socket::Limits;
 
 /// What a client asked for when it opened the WebSocket; handlers find it among the connection's extensions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Handshake {
     /// What it asked for: path and query.
     pub uri: Uri,
     /// With what header fields.
     pub headers: HeaderMap,
+}
+
+impl fmt::Debug for Handshake {
+    /// Without the query and the values of header fields: they hold tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Handshake")
+            .field("path", &self.uri.path())
+            .field("headers", &headers)
+            .finish()
+    }
 }
 
 /// What a client is told that gets no WebSocket.
