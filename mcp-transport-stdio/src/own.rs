@@ -486,11 +486,14 @@ mod unix {
 
         use rustix::fs::{Mode, OFlags, fstatfs, open};
 
-        /// Where pipes without a name live. One with a name is left alone: opened after its writer has left, it would not
-        /// report the end.
+        /// Where pipes without a name live. One with a name is not read that way: opened after its writer has left, it would
+        /// not report the end.
         const PIPEFS: u64 = 0x5049_5045;
 
-        let is_pipe = fstatfs(fd).is_ok_and(|fs| fs.f_type as u64 == PIPEFS);
+        let is_pipe = match mode {
+            OFlags::WRONLY => is(fd, FileType::Fifo).ok()?,
+            _ => fstatfs(fd).is_ok_and(|fs| fs.f_type as u64 == PIPEFS),
+        };
         if !is_pipe && !fd.is_terminal() {
             return None;
         }
@@ -510,7 +513,11 @@ mod unix {
     }
 
     pub(super) fn is_socket(fd: BorrowedFd<'_>) -> io::Result<bool> {
-        Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == FileType::Socket)
+        is(fd, FileType::Socket)
+    }
+
+    fn is(fd: BorrowedFd<'_>, kind: FileType) -> io::Result<bool> {
+        Ok(FileType::from_raw_mode(fstat(fd)?.st_mode) == kind)
     }
 
     #[expect(

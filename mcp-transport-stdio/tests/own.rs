@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use futures::{SinkExt, StreamExt};
 use mcp_transport_stdio::Stdio;
 use mcp_types::Inbound;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::termios::LocalModes;
 
@@ -286,6 +287,46 @@ fn a_thread_waits_for_what_somebody_else_made_non_blocking() {
     // Before most lines it finds nothing.
     talk(&to, &from, 100);
     drop(to);
+    assert!(wait(child).success());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_named_pipe_that_somebody_else_made_non_blocking_takes_everything() {
+    let dir = scratch("full");
+    let (input, path) = (dir.join("in"), dir.join("fifo"));
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // More than the pipe has room for.
+    let text: String = (0..10_000).map(line).collect();
+    std::fs::write(&input, &text).unwrap();
+    let both = File::options().read(true).write(true).open(&path).unwrap();
+    let mut from = File::open(&path).unwrap();
+    let stdout = File::options().write(true).open(&path).unwrap();
+    rustix::fs::fcntl_setfl(&stdout, OFlags::NONBLOCK).unwrap();
+    let stdin = File::open(&input).unwrap();
+    let mut child = server("").stdin(stdin).stdout(stdout).spawn().unwrap();
+    let full = || {
+        let mut out = [PollFd::new(&both, PollFlags::OUT)];
+        poll(&mut out, Some(&Timespec::default())).unwrap() == 0
+    };
+    // Page by page, each when there is room for no other.
+    let (mut output, mut page) = (Vec::new(), [0; 4096]);
+    while child.try_wait().unwrap().is_none() {
+        if full() {
+            from.read_exact(&mut page).unwrap();
+            output.extend_from_slice(&page);
+        }
+        std::thread::yield_now();
+    }
+    drop(both);
+    from.read_to_end(&mut output).unwrap();
+    assert!(output.ends_with(text.as_bytes()));
     assert!(wait(child).success());
     std::fs::remove_dir_all(dir).unwrap();
 }
