@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use std::io::{self, IoSlice, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_core::Stream;
@@ -17,6 +18,7 @@ use mcp_types::{Inbound, Outbound};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::task::coop::has_budget_remaining;
+use tokio::time::{Sleep, sleep};
 
 use crate::close::Closing;
 
@@ -52,6 +54,10 @@ pub struct Stdio {
     stopping: bool,
     /// Items until that is looked for, whatever comes in; of a process that stops, items until the end.
     items: usize,
+    /// If a thread reads: how long nothing comes, of a process that stops, until there is nothing more.
+    lull: Option<Duration>,
+    /// The end of that time.
+    quiet: Option<Pin<Box<Sleep>>>,
 }
 
 type Stop = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
@@ -60,6 +66,8 @@ type Stop = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 const ITEMS: usize = 64;
 /// A process that is asked to stop reads so many items more: whoever never stops writing must not keep it.
 const LAST_ITEMS: usize = 1024;
+/// A thread that has read something hands it over within that time, and so on.
+const LULL: Duration = Duration::from_millis(50);
 
 impl Stdio {
     /// How to open it.
@@ -99,7 +107,8 @@ impl StdioOptions {
     /// answered, as far as there is time and up to a bound of about a thousand messages, and the process can exit in good order.
     /// On unless told otherwise; from the first time that the stream is polled the signals no longer end the process by
     /// themselves. So they do nothing while the program does not read, as when it waits for a queue to get room: whoever may
-    /// wait for ever there is to await [`shutdown_signal`], too.
+    /// wait for ever there is to await [`shutdown_signal`], too. Where a thread reads stdin, as it does files, the signal is
+    /// obeyed when nothing has come for 50 ms, and the runtime must have time enabled.
     pub fn signals(mut self, signals: bool) -> Self {
         self.signals = signals;
         self
@@ -119,11 +128,14 @@ impl StdioOptions {
             guard()?;
         }
         let codec = LineCodec::new().with_max_length(self.max_length);
+        let lull = matches!(input, Input::Thread(_)).then_some(LULL);
         Ok(Stdio {
             io: framed_split_with(input, Closing::new(output), codec),
             stop: self.signals.then(|| Box::pin(shutdown_signal()) as Stop),
             stopping: false,
             items: 0,
+            lull,
+            quiet: None,
         })
     }
 }
@@ -183,6 +195,17 @@ impl Stdio {
             }
         }
     }
+
+    /// Sees whether there is nothing more to be read, as there was nothing now.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.lull {
+            Some(lull) => {
+                let quiet = self.quiet.get_or_insert_with(|| Box::pin(sleep(lull)));
+                quiet.as_mut().poll(cx)
+            }
+            None => Poll::Ready(()),
+        }
+    }
 }
 
 impl Stream for Stdio {
@@ -199,11 +222,12 @@ impl Stream for Stdio {
         }
         if let Poll::Ready(item) = Pin::new(&mut this.io).poll_next(cx) {
             this.items -= 1;
+            this.quiet = None;
             return Poll::Ready(item);
         }
         this.poll_stop(cx);
         // Without budget it says nothing that there is no item.
-        if this.stopping && has_budget_remaining() {
+        if this.stopping && has_budget_remaining() && this.poll_quiet(cx).is_ready() {
             this.items = 0;
             return Poll::Ready(None);
         }
@@ -628,6 +652,9 @@ mod unix {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
     use futures::StreamExt;
     use tokio::io::AsyncWriteExt;
     use tokio::net::unix::pipe;
@@ -635,25 +662,28 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn who_never_stops_writing_does_not_keep_the_process_from_stopping() {
-        let (mut to, input) = pipe::pipe().unwrap();
-        let (output, _from) = pipe::pipe().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let codec = LineCodec::new();
-        let mut stdio = Stdio {
-            io: framed_split_with(
-                Input::Pipe(input),
-                Closing::new(Output::Pipe(output)),
-                codec,
-            ),
+    /// It stops when it is told to; nobody reads what it writes.
+    fn stdio(input: Input, lull: Option<Duration>, stopped: oneshot::Receiver<()>) -> Stdio {
+        let (output, _) = pipe::pipe().expect("there is room for a pipe");
+        let output = Closing::new(Output::Pipe(output));
+        Stdio {
+            io: framed_split_with(input, output, LineCodec::new()),
             stop: Some(Box::pin(async {
                 let _ = stopped.await;
                 Ok(())
             })),
             stopping: false,
             items: 0,
-        };
+            lull,
+            quiet: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_never_stops_writing_does_not_keep_the_process_from_stopping() {
+        let (mut to, input) = pipe::pipe().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let mut stdio = stdio(Input::Pipe(input), None, stopped);
         // As much as a pipe has room for: its end is not reached here.
         to.write_all("x\n".repeat(32 << 10).as_bytes())
             .await
@@ -663,5 +693,23 @@ mod tests {
         let rest = stdio.by_ref().map(Result::unwrap).count().await;
         assert_eq!(rest, ITEMS - 1 + LAST_ITEMS);
         assert!(stdio.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_a_thread_has_yet_to_hand_over_is_read_before_the_process_stops() {
+        // To the end of all that is there, or until nothing comes any more.
+        for (ends, lull) in [(true, Duration::MAX), (false, Duration::ZERO)] {
+            let (input, mut to) = std::io::pipe().unwrap();
+            let lines = if ends { 1000 } else { 0 };
+            let line = "x".repeat(50) + "\n";
+            to.write_all(line.repeat(lines).as_bytes()).unwrap();
+            let open = (!ends).then_some(to);
+            let file = File::from(OwnedFd::from(input));
+            let input = Input::Thread(ReadingThread::new(file));
+            let (_, stopped) = oneshot::channel();
+            let stdio = stdio(input, Some(lull), stopped);
+            assert_eq!(stdio.map(Result::unwrap).count().await, lines);
+            drop(open);
+        }
     }
 }
