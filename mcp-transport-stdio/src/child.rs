@@ -425,9 +425,8 @@ enum Reading {
     Done,
 }
 
-/// A child that does not read any more has most likely ended, and how tells more than the error.
+/// A child that does not read any more has most likely ended, and how tells more than a broken pipe.
 struct Broken {
-    error: io::ErrorKind,
     exit: Option<Wait>,
 }
 
@@ -507,7 +506,6 @@ impl ChildTransport {
         match done {
             Poll::Ready(Err(e)) if e.kind() == io::ErrorKind::BrokenPipe && !self.closing => {
                 self.broken = Some(Broken {
-                    error: e.kind(),
                     exit: Some(self.monitor.end_within(self.grace.exit)),
                 });
                 self.poll_broken(cx)
@@ -526,7 +524,7 @@ impl ChildTransport {
         }
         Poll::Ready(Err(match self.monitor.exit_status() {
             Some(_) => self.monitor.exited(),
-            None => broken.error.into(),
+            None => io::ErrorKind::BrokenPipe.into(),
         }))
     }
 }
