@@ -482,19 +482,21 @@ impl ChildTransport {
                     }
                     Poll::Pending => {
                         ready!(outlived.as_mut().poll(cx));
-                        self.reading = Reading::Ended(Box::pin(std::future::ready(())));
+                        return self.ended();
                     }
                 },
                 Reading::Ended(exit) => {
                     ready!(exit.as_mut().poll(cx));
-                    self.reading = Reading::Done;
-                    if !self.closing {
-                        return Poll::Ready(Some(Err(self.monitor.exited())));
-                    }
+                    return self.ended();
                 }
                 Reading::Done => return Poll::Ready(None),
             }
         }
+    }
+
+    fn ended(&mut self) -> Poll<Option<io::Result<Inbound>>> {
+        self.reading = Reading::Done;
+        Poll::Ready((!self.closing).then(|| Err(self.monitor.exited())))
     }
 
     /// What comes of a write, with the child's exit for a reason if that is one.
@@ -606,7 +608,7 @@ impl Sink<Outbound> for ChildTransport {
         }
         let closed = this
             .closed
-            .get_or_insert_with(|| this.monitor.end_and(Duration::ZERO));
+            .get_or_insert_with(|| this.monitor.end_within(Duration::MAX));
         ready!(closed.as_mut().poll(cx));
         this.closed = None;
         Poll::Ready(Ok(()))
