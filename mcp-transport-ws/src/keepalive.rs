@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -45,8 +45,8 @@ pub(crate) struct Liveness {
 #[derive(Debug)]
 enum Asked {
     No,
-    /// The ping waits for the peer to take what is before it: silence says nothing yet. Who reads is woken when it is out.
-    Queued(Waker),
+    /// The ping waits for the peer to take what is before it: silence says nothing yet.
+    Queued,
     At(Instant),
 }
 
@@ -68,12 +68,13 @@ impl Liveness {
         }
     }
 
-    /// Everything that was to be sent is.
-    pub(crate) fn written(&mut self) {
-        if let Asked::Queued(reader) = &self.asked {
-            reader.wake_by_ref();
+    /// Everything that was to be sent is. If the ping is among it, [`poll`](Self::poll) has a new time to wait for.
+    pub(crate) fn written(&mut self) -> bool {
+        let asked = matches!(self.asked, Asked::Queued);
+        if asked {
             self.asked = Asked::At(Instant::now());
         }
+        asked
     }
 
     /// To be polled when there is nothing to be read: what was not read is no silence.
@@ -83,7 +84,7 @@ impl Liveness {
         };
         let due = match self.asked {
             Asked::No => self.heard.checked_add(times.interval),
-            Asked::Queued(_) => None,
+            Asked::Queued => None,
             Asked::At(asked) => asked.checked_add(times.timeout),
         };
         let Some(due) = due else {
@@ -93,7 +94,7 @@ impl Liveness {
         if let Asked::At(_) = self.asked {
             return Poll::Ready(Silence::Dead(times.timeout));
         }
-        self.asked = Asked::Queued(cx.waker().clone());
+        self.asked = Asked::Queued;
         Poll::Ready(Silence::Ask)
     }
 }

@@ -244,7 +244,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
             (self.unflushed, self.blocked) = (false, None);
         }
         self.owes = false;
-        self.liveness.written();
+        if self.liveness.written()
+            && let Some(reader) = &self.reader
+        {
+            reader.wake_by_ref();
+        }
         // Not once a goodbye is said, which would be forgotten.
         if let State::Open = self.state {
             self.frames.release_unused();
