@@ -23,9 +23,8 @@ pub(crate) enum Received {
     Text(Bytes),
     /// A ping, whose answer is queued, or a pong.
     Control,
+    /// Nothing is to be read after it.
     Close(Close),
-    /// Both sides have closed, and the stream has ended.
-    End,
 }
 
 /// The frames of a connection: what has come in, and what is to go out.
@@ -152,7 +151,6 @@ impl Frames {
             Err(Fault::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Poll::Pending;
             }
-            Err(Fault::ConnectionClosed | Fault::AlreadyClosed) => Ok(Received::End),
             Err(fault) => Err(fault.into()),
         };
         Poll::Ready(received)

@@ -170,7 +170,6 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> WebSocket<Io> {
                         return self.poll_reply(cx);
                     }
                 }
-                Poll::Ready(Ok(Received::End)) => self.enter(State::Ended),
                 Poll::Ready(Err(Error::Violation(violation))) => self.fail(violation),
                 // It answers this end's goodbye by hanging up, however the stream below tells of that.
                 Poll::Ready(Err(Error::Cut | Error::Io(_)))
