@@ -15,10 +15,7 @@ use mcp_session::{
     ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
     Incoming, IncomingKey, KeyMap, RequestError, ServerSetup, Session,
 };
-use mcp_types::{
-    ErrorObject, Inbound, Malformed, Message, NotificationMessage, ObjectBuf, Outbound, RawJson,
-    RequestId,
-};
+use mcp_types::{ErrorObject, Malformed, ObjectBuf, Outbound, RequestId};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -30,7 +27,7 @@ use crate::feed::Follower;
 use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
 use crate::link::Link;
-use crate::outbox::{Command, LONG_ANSWER, answer_weight};
+use crate::outbox::Command;
 use crate::peer::{Peer, Shared};
 use crate::pending::PendingCall;
 use crate::stall::Stall;
@@ -85,8 +82,7 @@ fn connection<T: Transport>(
         shared,
         commands: VecDeque::new(),
         done: 0,
-        ahead: 0,
-        answers_ahead: 0,
+        ahead: Ahead::default(),
         calls: KeyMap::default(),
         running: KeyMap::default(),
         reading: Reading::Open,
@@ -132,10 +128,7 @@ pub struct Driver<T> {
     commands: VecDeque<(Command, u32)>,
     /// What the commands did cost that are done and not given back for yet.
     done: u32,
-    /// Bytes of commands that were done since the transport had taken everything, at most.
-    ahead: u32,
-    /// Bytes of long answers among them.
-    answers_ahead: usize,
+    ahead: Ahead,
     calls: KeyMap<CallKey, Arc<PendingCall>>,
     running: KeyMap<IncomingKey, Running>,
     reading: Reading,
@@ -163,6 +156,15 @@ pub struct Driver<T> {
     reopens: Reopens,
 }
 
+/// How far the program is ahead of the transport.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// Messages that wait, up to the last of the program's.
+    waiting: usize,
+    /// Bytes of the program's among them, at most.
+    bytes: usize,
+}
+
 /// A handler that was not ready at once.
 struct Running {
     binding: Arc<Binding>,
@@ -185,34 +187,6 @@ const TURNS: usize = 256;
 /// The driver's own call; no handle gets that far in counting.
 const PING: CallKey = CallKey(u64::MAX);
 
-/// Bytes of a peer's own words that a refusal may repeat, if they are many: they count as an answer does.
-fn echo(inbound: &Inbound) -> usize {
-    let long = |bytes: usize| if bytes < LONG_ANSWER { 0 } else { bytes };
-    let id = |id: &RequestId| match id {
-        RequestId::Number(_) => 0,
-        RequestId::String(id) => id.len(),
-    };
-    let message = |message: &Message| match message {
-        Message::Request(request) => id(&request.id) + request.method.len(),
-        Message::Notification(_) | Message::Response(_) => 0,
-    };
-    let malformed = |malformed: &Malformed| malformed.id.as_ref().map_or(0, id);
-    match inbound {
-        Inbound::Message(m) => long(message(m)),
-        Inbound::Malformed(m) => long(malformed(m)),
-        Inbound::Batch(members) => members
-            .iter()
-            .map(|member| long(member.as_ref().map_or_else(malformed, message)))
-            .sum(),
-    }
-}
-
-/// What a notification to many counts of what is ahead of the transport.
-fn weight(message: &NotificationMessage) -> u32 {
-    let bytes = message.params.as_ref().map_or(0, RawJson::len);
-    u32::try_from(bytes).unwrap_or(u32::MAX)
-}
-
 /// Now, by the runtime's clock, which tests can stop.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -231,31 +205,39 @@ impl<T: Transport> Driver<T> {
 
     /// Feeds the transport as long as it takes something.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<Turn, T::TransportError> {
-        let mut turn = Turn::Idle;
+        let mut taken = 0;
         while self.session.transmit_len() > 0 {
             match self.io().poll_ready(cx)? {
                 Poll::Pending => break,
                 Poll::Ready(()) => {
                     if let Some(outbound) = self.session.poll_transmit() {
                         self.start_send(outbound)?;
-                        turn = Turn::Progressed;
+                        taken += 1;
                     }
                 }
             }
         }
-        if self.session.transmit_len() == 0 {
-            self.ahead = 0;
-            self.shared
-                .outbox
-                .answers_sent(std::mem::take(&mut self.answers_ahead));
+        let ahead = &mut self.ahead;
+        // Some may have been taken back.
+        let waiting = self.session.transmit_len();
+        ahead.waiting = ahead.waiting.saturating_sub(taken).min(waiting);
+        if ahead.waiting == 0 {
+            ahead.bytes = 0;
         }
-        Ok(turn)
+        Ok(match taken {
+            0 => Turn::Idle,
+            _ => Turn::Progressed,
+        })
     }
 
     /// Whether the transport keeps up with what the program wants, so that more of it can be done.
     fn keeps_up(&self) -> bool {
         let waiting = self.session.transmit_len();
-        waiting == 0 || (waiting < SEND_AHEAD && self.ahead < self.shared.options.outbox_bytes)
+        waiting == 0 || (waiting < SEND_AHEAD && self.ahead.bytes < self.outbox_bytes())
+    }
+
+    fn outbox_bytes(&self) -> usize {
+        self.shared.options.outbox_bytes as usize
     }
 
     fn start_send(&mut self, outbound: Outbound) -> Result<(), T::TransportError> {
@@ -273,9 +255,13 @@ impl<T: Transport> Driver<T> {
             && let Some((command, cost)) = self.commands.pop_front()
         {
             self.done += cost;
-            self.ahead = self.ahead.saturating_add(cost);
+            let (waiting, bytes) = (self.session.transmit_len(), self.session.transmit_bytes());
             self.execute(command);
             self.events(cx);
+            if self.session.transmit_len() > waiting {
+                self.ahead.waiting = self.session.transmit_len();
+                self.ahead.bytes += self.session.transmit_bytes().saturating_sub(bytes);
+            }
             turn = Turn::Progressed;
         }
         // Room is given back in larger pieces: a handler that waits for it is woken for many messages and not for each.
@@ -300,6 +286,7 @@ impl<T: Transport> Driver<T> {
             }
             Command::Answer { key, answer } => {
                 self.running.remove(key);
+                self.shared.outbox.answer_taken(&answer);
                 self.answer(key, answer);
             }
             Command::Notify {
@@ -372,14 +359,11 @@ impl<T: Transport> Driver<T> {
     /// Sends what waits for a follower, as much as the transport may be ahead of; the rest waits where it was.
     fn mail(&mut self, follower: Follower, end: u64) {
         let messages = SEND_AHEAD.saturating_sub(self.session.transmit_len());
-        let bytes = self.shared.options.outbox_bytes.saturating_sub(self.ahead);
-        let taken = follower.take(end, messages, bytes as usize);
+        let bytes = self.outbox_bytes().saturating_sub(self.ahead.bytes);
+        let taken = follower.take(end, messages, bytes);
         let messages = taken.notice.into_iter().chain(taken.first);
-        let ahead = &mut self.ahead;
-        let counted = messages
-            .chain(taken.more)
-            .inspect(|message| *ahead = ahead.saturating_add(weight(message)));
-        follower.unwanted(self.session.notify_each(counted));
+        let unwanted = self.session.notify_each(messages.chain(taken.more));
+        follower.unwanted(unwanted);
         if taken.left {
             let end = Some(end);
             self.commands
@@ -408,11 +392,6 @@ impl<T: Transport> Driver<T> {
 
     /// A request that was cancelled meanwhile takes no answer; that is as it should be.
     fn answer(&mut self, key: IncomingKey, answer: Answer) {
-        let weight = answer_weight(&answer);
-        self.answers_ahead += weight;
-        self.ahead = self
-            .ahead
-            .saturating_add(u32::try_from(weight).unwrap_or(u32::MAX));
         let refused = match answer {
             Answer::Result(result) => self.session.respond(self.now, key, Ok(result)),
             Answer::Error(error) => self.session.respond(self.now, key, Err(error)),
@@ -565,8 +544,14 @@ impl<T: Transport> Driver<T> {
         self.reading == Reading::Open
             && !(self.closing && self.running.is_empty())
             && self.session.transmit_len() < REPLY_AHEAD
-            && self.shared.outbox.unsent_answers() < self.shared.options.answer_bytes
+            && self.unsent() < self.shared.options.answer_bytes
             && !self.shared.is_reading_paused()
+    }
+
+    /// Bytes of what the peer has caused to be sent and does not take, but what the program is ahead with has a bound of its own.
+    fn unsent(&self) -> usize {
+        let said = (self.session.transmit_bytes()).saturating_sub(self.ahead.bytes);
+        said + self.shared.outbox.answers()
     }
 
     /// Whether a peer that is there would be heard: not if nothing is read, nor if the question may not have arrived yet.
@@ -585,13 +570,7 @@ impl<T: Transport> Driver<T> {
                 let inbound = inbound?;
                 tracing::trace!(?inbound, "in");
                 self.heard = true;
-                let echo = echo(&inbound);
-                let waiting = self.session.transmit_len();
                 self.session.handle_inbound(self.now, inbound);
-                if echo > 0 && self.session.transmit_len() > waiting {
-                    self.shared.outbox.answers_wait(echo);
-                    self.answers_ahead += echo;
-                }
                 // Before anybody hears of what came, so that whoever has an answer finds counted what came before it.
                 let counters = self.session.counters();
                 let changed = counters != self.counted;

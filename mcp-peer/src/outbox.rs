@@ -61,7 +61,7 @@ pub(crate) struct Outbox {
     /// One permit a byte.
     room: Semaphore,
     capacity: u32,
-    /// Bytes of long answers that are not sent yet, wherever they wait.
+    /// Bytes of long answers that the driver has not come to yet.
     answers: AtomicUsize,
 }
 
@@ -77,7 +77,7 @@ struct Queue {
 /// What a command without a body costs, so that their number is bounded too.
 const BASE_COST: usize = 256;
 /// Answers that are shorter are not counted by bytes: how many wait is bounded by their number, and that is enough for them.
-pub(crate) const LONG_ANSWER: usize = 4096;
+const LONG_ANSWER: usize = 4096;
 
 /// Room in the queue, taken but not used yet.
 pub(crate) struct Room<'a> {
@@ -157,30 +157,26 @@ impl Outbox {
         Ok(())
     }
 
-    /// Puts an answer into the queue; what it weighs is [given back](Self::answers_sent) when it is sent.
+    /// Puts an answer into the queue.
     pub(crate) fn push_answer(&self, key: IncomingKey, answer: Answer) -> Result<(), Gone> {
         let weight = answer_weight(&answer);
-        self.answers_wait(weight);
-        self.push(Command::Answer { key, answer })
-    }
-
-    /// So many bytes of long answers are to be sent.
-    pub(crate) fn answers_wait(&self, weight: usize) {
         if weight > 0 {
             self.answers.fetch_add(weight, Ordering::Relaxed);
         }
+        self.push(Command::Answer { key, answer })
     }
 
-    /// Bytes of long answers that are not sent yet.
-    pub(crate) fn unsent_answers(&self) -> usize {
-        self.answers.load(Ordering::Relaxed)
-    }
-
-    /// For the driver: so many bytes of long answers are sent.
-    pub(crate) fn answers_sent(&self, weight: usize) {
+    /// For the driver, which has come to an answer.
+    pub(crate) fn answer_taken(&self, answer: &Answer) {
+        let weight = answer_weight(answer);
         if weight > 0 {
             self.answers.fetch_sub(weight, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes of long answers that the driver has not come to yet.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers.load(Ordering::Relaxed)
     }
 
     fn push_with_cost(&self, command: Command, cost: u32) -> Result<(), Gone> {
@@ -287,7 +283,7 @@ impl Queue {
 }
 
 /// What an answer counts by bytes.
-pub(crate) fn answer_weight(answer: &Answer) -> usize {
+fn answer_weight(answer: &Answer) -> usize {
     let bytes = match answer {
         Answer::Result(result) => result.text_len(),
         Answer::Error(error) => error.message.len() + error.data.as_ref().map_or(0, RawJson::len),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mcp_types::{
     CancelledParams, ClientCapabilities, ErrorObject, Inbound, LogLevel, Message, MethodName,
-    NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId,
+    NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId, ResponseMessage,
 };
 
 use crate::admission::ServerSide;
@@ -82,6 +82,8 @@ pub struct Session {
     pub(crate) outgoing: Outgoing,
     pub(crate) incoming: IncomingTable,
     transmits: VecDeque<Outbound>,
+    /// What they weigh.
+    transmit_bytes: usize,
     events: VecDeque<Event>,
     pub(crate) counters: Counters,
     disconnected: bool,
@@ -149,6 +151,7 @@ impl Session {
             outgoing: Outgoing::default(),
             incoming: IncomingTable::default(),
             transmits: VecDeque::new(),
+            transmit_bytes: 0,
             events: VecDeque::new(),
             counters: Counters::default(),
             disconnected: false,
@@ -374,7 +377,9 @@ impl Session {
 
     /// The next message for the transport.
     pub fn poll_transmit(&mut self) -> Option<Outbound> {
-        self.transmits.pop_front()
+        let outbound = self.transmits.pop_front()?;
+        self.transmit_bytes -= weight(&outbound);
+        Some(outbound)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due.
@@ -407,6 +412,11 @@ impl Session {
     /// Messages that wait to be transmitted.
     pub fn transmit_len(&self) -> usize {
         self.transmits.len()
+    }
+
+    /// Bytes of parameters, results, errors and ids in them.
+    pub fn transmit_bytes(&self) -> usize {
+        self.transmit_bytes
     }
 
     /// The id of a request of ours that waits for its answer; each input round gives it another.
@@ -457,6 +467,7 @@ impl Session {
     }
 
     pub(crate) fn transmit(&mut self, outbound: Outbound) {
+        self.transmit_bytes += weight(&outbound);
         push(&mut self.transmits, outbound);
     }
 
@@ -472,6 +483,9 @@ impl Session {
         self.transmits.retain(|outbound| {
             let keep = earlier > 0 || !of_id(outbound);
             earlier = earlier.saturating_sub(1);
+            if !keep {
+                self.transmit_bytes -= weight(outbound);
+            }
             keep
         });
     }
@@ -501,6 +515,22 @@ impl Session {
 fn has_form(params: Option<&RawJson>) -> bool {
     let fits = |params: &RawJson| params.is_object() && !params.is_deeper_than(Message::BODY_DEPTH);
     params.is_none_or(fits)
+}
+
+/// What keeping a message keeps, in bytes: of what the peer sent, too, if that is repeated in it.
+fn weight(outbound: &Outbound) -> usize {
+    let id = |id: Option<&RequestId>| match id {
+        Some(RequestId::String(id)) => id.len(),
+        Some(RequestId::Number(_)) | None => 0,
+    };
+    let body = match &outbound.message {
+        Message::Response(ResponseMessage {
+            outcome: Err(error),
+            ..
+        }) => error.message.len() + error.data.as_ref().map_or(0, RawJson::len),
+        message => message.body().map_or(0, RawJson::len),
+    };
+    body + id(outbound.message.id()) + id(outbound.related_to.as_ref())
 }
 
 /// Appends to a queue, which begins with room for one: most connections never need more, and four take most of a kilobyte.

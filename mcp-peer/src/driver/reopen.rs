@@ -7,9 +7,9 @@ use std::task::Poll;
 use mcp_session::{ConnectError, EraChoice, Established, Event, NotSent, RequestError};
 
 use crate::closed::Closed;
-use crate::driver::{Driver, Reading, now};
+use crate::driver::{Ahead, Driver, Reading, now};
 use crate::inbox::deliver;
-use crate::outbox::{Command, answer_weight};
+use crate::outbox::Command;
 use crate::stall::Stall;
 use crate::transport::Transport;
 
@@ -158,11 +158,8 @@ impl<T> Driver<T> {
             running.binding.end();
             running.task.abort();
         }
-        self.shared
-            .outbox
-            .answers_sent(std::mem::take(&mut self.answers_ahead));
         self.transport = None;
-        (self.ahead, self.closing, self.ending) = (0, false, false);
+        (self.ahead, self.closing, self.ending) = (Ahead::default(), false, false);
         (self.heard, self.unresponsive) = (false, false);
         (self.reading, self.stall) = (Reading::Open, Stall::default());
         (self.drain_by, self.timer, self.ping_at) = (None, None, None);
@@ -188,7 +185,7 @@ impl<T> Driver<T> {
                     reply: Some(reply), ..
                 } => drop(reply.send(Err(NotSent::NoSession))),
                 Command::Answer { answer, .. } => {
-                    self.shared.outbox.answers_sent(answer_weight(&answer));
+                    self.shared.outbox.answer_taken(&answer);
                 }
                 Command::SetCapabilities(capabilities) => {
                     self.session.set_capabilities(*capabilities);

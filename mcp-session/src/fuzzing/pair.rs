@@ -320,7 +320,10 @@ impl Pair {
             assert!(end.referee.open.is_empty());
             end.referee.counts(&end.session);
             assert_eq!(end.session.poll_timeout(), None);
-            assert_eq!(end.session.transmit_len(), 0);
+            assert_eq!(
+                (end.session.transmit_len(), end.session.transmit_bytes()),
+                (0, 0)
+            );
         }
     }
 
