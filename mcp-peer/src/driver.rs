@@ -161,7 +161,9 @@ pub struct Driver<T> {
 struct Ahead {
     /// Messages that wait, up to the last of the program's.
     waiting: usize,
-    /// Bytes of the program's among them, at most.
+    /// The program's among them, at most.
+    messages: usize,
+    /// And their bytes.
     bytes: usize,
 }
 
@@ -177,7 +179,7 @@ enum Reading {
     Ended,
 }
 
-/// Messages that may wait for the transport before commands wait for them: enough to keep it busy.
+/// Messages of the program's that may wait for the transport before commands wait for them: enough to keep it busy.
 const SEND_AHEAD: usize = 16;
 /// Messages that may wait for the transport before reading waits for them: what is read may have to be answered.
 const REPLY_AHEAD: usize = 4096;
@@ -221,6 +223,7 @@ impl<T: Transport> Driver<T> {
         // Some may have been taken back.
         let waiting = self.session.transmit_len();
         ahead.waiting = ahead.waiting.saturating_sub(taken).min(waiting);
+        ahead.messages = ahead.messages.min(ahead.waiting);
         if ahead.waiting == 0 {
             ahead.bytes = 0;
         }
@@ -231,9 +234,13 @@ impl<T: Transport> Driver<T> {
     }
 
     /// Whether the transport keeps up with what the program wants, so that more of it can be done.
+    ///
+    /// However much it has to take besides: a peer that always has some more answered by the engine does not hold up the program.
     fn keeps_up(&self) -> bool {
-        let waiting = self.session.transmit_len();
-        waiting == 0 || (waiting < SEND_AHEAD && self.ahead.bytes < self.outbox_bytes())
+        let Ahead {
+            messages, bytes, ..
+        } = self.ahead;
+        messages == 0 || (messages < SEND_AHEAD && bytes < self.outbox_bytes())
     }
 
     fn outbox_bytes(&self) -> usize {
@@ -258,8 +265,10 @@ impl<T: Transport> Driver<T> {
             let (waiting, bytes) = (self.session.transmit_len(), self.session.transmit_bytes());
             self.execute(command);
             self.events(cx);
-            if self.session.transmit_len() > waiting {
-                self.ahead.waiting = self.session.transmit_len();
+            let added = self.session.transmit_len().saturating_sub(waiting);
+            if added > 0 {
+                self.ahead.waiting = waiting + added;
+                self.ahead.messages += added;
                 self.ahead.bytes += self.session.transmit_bytes().saturating_sub(bytes);
             }
             turn = Turn::Progressed;
@@ -358,7 +367,7 @@ impl<T: Transport> Driver<T> {
 
     /// Sends what waits for a follower, as much as the transport may be ahead of; the rest waits where it was.
     fn mail(&mut self, follower: Follower, end: u64) {
-        let messages = SEND_AHEAD.saturating_sub(self.session.transmit_len());
+        let messages = SEND_AHEAD.saturating_sub(self.ahead.messages);
         let bytes = self.outbox_bytes().saturating_sub(self.ahead.bytes);
         let taken = follower.take(end, messages, bytes);
         let messages = taken.notice.into_iter().chain(taken.first);

@@ -383,6 +383,25 @@ async fn answers_that_nobody_reads_stop_the_reading_by_bytes() {
     assert!(next > ahead, "{next}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_always_more_answered_does_not_hold_up_the_program() {
+    let (driving, peer, mut stage) = server_with(NoHandler, Options::default()).await;
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    // More than the pipe holds, so that some always wait for it.
+    for _ in 0..200 {
+        stage.send(ping.clone()).await;
+    }
+    peer.close();
+    let mut rounds = 0;
+    while stage.next().await.is_some() {
+        rounds += 1;
+        assert!(rounds < 10_000, "it goes on");
+        // Nothing more is read when it is being closed.
+        let _ = stage.0.send(parse(&ping).into()).now_or_never();
+    }
+    driving.await.unwrap().unwrap();
+}
+
 // ---- a peer that is silent ----
 
 fn keep_alive(interval: u64, timeout: u64) -> Options {
