@@ -215,6 +215,7 @@ impl ServerSide {
             return Err(malformed(key::CLIENT_CAPABILITIES, "must be an object"));
         }
         if version != ProtocolVersion::LATEST_MODERN.as_str() {
+            let version = text::brief(version);
             let data = json!({ "supported": modern_versions(), "requested": version });
             let message = format!("protocol version {version:?} is not supported here");
             return Err(

@@ -169,7 +169,10 @@ impl Session {
                 let what = PeerMisbehaved::ForbiddenRequest(request.method);
                 self.emit(Event::Misbehaved(what));
             }
-            Err(error) => self.transmit_answer(request.id, Err(error)),
+            Err(mut error) => {
+                error.message = text::brief(error.message);
+                self.transmit_answer(request.id, Err(error));
+            }
         }
     }
 

@@ -24,6 +24,16 @@ pub(crate) fn insert<T: Serialize + ?Sized>(object: &mut ObjectBuf, key: &str, v
     object.insert(key, value).expect("protocol types serialise");
 }
 
+/// What is said about a peer's words, which it may repeat: no more of it than a person reads.
+pub(crate) fn brief(mut said: String) -> String {
+    if let Some((end, _)) = said.char_indices().nth(200) {
+        said.truncate(end);
+        said.push('…');
+        said.shrink_to_fit();
+    }
+    said
+}
+
 /// The part of a modern client's `_meta` that every request repeats (REQ-META-01, REQ-META-03).
 pub(crate) fn client_meta(info: &Implementation, capabilities: &ClientCapabilities) -> ObjectBuf {
     let mut meta = ObjectBuf::new();

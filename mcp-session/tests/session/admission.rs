@@ -858,3 +858,28 @@ fn a_request_brings_its_meta_with_it() {
     }
     assert_eq!(server.asked.len(), metas.len() + 3);
 }
+
+#[test]
+fn a_refusal_repeats_no_more_than_a_person_reads() {
+    let mut server = Side::server(logging);
+    let long = "é".repeat(10_000);
+    let requests = [
+        format!(r#""method":"x","params":{{"_meta":{{"$V":"{long}","$C":{{}}}}}}"#),
+        format!(
+            r#""method":"x","params":{{"_meta":{{"$V":"2026-07-28","$C":{{"sampling":"{long}"}}}}}}"#
+        ),
+        format!(
+            r#""method":"initialize","params":{{"protocolVersion":"1","capabilities":"{long}"}}"#
+        ),
+        format!(r#""method":"{long}","params":{{}}"#),
+    ];
+    for request in requests {
+        server.hear(&format!(r#"{{"id":1,{}}}"#, crate::support::long(&request)));
+        assert!(
+            (1..1000).contains(&server.session.transmit_bytes()),
+            "{request:.80}"
+        );
+        server.forget();
+        assert_eq!(server.session.transmit_bytes(), 0);
+    }
+}
