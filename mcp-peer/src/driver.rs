@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use mcp_session::{
     ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
-    Incoming, IncomingKey, KeyMap, RequestError, ServerSetup, Session,
+    Incoming, IncomingKey, KeyMap, NotSent, RequestError, ServerSetup, Session,
 };
 use mcp_types::{ErrorObject, Malformed, ObjectBuf, Outbound, RequestId};
 use tokio::task::AbortHandle;
@@ -817,16 +817,8 @@ impl<T> Driver<T> {
                 pending.finish(outcome);
             }
         }
-        let left = self.shared.outbox.close();
-        for (command, _) in self.commands.drain(..).chain(left) {
-            match command {
-                Command::Call(pending) => {
-                    pending.finish(Err(RequestError::ConnectionLost(reason.to_string())));
-                }
-                Command::Mail { follower, .. } => follower.close(),
-                _ => {}
-            }
-        }
+        self.commands.extend(self.shared.outbox.close());
+        self.discard(&reason.to_string(), NotSent::Closed);
         self.shared.subscribers().end();
         self.shared.end.ended();
     }

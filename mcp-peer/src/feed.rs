@@ -317,10 +317,10 @@ impl Follower {
         }
     }
 
-    /// The driver ends: whoever waits for room is told.
-    pub(crate) fn close(&self) {
-        self.0.open.store(false, Ordering::Relaxed);
-        self.0.taken.notify_waiters();
+    /// The connection is gone: what it would have taken up to the one before the number `end` is not sent.
+    pub(crate) fn forgo(&self, end: u64) {
+        let taken = self.take(end, usize::MAX, usize::MAX);
+        self.unwanted(taken.first.iter().chain(&taken.more).count() as u64);
     }
 
     fn next(&self) -> u64 {

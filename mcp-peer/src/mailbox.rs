@@ -26,7 +26,7 @@ pub struct Mailbox(pub(crate) Follower);
 pub struct MailboxCounts {
     /// Dropped, because the connection was too slow.
     pub dropped: u64,
-    /// Not sent, because the peer had not asked for them.
+    /// Not sent, because the peer had not asked for them, or was gone.
     pub unwanted: u64,
 }
 

@@ -247,6 +247,7 @@ impl Outbox {
         self.room.close();
         let mut queue = self.lock();
         queue.closed = true;
+        queue.seal();
         std::mem::take(&mut queue.commands)
     }
 

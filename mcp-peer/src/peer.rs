@@ -264,6 +264,9 @@ impl Peer {
 
     /// Hands a notification to this side's own receivers and callbacks, as if it had come from the peer.
     ///
+    /// It has its place behind what was to be sent before, and takes no room that anybody would have to wait for: how many are
+    /// on their way is bounded by the program alone.
+    ///
     /// # Errors
     /// [`NotSent::Params`] if they are no object; [`NotSent::Closed`] if the connection has ended.
     pub fn deliver<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {

@@ -24,7 +24,7 @@ use mcp_peer::{
     duplex,
 };
 use serde_json::{Value, json};
-use stage::{Ticked, call, client, ok, serve, server, tick};
+use stage::{Ticked, call, client, client_with, ok, serve, server, tick};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -522,6 +522,21 @@ async fn receivers_end_with_the_connection_after_everything_is_read() {
     assert_eq!(ticks.recv().await, Some(Ok(json!({ "n": 0 }))));
     assert_eq!(ticks.recv().await, None);
     assert_eq!(peer.notifications::<Ticked>().recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_program_delivers_itself_arrives_though_the_connection_ends() {
+    let (_driving, peer, stage) = client_with(NoHandler, Options::default()).await;
+    let mut ticks = peer.notifications::<Ticked>();
+    // More than the pipe holds is before it.
+    for _ in 0..100 {
+        assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
+    }
+    tokio::task::yield_now().await;
+    peer.deliver::<Ticked>(&json!({ "n": 1 })).unwrap();
+    drop(stage);
+    assert_eq!(ticks.recv().await, Some(Ok(json!({ "n": 1 }))));
+    assert_eq!(ticks.recv().await, None);
 }
 
 #[tokio::test(start_paused = true)]

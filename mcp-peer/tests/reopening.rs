@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use futures::{FutureExt, SinkExt};
 use mcp_peer::session::{ConnectError, EraChoice};
+use mcp_peer::types::NotificationMessage;
 use mcp_peer::{
-    Closed, Connection, ConnectionError, Driver, Duplex, DuplexError, Handler, NoHandler, Options,
-    Peer, duplex,
+    Closed, Connection, ConnectionError, Driver, Duplex, DuplexError, Handler, MailboxLimits,
+    NoHandler, NotPosted, Options, Peer, duplex,
 };
 use serde_json::json;
 use stage::{Stage, Ticked, client_config, ok, serve};
@@ -36,6 +37,40 @@ async fn opened(handler: impl Handler) -> (Driver<Duplex>, Peer, Stage) {
     let (mut driver, mut stage) = (driver.reopenable(), Stage(theirs));
     until(&mut driver, stage.accept()).await;
     (driver, peer, stage)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_posted_to_a_lost_connection_takes_no_room_on_the_next_one() {
+    let limits = MailboxLimits {
+        messages: 4,
+        bytes: 1 << 20,
+    };
+    let (mut driver, peer, stage) = opened(NoHandler).await;
+    let mailbox = peer.link().mailbox(limits);
+    let post = |method: &str| {
+        let (method, params) = (method.into(), None);
+        mailbox.post(&NotificationMessage { method, params })
+    };
+    drop(stage);
+    (&mut driver).await.unwrap();
+    for _ in 0..2 {
+        for _ in 0..4 {
+            post("x/lost").unwrap();
+        }
+        assert_eq!(post("x/lost"), Err(NotPosted::Full));
+        assert!(driver.unwanted().now_or_never().is_none());
+        assert!(mailbox.is_empty());
+    }
+    assert_eq!(mailbox.counts().unwanted, 8);
+    let (ours, theirs) = duplex(64);
+    driver.reopen(ours, EraChoice::Legacy);
+    let mut stage = Stage(theirs);
+    until(&mut driver, async {
+        stage.accept().await;
+        post("x/open").unwrap();
+        stage.expect("x/open").await;
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,7 +84,8 @@ impl<T: Transport> Driver<T> {
                 if self.commands.is_empty() {
                     self.shared.outbox.take(&mut self.commands);
                 }
-                let closed = self.discard(&reason).then_some(Closed::ByUs);
+                let closed = self.discard(&reason, NotSent::NoSession);
+                let closed = closed.then_some(Closed::ByUs);
                 let cut = || self.shared.end.is_cut().then_some(Closed::CutOff);
                 if let Some(why) = closed.or_else(cut) {
                     self.reopens = Reopens::Never;
@@ -163,7 +164,7 @@ impl<T> Driver<T> {
         (self.heard, self.unresponsive) = (false, false);
         (self.reading, self.stall) = (Reading::Open, Stall::default());
         (self.drain_by, self.timer, self.ping_at) = (None, None, None);
-        if self.discard(reason) {
+        if self.discard(reason, NotSent::NoSession) {
             self.reopens = Reopens::Never;
             return self.shut_down(Closed::ByUs);
         }
@@ -172,8 +173,8 @@ impl<T> Driver<T> {
         }
     }
 
-    /// Fails what the program wanted of a connection that is gone; true if it wants it closed.
-    fn discard(&mut self, reason: &str) -> bool {
+    /// Fails what the program wanted of a connection that is gone, if it still can be; true if it wants it closed.
+    pub(super) fn discard(&mut self, reason: &str, unsent: NotSent) -> bool {
         let mut close = false;
         while let Some((command, cost)) = self.commands.pop_front() {
             self.done += cost;
@@ -183,7 +184,9 @@ impl<T> Driver<T> {
                 }
                 Command::Notify {
                     reply: Some(reply), ..
-                } => drop(reply.send(Err(NotSent::NoSession))),
+                } => drop(reply.send(Err(unsent))),
+                // None that was taken out of the queue is still open.
+                Command::Mail { follower, end } => follower.forgo(end.unwrap_or_default()),
                 Command::Answer { answer, .. } => {
                     self.shared.outbox.answer_taken(&answer);
                 }
