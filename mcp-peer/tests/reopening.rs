@@ -105,17 +105,25 @@ async fn what_the_peer_closes_is_lost_and_what_the_program_closes_too_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_breaks_while_it_is_closed_is_not_replaced() {
-    let (mut driver, peer, stage) = opened(NoHandler).await;
-    assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
-    peer.close();
-    drop(stage);
-    let ended = (&mut driver).await;
-    assert!(
-        matches!(ended, Err(ConnectionError::Transport(DuplexError))),
-        "{ended:?}"
-    );
-    assert_eq!(driver.lost(), None);
-    assert!(peer.is_closed());
+    // With more than the pipe holds, the driver does not come to the wish to close it.
+    for queued in [1, 100] {
+        let (mut driver, peer, stage) = opened(NoHandler).await;
+        for _ in 0..queued {
+            assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
+        }
+        if queued > 1 {
+            assert!(futures::poll!(&mut driver).is_pending());
+        }
+        peer.close();
+        drop(stage);
+        let ended = (&mut driver).await;
+        assert!(
+            matches!(ended, Err(ConnectionError::Transport(DuplexError))),
+            "{ended:?}"
+        );
+        assert_eq!(driver.lost(), None);
+        assert!(peer.is_closed());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,6 +167,28 @@ async fn who_is_cut_off_does_not_come_back() {
     assert!(matches!(ended, Err(ConnectionError::CutOff)), "{ended:?}");
     assert_eq!(driver.lost(), None);
     assert_eq!(peer.close_reason(), Some(Closed::CutOff));
+    // While the other end has not answered, for the first time and for the second.
+    for again in [false, true] {
+        let (mut driver, peer, stage) = opened(NoHandler).await;
+        let (ours, theirs) = duplex(64);
+        let (mut driver, peer) = if again {
+            drop(stage);
+            (&mut driver).await.unwrap();
+            driver.reopen(ours, EraChoice::Auto);
+            (driver, peer)
+        } else {
+            let (mut config, options) = (client_config(), Options::default());
+            config.era = EraChoice::Auto;
+            let connection = mcp_peer::client(ours, config, Arc::new(NoHandler), options);
+            (connection.driver.reopenable(), connection.peer)
+        };
+        until(&mut driver, Stage(theirs).expect("server/discover")).await;
+        peer.link().disconnect();
+        let ended = (&mut driver).await;
+        assert!(matches!(ended, Err(ConnectionError::CutOff)), "{ended:?}");
+        assert_eq!(driver.lost(), None);
+        assert_eq!(peer.close_reason(), Some(Closed::CutOff));
+    }
     // While it is to be opened again.
     let (mut driver, peer, stage) = opened(NoHandler).await;
     drop(stage);

@@ -132,8 +132,7 @@ impl<T> Driver<T> {
         }
         let reopens = match &lost {
             // However long handlers, the peer or the transport have held it up since.
-            _ if self.unwanted => false,
-            Closed::CutOff => false,
+            _ if self.unwanted || self.shared.end.is_cut() => false,
             Closed::NotOpened(error) => self.reopens.after(error),
             _ => matches!(self.reopens, Reopens::Always(_)),
         };
@@ -164,7 +163,11 @@ impl<T> Driver<T> {
         (self.heard, self.unresponsive) = (false, false);
         (self.reading, self.stall) = (Reading::Open, Stall::default());
         (self.drain_by, self.timer, self.ping_at) = (None, None, None);
-        if self.discard(reason, NotSent::NoSession) {
+        let mut close = self.discard(reason, NotSent::NoSession);
+        // What the driver has not come to is of the same connection, and may be the wish to close it.
+        self.shared.outbox.take(&mut self.commands);
+        close |= self.discard(reason, NotSent::NoSession);
+        if close {
             self.reopens = Reopens::Never;
             return self.shut_down(Closed::ByUs);
         }
