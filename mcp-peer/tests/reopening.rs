@@ -9,7 +9,7 @@ mod stage;
 
 use std::sync::Arc;
 
-use futures::{FutureExt, SinkExt};
+use futures::{FutureExt, SinkExt, StreamExt};
 use mcp_peer::session::{ConnectError, EraChoice};
 use mcp_peer::types::NotificationMessage;
 use mcp_peer::{
@@ -124,6 +124,26 @@ async fn a_transport_that_breaks_while_it_is_closed_is_not_replaced() {
         assert_eq!(driver.lost(), None);
         assert!(peer.is_closed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_lost_is_opened_again() {
+    let (mut driver, peer, mut stage) = opened(NoHandler).await;
+    // It is open.
+    let mut calling = Box::pin(stage::call(&peer));
+    assert!(futures::poll!(&mut calling).is_pending());
+    let request = until(&mut driver, stage.expect("x/call")).await;
+    let (ours, _theirs) = duplex(64);
+    driver.reopen(ours, EraChoice::Legacy);
+    stage.answer(&request, json!({})).await;
+    until(&mut driver, calling).await.unwrap();
+    // It has ended for good.
+    peer.close();
+    (&mut driver).await.unwrap();
+    let (ours, mut theirs) = duplex(64);
+    driver.reopen(ours, EraChoice::Legacy);
+    (&mut driver).await.unwrap();
+    assert!(theirs.next().now_or_never().flatten().is_none());
 }
 
 #[tokio::test(start_paused = true)]

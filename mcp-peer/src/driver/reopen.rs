@@ -56,8 +56,11 @@ impl<T: Transport> Driver<T> {
 
     /// Goes on over another transport; nothing happens on it until the driver is polled.
     ///
-    /// Without effect on a server's connection.
+    /// Without effect on one that is not [lost](Self::lost).
     pub fn reopen(&mut self, transport: T, era: EraChoice) {
+        if self.lost().is_none() {
+            return;
+        }
         self.now = now();
         let Some(session) = self.session.reopened(era, self.now) else {
             return;
