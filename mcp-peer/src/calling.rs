@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use mcp_session::{CallOptions, RequestError};
 use mcp_types::{MethodName, ObjectBuf, RawJson};
+use tokio::runtime::Handle;
+use tokio::time::Sleep;
 
 use crate::limits::ProgressPolicy;
 use crate::outbox::{Command, Gone, Room};
@@ -25,6 +27,8 @@ pub struct Calling<'a, F> {
     /// Nobody else has it before it is queued.
     pending: Arc<PendingCall>,
     stage: Stage<'a>,
+    /// Watches the time while the driver cannot take it; the engine does afterwards.
+    late: Option<Pin<Box<Sleep>>>,
     trace: Trace,
     on_progress: F,
 }
@@ -57,6 +61,7 @@ impl Shared {
             shared: self,
             pending: Arc::new(PendingCall::new(asked, policy)),
             stage: Stage::Unsent,
+            late: None,
             trace: Trace::default(),
             on_progress,
         }
@@ -94,6 +99,23 @@ impl<F> Calling<'_, F> {
         Poll::Ready(Ok(()))
     }
 
+    /// Gives it up if the driver could not take it for as long as its answer may take.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<RequestError> {
+        let timeout = self.pending.patience(self.shared.call_timeout);
+        // Without a runtime, where it is polled, there is no clock to go by.
+        let (Some(timeout), Ok(_)) = (timeout, Handle::try_current()) else {
+            self.late = None;
+            return Poll::Pending;
+        };
+        let late = (self.late).get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        ready!(late.as_mut().poll(cx));
+        match self.pending.take_asked() {
+            Some(_) => Poll::Ready(RequestError::TimedOut(timeout)),
+            // The driver was faster.
+            None => Poll::Pending,
+        }
+    }
+
     /// Gives it its key, in the order in which requests are made; says how many bytes its parameters have.
     fn begin(&mut self) -> usize {
         let Some(pending) = Arc::get_mut(&mut self.pending) else {
@@ -119,12 +141,23 @@ impl<F: FnMut(ProgressUpdate)> Future for Calling<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let outcome = match ready!(this.poll_queued(cx)) {
-            Ok(()) => {
+        let polled = match this.poll_queued(cx) {
+            Poll::Ready(Ok(())) => {
                 let _entered = this.trace.enter();
-                ready!(this.pending.poll(cx, this.shared, &mut this.on_progress))
+                (this.pending).poll(cx, this.shared, &mut this.on_progress)
             }
-            Err(Gone) => Err(this.shared.lost()),
+            Poll::Ready(Err(Gone)) => Poll::Ready(Err(this.shared.lost())),
+            Poll::Pending => Poll::Pending,
+        };
+        let waits = match this.stage {
+            Stage::Crowded(_) => true,
+            Stage::Queued => this.late.is_some() || this.shared.outbox.is_behind(),
+            Stage::Unsent | Stage::Ended => false,
+        };
+        let outcome = match polled {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending if waits => Err(ready!(this.poll_late(cx))),
+            Poll::Pending => return Poll::Pending,
         };
         this.stage = Stage::Ended;
         this.trace.called(outcome.as_ref().map(drop));

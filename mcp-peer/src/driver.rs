@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mcp_session::{
     ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
@@ -71,7 +71,7 @@ fn connection<T: Transport>(
     options: Options,
 ) -> Connection<T> {
     let now = now();
-    let shared = Shared::new(options);
+    let shared = Shared::new(options, session.limits());
     let peer = Peer::new(&shared);
     let ping_at =
         (shared.options.keep_alive).and_then(|keep_alive| now.checked_add(keep_alive.interval));
@@ -185,6 +185,8 @@ const SEND_AHEAD: usize = 16;
 const REPLY_AHEAD: usize = 4096;
 /// Turns before other tasks get theirs.
 const TURNS: usize = 256;
+/// How long the transport may take nothing before those whose calls wait for it are told: not each time it is full.
+const BEHIND: Duration = Duration::from_millis(100);
 
 /// The driver's own call; no handle gets that far in counting.
 const PING: CallKey = CallKey(u64::MAX);
@@ -614,6 +616,7 @@ impl<T: Transport> Driver<T> {
             self.session.poll_timeout(),
             self.drain_by,
             self.stall.deadline(write_timeout),
+            self.behind_at(),
             self.ping_at,
         ];
         // A timer that is early, or for nothing any more, is left as it is: to set one anew for each call would cost more than
@@ -643,6 +646,9 @@ impl<T: Transport> Driver<T> {
                 running.task.abort();
             }
         }
+        if self.behind_at().is_some_and(|at| at <= now) {
+            self.shared.outbox.fall_behind(&self.commands);
+        }
         if self
             .stall
             .deadline(write_timeout)
@@ -660,6 +666,12 @@ impl<T: Transport> Driver<T> {
             }
         }
         Ok(Turn::Progressed)
+    }
+
+    /// When those whose calls wait are to be told that the transport takes nothing, if they have not been.
+    fn behind_at(&self) -> Option<Instant> {
+        let untold = !self.commands.is_empty() && !self.shared.outbox.is_behind();
+        untold.then(|| self.stall.deadline(BEHIND)).flatten()
     }
 
     /// Asks the peer if it is there, unless it has just shown that it is.

@@ -536,6 +536,8 @@ impl fmt::Debug for Follower {
 
 #[cfg(test)]
 mod tests {
+    use mcp_session::Limits;
+
     use super::*;
     use crate::limits::Options;
     use crate::outbox::Command;
@@ -551,7 +553,7 @@ mod tests {
     }
 
     fn link() -> Link {
-        Link::new(&Shared::new(Options::default()))
+        Link::new(&Shared::new(Options::default(), &Limits::default()))
     }
 
     fn named(method: &str) -> NotificationMessage {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -63,6 +63,8 @@ pub(crate) struct Outbox {
     capacity: u32,
     /// Bytes of long answers that the driver has not come to yet.
     answers: AtomicUsize,
+    /// The transport has taken nothing for a while, and the driver cannot do what it was told. Changed with the queue's lock held.
+    behind: AtomicBool,
 }
 
 struct Queue {
@@ -102,6 +104,7 @@ impl Outbox {
             room: Semaphore::new(capacity as usize),
             capacity,
             answers: AtomicUsize::new(0),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -198,8 +201,32 @@ impl Outbox {
         debug_assert!(buffer.is_empty());
         let mut queue = self.lock();
         queue.sleeper = None;
+        self.behind.store(false, Ordering::Relaxed);
         queue.seal();
         std::mem::swap(&mut queue.commands, buffer);
+    }
+
+    /// For the driver, which cannot do what is left of what it has taken: who waits for a call of these, or of those it has not
+    /// taken, is to look at the time.
+    pub(crate) fn fall_behind(&self, left: &VecDeque<(Command, u32)>) {
+        let mut waiting = Vec::new();
+        let mut look = |commands: &VecDeque<(Command, u32)>| {
+            waiting.extend(commands.iter().filter_map(|(command, _)| match command {
+                Command::Call(pending) => Some(Arc::clone(pending)),
+                _ => None,
+            }));
+        };
+        look(left);
+        let queue = self.lock();
+        self.behind.store(true, Ordering::Relaxed);
+        look(&queue.commands);
+        drop(queue);
+        waiting.iter().for_each(|pending| pending.waits());
+    }
+
+    /// Whether the driver [has fallen behind](Self::fall_behind).
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// For the driver: gives back what a command that it has taken did cost.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use mcp_session::{
-    CallKey, CallOptions, ConnectError, Established, NotSent, PeerMisbehaved, RequestError,
+    CallKey, CallOptions, ConnectError, Established, Limits, NotSent, PeerMisbehaved, RequestError,
     Subscribed,
 };
 use mcp_types::{
@@ -28,6 +29,8 @@ use crate::pending::ProgressUpdate;
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) options: Options,
+    /// How long a call may wait for its answer if it does not say.
+    pub(crate) call_timeout: Duration,
     pub(crate) tally: Tally,
     pub(crate) outbox: Outbox,
     pub(crate) subscribers: Mutex<Subscribers>,
@@ -65,13 +68,14 @@ const LEVELS: [LogLevel; 8] = [
 ];
 
 impl Shared {
-    pub(crate) fn new(mut options: Options) -> Arc<Self> {
+    pub(crate) fn new(mut options: Options, limits: &Limits) -> Arc<Self> {
         let extensions = std::mem::take(&mut options.extensions);
         Arc::new(Self {
             identity: Identity::new(extensions),
             tally: Tally::default(),
             outbox: Outbox::new(options.outbox_bytes),
             options,
+            call_timeout: limits.request_timeout.min(limits.request_total),
             subscribers: Mutex::default(),
             paused: AtomicUsize::new(0),
             next_call: AtomicU64::new(0),

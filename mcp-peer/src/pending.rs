@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use mcp_session::{CallKey, CallOptions, Progress, RequestError};
 use mcp_types::{MethodName, ObjectBuf, RawJson, SubscriptionFilter};
@@ -98,6 +99,24 @@ impl PendingCall {
     /// For the driver, which does it once.
     pub(crate) fn take_asked(&self) -> Option<Asked> {
         self.lock().asked.take()
+    }
+
+    /// How long its answer may take, if it is not otherwise said; `None` once the driver has taken it.
+    pub(crate) fn patience(&self, otherwise: Duration) -> Option<Duration> {
+        let state = self.lock();
+        let options = state.asked.as_ref()?.options.as_ref();
+        let timeout = options.and_then(|options| options.timeout);
+        let total = options.and_then(|options| options.total);
+        Some(
+            timeout
+                .unwrap_or(otherwise)
+                .min(total.unwrap_or(Duration::MAX)),
+        )
+    }
+
+    /// The driver cannot take it for the time being, which its caller is to see.
+    pub(crate) fn waits(&self) {
+        Self::wake(self.lock());
     }
 
     /// Queues an update; the last one is never lost.
@@ -243,6 +262,7 @@ fn text(update: &ProgressUpdate) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcp_session::Limits;
     use mcp_types::ProgressToken;
 
     use crate::limits::Options;
@@ -267,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_newest_update_replaces_the_one_before_when_nobody_reads() {
-        let shared = Shared::new(Options::default());
+        let shared = Shared::new(Options::default(), &Limits::default());
         let call = pending(COALESCE);
         let bound = shared.options.progress_updates;
         let count = bound + 10;
@@ -292,7 +312,7 @@ mod tests {
             progress_bytes: 1000,
             ..Options::default()
         };
-        let shared = Shared::new(options);
+        let shared = Shared::new(options, &Limits::default());
         let call = pending(COALESCE);
         // The last one is longer than all that may be queued.
         for (i, length) in [300, 300, 300, 300, 5000].into_iter().enumerate() {
@@ -312,7 +332,7 @@ mod tests {
             progress_updates: 3,
             ..Options::default()
         };
-        let shared = Shared::new(options);
+        let shared = Shared::new(options, &Limits::default());
         for give_up in [false, true] {
             let call = pending(ProgressPolicy::Lossless);
             for i in 0..5 {

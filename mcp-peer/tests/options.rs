@@ -169,6 +169,47 @@ async fn a_peer_that_takes_nothing_ends_the_connection_at_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_be_sent_is_given_up_at_its_time() {
+    let second = Duration::from_secs(1);
+    // It is taken with what comes before it, waits behind that, or waits for room.
+    for (before, pause) in [(90, Duration::ZERO), (90, second), (1000, Duration::ZERO)] {
+        let mut options = Options::default();
+        options.write_timeout = Duration::MAX;
+        let (_driving, peer, mut stage) = client_with(NoHandler, options).await;
+        for _ in 0..before {
+            let _ = peer.notify::<Ticked>(&json!({})).now_or_never();
+        }
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        let mut options = CallOptions::default();
+        options.timeout = Some(second);
+        let start = Instant::now();
+        let calling = peer.request_raw("x/late".into(), ObjectBuf::new(), options, |_| ());
+        let outcome = tokio::time::timeout(MINUTE, calling).await;
+        assert_eq!(outcome, Ok(Err(RequestError::TimedOut(second))));
+        assert!(
+            start.elapsed() < second + second / 5,
+            "{:?}",
+            start.elapsed()
+        );
+        // It is never sent, and what comes afterwards is.
+        let calling = call(&peer);
+        let answering = async {
+            loop {
+                let message = stage.next().await.unwrap();
+                match message["method"].as_str() {
+                    Some("x/ticked") => {}
+                    Some("x/call") => break stage.answer(&message, json!({})).await,
+                    _ => panic!("{message}"),
+                }
+            }
+        };
+        tokio::join!(calling, answering).0.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_a_little_now_and_then_is_no_stall() {
     let (_driving, peer, mut stage) = client_with(NoHandler, Options::default()).await;
     let notifying = tokio::spawn({

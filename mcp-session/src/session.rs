@@ -401,6 +401,11 @@ impl Session {
         }
     }
 
+    /// Its bounds and times.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// What a client's handshake has established, once it has.
     pub fn established(&self) -> Option<&Arc<Established>> {
         match &self.side {
