@@ -577,8 +577,11 @@ impl<T: Transport> Driver<T> {
         }
         match self.io().poll_next(cx) {
             Poll::Pending => Ok(Turn::Idle),
-            Poll::Ready(Some(inbound)) => {
-                let inbound = inbound?;
+            Poll::Ready(Some(Err(error))) => {
+                self.reading = Reading::Ended;
+                Err(error)
+            }
+            Poll::Ready(Some(Ok(inbound))) => {
                 tracing::trace!(?inbound, "in");
                 self.heard = true;
                 self.session.handle_inbound(self.now, inbound);
@@ -602,6 +605,15 @@ impl<T: Transport> Driver<T> {
                 self.session.handle_disconnected(Closed::ByPeer);
                 self.events(cx);
                 Ok(Turn::Progressed)
+            }
+        }
+    }
+
+    /// Reads what has come from a peer that takes nothing any more, which may be the answers to what it took.
+    fn read_rest(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..REPLY_AHEAD {
+            if !matches!(self.read(cx), Ok(Turn::Progressed)) {
+                return;
             }
         }
     }
@@ -845,6 +857,9 @@ impl<T: Transport> Future for Driver<T> {
             return Poll::Ready(Ok(()));
         }
         let ended = std::task::ready!(this.poll_turns(cx));
+        if let Err(ConnectionError::Transport(_)) = ended {
+            this.read_rest(cx);
+        }
         let why = match (&ended, this.not_opened.take()) {
             (_, Some(error)) => Closed::NotOpened(error),
             (Err(error), None) => Closed::from(error),

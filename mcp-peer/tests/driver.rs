@@ -116,6 +116,23 @@ async fn the_end_of_the_connection_ends_every_call_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_answered_before_the_peer_went_away_is_answered() {
+    let (peer, mut stage) = client(NoHandler).await;
+    let mut calling = Box::pin(call(&peer));
+    assert!(futures::poll!(&mut calling).is_pending());
+    let request = stage.expect("x/call").await;
+    for n in 0..10 {
+        stage.send(tick(n)).await;
+    }
+    stage.answer(&request, json!({})).await;
+    drop(stage);
+    // Before anything is read there is something to send, which nobody takes any more.
+    assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
+    calling.await.unwrap();
+    assert!(matches!(peer.closed().await, Closed::Transport(_)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_handle_closes_the_connection_after_what_is_queued_is_sent() {
     let (peer, mut stage) = client(NoHandler).await;
     for n in 0..50 {
