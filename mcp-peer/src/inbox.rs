@@ -268,6 +268,10 @@ impl Sink {
             inbox.end();
         }
     }
+
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Queue(inbox) if inbox.lock().abandoned)
+    }
 }
 
 /// Hands a notification to everyone who asked for its type; nothing is kept for a type nobody asked for.
@@ -364,7 +368,13 @@ impl Subscribers {
     fn add(&mut self, method: &'static str, sink: Sink) {
         self.progress |= method == Progress::METHOD;
         match self.of(method) {
-            Some(sinks) => sinks.push(sink),
+            Some(sinks) => {
+                // Of a type that does not come, nothing else shows that nobody reads them any more.
+                if sinks.len() == sinks.capacity() {
+                    sinks.retain(|sink| !sink.is_abandoned());
+                }
+                sinks.push(sink);
+            }
             None => {
                 let method = MethodName::from_static(method);
                 self.by_method.push((method, vec![sink]));
@@ -439,5 +449,34 @@ impl fmt::Debug for Subscribers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let methods = self.by_method.iter().map(|(method, _)| method);
         f.debug_list().entries(methods).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_session::Limits;
+    use mcp_types::ToolListChanged;
+
+    use super::*;
+    use crate::limits::Options;
+
+    #[test]
+    fn receivers_that_are_dropped_are_forgotten_though_nothing_comes_for_them() {
+        let shared = Shared::new(Options::default(), &Limits::default());
+        let receive = || {
+            let overflow = Overflow::default();
+            let mut subscribers = shared.subscribers();
+            subscribers.queue::<ToolListChanged>(&shared, overflow)
+        };
+        let kept = [(); 3].map(|()| receive());
+        (0..1000).for_each(|_| drop(receive()));
+        let sinks = shared
+            .subscribers()
+            .of(ToolListChanged::METHOD)
+            .map(|s| s.len());
+        assert!(
+            sinks.is_some_and(|sinks| (kept.len()..10).contains(&sinks)),
+            "{sinks:?}"
+        );
     }
 }
