@@ -843,7 +843,8 @@ impl<T> Driver<T> {
         }
         self.commands.extend(self.shared.outbox.close());
         self.discard(&reason.to_string(), NotSent::Closed);
-        self.shared.subscribers().end();
+        let dropped = self.shared.subscribers().end();
+        drop(dropped);
         self.shared.end.ended();
     }
 }

@@ -245,6 +245,8 @@ impl<N: Notification> fmt::Debug for Receiver<N> {
 }
 
 /// Who gets which notifications.
+///
+/// What it does not keep it gives back, to be dropped without the lock: callbacks are the program's.
 #[derive(Default)]
 pub(crate) struct Subscribers {
     /// Looked through: a program asks for a few types, and a peer that sends others cannot add any.
@@ -253,6 +255,14 @@ pub(crate) struct Subscribers {
     /// Whether anybody asked for progress, which comes often and is otherwise its call's own business.
     progress: bool,
     ended: bool,
+}
+
+/// Who gets nothing any more.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Dropped {
+    _sinks: Vec<Sink>,
+    _other: Option<Callback<NotificationMessage>>,
 }
 
 type Callback<T> = Box<dyn FnMut(&T) + Send>;
@@ -295,7 +305,8 @@ pub(crate) fn deliver(shared: &Shared, notification: &NotificationMessage) {
         guarded(method, || other(notification));
     }
     if !sinks.is_empty() || other.is_some() {
-        shared.subscribers().put_back(method, sinks, other);
+        let dropped = shared.subscribers().put_back(method, sinks, other);
+        drop(dropped);
     }
 }
 
@@ -323,11 +334,8 @@ impl Subscribers {
             messages: shared.options.queue_messages,
             bytes: shared.options.queue_bytes,
         });
-        if self.ended {
-            inbox.end();
-        } else {
-            self.add(N::METHOD, Sink::Queue(Arc::clone(&inbox)));
-        }
+        // A queue is nobody's but ours.
+        drop(self.add(N::METHOD, Sink::Queue(Arc::clone(&inbox))));
         Receiver {
             inbox,
             shared: Arc::clone(shared),
@@ -339,7 +347,7 @@ impl Subscribers {
         &mut self,
         shared: &Arc<Shared>,
         mut callback: impl FnMut(N::Params) + Send + 'static,
-    ) {
+    ) -> Dropped {
         // Its owner owns the callback, too.
         let shared = Arc::downgrade(shared);
         let sink = Sink::Callback(Box::new(move |params: &Option<RawJson>| {
@@ -358,14 +366,32 @@ impl Subscribers {
                 }
             }
         }));
-        self.add(N::METHOD, sink);
+        self.add(N::METHOD, sink)
     }
 
-    pub(crate) fn other(&mut self, callback: impl FnMut(&NotificationMessage) + Send + 'static) {
-        self.other = Some(Box::new(callback));
+    pub(crate) fn other(
+        &mut self,
+        callback: impl FnMut(&NotificationMessage) + Send + 'static,
+    ) -> Dropped {
+        let callback: Callback<_> = Box::new(callback);
+        let _other = match self.ended {
+            true => Some(callback),
+            false => self.other.replace(callback),
+        };
+        Dropped {
+            _other,
+            ..Dropped::default()
+        }
     }
 
-    fn add(&mut self, method: &'static str, sink: Sink) {
+    fn add(&mut self, method: &'static str, sink: Sink) -> Dropped {
+        if self.ended {
+            sink.end();
+            return Dropped {
+                _sinks: vec![sink],
+                ..Dropped::default()
+            };
+        }
         self.progress |= method == Progress::METHOD;
         match self.of(method) {
             Some(sinks) => {
@@ -380,6 +406,7 @@ impl Subscribers {
                 self.by_method.push((method, vec![sink]));
             }
         }
+        Dropped::default()
     }
 
     fn of(&mut self, method: &str) -> Option<&mut Vec<Sink>> {
@@ -415,24 +442,34 @@ impl Subscribers {
         &mut self,
         method: &MethodName,
         mut sinks: Vec<Sink>,
-        other: Option<Callback<NotificationMessage>>,
-    ) {
-        if let Some(other) = other {
-            self.other.get_or_insert(other);
-        }
+        mut other: Option<Callback<NotificationMessage>>,
+    ) -> Dropped {
         if self.ended {
             sinks.iter().for_each(Sink::end);
-        } else if let Some(newer) = self.of(method) {
-            sinks.append(newer);
-            *newer = sinks;
+        } else {
+            if self.other.is_none() {
+                self.other = other.take();
+            }
+            if let Some(newer) = self.of(method) {
+                sinks.append(newer);
+                *newer = std::mem::take(&mut sinks);
+            }
+        }
+        Dropped {
+            _sinks: sinks,
+            _other: other,
         }
     }
 
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn end(&mut self) -> Dropped {
         self.ended = true;
-        let sinks = std::mem::take(&mut self.by_method);
-        let sinks = sinks.into_iter().flat_map(|(_, sinks)| sinks);
-        sinks.for_each(|sink| sink.end());
+        let sinks = std::mem::take(&mut self.by_method).into_iter();
+        let sinks: Vec<_> = sinks.flat_map(|(_, sinks)| sinks).collect();
+        sinks.iter().for_each(Sink::end);
+        Dropped {
+            _sinks: sinks,
+            _other: self.other.take(),
+        }
     }
 }
 

@@ -417,9 +417,8 @@ impl Peer {
         &self,
         callback: impl FnMut(N::Params) + Send + 'static,
     ) {
-        self.shared
-            .subscribers()
-            .callback::<N>(&self.shared, callback);
+        let dropped = (self.shared.subscribers()).callback::<N>(&self.shared, callback);
+        drop(dropped);
     }
 
     /// Calls back for each notification that nobody else has asked for.
@@ -427,7 +426,8 @@ impl Peer {
         &self,
         callback: impl FnMut(&NotificationMessage) + Send + 'static,
     ) {
-        self.shared.subscribers().other(callback);
+        let dropped = self.shared.subscribers().other(callback);
+        drop(dropped);
     }
 
     /// Replaces a client's capabilities; a modern server hears of them with the next request.

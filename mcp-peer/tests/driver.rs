@@ -533,12 +533,24 @@ async fn dropping_a_full_lossless_queue_starts_the_reading_again() {
 async fn receivers_end_with_the_connection_after_everything_is_read() {
     let (peer, mut stage) = client(NoHandler).await;
     let mut ticks = peer.notifications::<Ticked>();
+    let owned = Arc::new(());
+    let call_back = || {
+        let (one, other) = (Arc::clone(&owned), Arc::clone(&owned));
+        peer.on_notification::<LogMessage>(move |_| drop(Arc::clone(&one)));
+        peer.on_other_notification(move |_| drop(Arc::clone(&other)));
+    };
+    call_back();
+    assert_eq!(Arc::strong_count(&owned), 3);
     stage.send(tick(0)).await;
     drop(stage);
     peer.closed().await;
     assert_eq!(ticks.recv().await, Some(Ok(json!({ "n": 0 }))));
     assert_eq!(ticks.recv().await, None);
     assert_eq!(peer.notifications::<Ticked>().recv().await, None);
+    // Callbacks are dropped, with what they own.
+    assert_eq!(Arc::strong_count(&owned), 1);
+    call_back();
+    assert_eq!(Arc::strong_count(&owned), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,8 @@ impl<T: Transport> Renew for Connection<T> {
         }
         let shared = &driver.shared;
         // From here on it has ended for whoever waits for that.
-        shared.subscribers().end();
+        let dropped = shared.subscribers().end();
+        drop(dropped);
         *shared.subscribers() = Subscribers::default();
         shared.end.ended();
         if driver.commands.is_empty() {
