@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use mcp_types::{MethodName, NotificationMessage, RawJson};
 use tokio::sync::Notify;
 
+use crate::inbox::guarded;
 use crate::link::Link;
 use crate::mailbox::{MailboxCounts, MailboxLimits, NotPosted};
 use crate::peer::Shared;
@@ -303,7 +304,7 @@ impl Follower {
         let feed = self.0.feed.as_ref().filter(|_| lagged > 0);
         self.0.dropped.fetch_add(lagged, Ordering::Relaxed);
         Taken {
-            notice: feed.map(|feed| (feed.0.notice)(lagged)),
+            notice: feed.and_then(|feed| guarded("notice", || (feed.0.notice)(lagged))),
             first,
             more,
             left: next < end,
@@ -651,6 +652,18 @@ mod tests {
         assert_eq!(sent(&slow), "missed 2 c d e f");
         assert_eq!(followers[0].counts().dropped, 2);
         assert_eq!(followers[1].counts().dropped, 0);
+    }
+
+    #[test]
+    fn who_cannot_be_told_that_it_lags_gets_the_rest() {
+        let feed = Feed::new(LIMITS, |_| panic!("on purpose"));
+        let link = link();
+        let followers = [feed.follow(&link)];
+        for method in ["a", "b", "c", "d", "e"] {
+            feed.post(&named(method), &followers);
+        }
+        assert_eq!(sent(&link), "b c d e");
+        assert_eq!(followers[0].counts().dropped, 1);
     }
 
     #[test]
