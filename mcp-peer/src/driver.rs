@@ -96,6 +96,7 @@ fn connection<T: Transport>(
         heard: false,
         unresponsive: false,
         counted: Counters::default(),
+        warned: false,
         timer: None,
         now,
         reopens: Reopens::Never,
@@ -150,6 +151,8 @@ pub struct Driver<T> {
     unresponsive: bool,
     /// The session's counters as the handles know them.
     counted: Counters,
+    /// Of input that is no message.
+    warned: bool,
     timer: Option<(Instant, Pin<Box<Sleep>>)>,
     /// The time, read once for many turns: asking for it costs more than some of what a turn does.
     now: Instant,
@@ -494,7 +497,7 @@ impl<T: Transport> Driver<T> {
             Event::Malformed(malformed) => {
                 let Malformed { kind, offset, .. } = malformed;
                 // Whoever sends one may send a million.
-                if self.counted.malformed == 0 {
+                if !std::mem::replace(&mut self.warned, true) {
                     tracing::warn!(%kind, offset, "input that is no message; what follows of it is told at debug level");
                 } else {
                     tracing::debug!(%kind, offset, "input that is no message");

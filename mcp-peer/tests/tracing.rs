@@ -11,10 +11,11 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use mcp_peer::NoHandler;
 use mcp_peer::session::RequestError;
+use mcp_peer::{NoHandler, Options};
 use serde_json::json;
 use stage::{call, client, ok, serve, server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -135,6 +136,21 @@ async fn told(level: LevelFilter) -> Vec<String> {
     stage.next().await.unwrap();
     drop(stage);
 
+    // A batch of what are no messages.
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let (config, transport) = (stage::server_config(), mcp_codec::framed(ours));
+    let serving = mcp_peer::server(transport, config, Arc::new(NoHandler), Options::default());
+    tokio::spawn(serving.driver);
+    let params = json!({
+        "protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" },
+    });
+    let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params });
+    let batch = ["1"; 100].join(",");
+    let said = format!("{hello}\n[{batch}]\n");
+    theirs.write_all(said.as_bytes()).await.unwrap();
+    theirs.shutdown().await.unwrap();
+    theirs.read_to_end(&mut Vec::new()).await.unwrap();
+
     let (peer, mut stage) = client(NoHandler).await;
     for outcome in [
         json!({ "result": { "text": "secret" } }),
@@ -186,6 +202,8 @@ async fn requests_have_a_span_and_a_line_and_contents_are_for_trace_only() {
         let count = lines.iter().filter(|l| **l == line).count();
         assert_eq!(count, 1, "{line}\n{lines:#?}");
     }
+    let warnings = lines.iter().filter(|line| line.starts_with("WARN"));
+    assert_eq!(warnings.count(), 1, "{lines:#?}");
     assert!(
         !lines.iter().any(|line| line.contains("secret")),
         "{lines:#?}"
