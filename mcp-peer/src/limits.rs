@@ -9,6 +9,8 @@ use mcp_types::Extensions;
 /// How many requests of the peer's are served at a time is the session's matter:
 /// [`Limits::incoming_requests`](mcp_session::Limits::incoming_requests); one more is refused with an error that says so.
 ///
+/// Bounds of none, or an interval of none, are taken for the least that is some.
+///
 /// ```
 /// let mut options = mcp_peer::Options::default();
 /// options.queue_messages = 100;

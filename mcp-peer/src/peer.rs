@@ -70,6 +70,12 @@ const LEVELS: [LogLevel; 8] = [
 impl Shared {
     pub(crate) fn new(mut options: Options, limits: &Limits) -> Arc<Self> {
         let extensions = std::mem::take(&mut options.extensions);
+        // Nothing at all would be no bound, or the end of all reading, or no rest.
+        options.outbox_bytes = options.outbox_bytes.max(1);
+        options.answer_bytes = options.answer_bytes.max(1);
+        if let Some(keep_alive) = &mut options.keep_alive {
+            keep_alive.interval = keep_alive.interval.max(Duration::from_millis(1));
+        }
         Arc::new(Self {
             identity: Identity::new(extensions),
             tally: Tally::default(),

@@ -443,6 +443,22 @@ async fn a_peer_that_has_always_more_answered_does_not_hold_up_the_program() {
     driving.await.unwrap().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn bounds_of_none_are_the_least_that_is_some() {
+    let mut options = keep_alive(0, 10);
+    (options.answer_bytes, options.outbox_bytes) = (0, 0);
+    let (driving, peer, mut stage) = client_with(NoHandler, options).await;
+    // Something is read, and one message is queued at a time.
+    for _ in 0..100 {
+        assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
+    }
+    stage.expect("x/ticked").await;
+    pong(&mut stage, 7).await;
+    // The clock moves: the driver rests between two questions.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!driving.is_finished());
+}
+
 // ---- a peer that is silent ----
 
 fn keep_alive(interval: u64, timeout: u64) -> Options {
