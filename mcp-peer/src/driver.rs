@@ -389,6 +389,7 @@ impl<T: Transport> Driver<T> {
     fn close(&mut self) {
         if !std::mem::replace(&mut self.closing, true) {
             self.session.end_subscriptions();
+            self.session.cancel_subscriptions();
             self.drain();
         }
     }

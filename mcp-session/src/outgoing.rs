@@ -204,6 +204,12 @@ impl Outgoing {
             .is_some_and(|call| call.method == "subscriptions/listen")
     }
 
+    pub(crate) fn listening(&mut self) -> Vec<CallKey> {
+        let calls = self.calls.iter_mut();
+        let listening = calls.filter(|(_, call)| call.method == "subscriptions/listen");
+        listening.map(|(key, _)| key).collect()
+    }
+
     /// Lifts the time limits of a listen request; false if it is none, or they are lifted already.
     pub(crate) fn wait_for_ever(&mut self, key: CallKey) -> bool {
         if !self.is_listening(key) {

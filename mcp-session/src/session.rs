@@ -323,6 +323,20 @@ impl Session {
         self.end_streams();
     }
 
+    /// Cancels what this side listens to, so that a server has nothing more to say of it when the connection closes (REQ-SUB-07).
+    pub fn cancel_subscriptions(&mut self) {
+        for call in self.outgoing.listening() {
+            let lost = RequestError::ConnectionLost("it is being closed".to_owned());
+            if let Some(entry) = self.outgoing.remove(call) {
+                self.transmit_cancelled(&entry, None);
+                self.emit(Event::Response {
+                    call,
+                    outcome: Err(lost),
+                });
+            }
+        }
+    }
+
     /// Sends a log message, if the level that applies lets it through (REQ-LOG-02, REQ-LOG-04).
     ///
     /// `params` is a `LogMessageParams`.

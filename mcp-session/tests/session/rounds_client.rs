@@ -89,7 +89,7 @@ fn answers_nested_deeper_than_anybody_reads_end_the_request() {
         }
         client
             .says(&[])
-            .tells(&["answer 1: parameters of `tools/call` cannot be sent: *"])
+            .tells(&["answer 1: `tools/call` cannot be sent with these parameters: they are nested too deep"])
             .is_idle();
     }
 }

@@ -480,3 +480,20 @@ fn tasks_are_followed_by_whoever_declares_them() {
         r#"{"id":2,"error":{"code":-32021,"message":"the client did not declare io.modelcontextprotocol/tasks","data":{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}}}"#,
     ]);
 }
+
+#[test]
+fn a_client_that_closes_cancels_what_it_listens_to_and_nothing_else() {
+    // REQ-SUB-07
+    let mut client = Side::modern_client(|_| {});
+    client.call(1, "tools/list", "{}");
+    client.call(
+        2,
+        "subscriptions/listen",
+        r#"{"notifications":{"toolsListChanged":true}}"#,
+    );
+    client.forget();
+    client.session.cancel_subscriptions();
+    client
+        .says(&[r#"{"method":"notifications/cancelled","params":{"requestId":3}}"#])
+        .tells(&["answer 2: *"]);
+}
