@@ -38,6 +38,9 @@ pub struct CallOptions {
     pub related: Option<IncomingKey>,
     /// Whether a result that asks for input is the outcome, instead of the beginning of another round.
     pub single_round: bool,
+    /// What the program is asked first, as `inputRequests` has it: the answers go out with the request, as its
+    /// `inputResponses` (REQ-TSKX-03).
+    pub questions: Option<RawJson>,
 }
 
 impl CallOptions {
@@ -52,10 +55,12 @@ impl CallOptions {
             meta,
             related,
             single_round,
+            questions,
         } = self;
         !(*progress || *reset_on_progress || *single_round)
             && (timeout.is_none() && total.is_none())
             && (log_level.is_none() && meta.is_none() && related.is_none())
+            && questions.is_none()
     }
 }
 
@@ -281,6 +286,15 @@ impl Session {
         self.outgoing.calls.insert(key, call);
         self.outgoing.deadlines.add(deadline, key);
         self.outgoing.by_id.insert(id, key);
+        if let Some(questions) = options.questions {
+            if let Some(call) = self.outgoing.get_mut(key) {
+                call.params = Some(params.finish());
+            }
+            if let Err(error) = self.gather(now, key, Some(&questions), None) {
+                self.end_call(key, Err(error));
+            }
+            return Ok(());
+        }
         let sent = self.transmit_call(key, id, params, related_to);
         if sent.is_err() {
             self.outgoing.remove(key);

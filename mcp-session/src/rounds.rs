@@ -102,20 +102,32 @@ impl Session {
             return Err(PeerMisbehaved::TooManyRounds(limit).into());
         }
         let [questions, state] = result.members(["inputRequests", "requestState"]);
-        let questions: BTreeMap<String, Question> = match &questions {
-            None if state.is_none() => return invalid(EMPTY),
-            None => BTreeMap::new(),
-            Some(questions) => match questions.decode() {
-                Ok(questions) => questions,
-                Err(_) => return invalid("`inputRequests` is no map of requests"),
-            },
-        };
+        if questions.is_none() && state.is_none() {
+            return invalid(EMPTY);
+        }
         if state
             .as_ref()
             .is_some_and(|s| s.as_bytes().first() != Some(&b'"'))
         {
             return invalid("`requestState` is not a string");
         }
+        self.gather(now, key, questions.as_ref(), state)
+    }
+
+    /// Asks the program what a call of ours needs answers to; it goes out with the last of them.
+    pub(crate) fn gather(
+        &mut self,
+        now: Instant,
+        key: CallKey,
+        questions: Option<&RawJson>,
+        state: Option<RawJson>,
+    ) -> Result<(), RequestError> {
+        let invalid = |what| Err(PeerMisbehaved::InputRound(what).into());
+        let questions: BTreeMap<String, Question> = match questions.map(RawJson::decode) {
+            None => BTreeMap::new(),
+            Some(Ok(questions)) => questions,
+            Some(Err(_)) => return invalid("`inputRequests` is no map of requests"),
+        };
         // Each is to the program what a request on the wire is, and bounded as those are.
         let room = self
             .limits

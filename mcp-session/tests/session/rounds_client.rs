@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use mcp_session::{ApiMisuse, ClientConfig};
+use mcp_session::{ApiMisuse, CallKey, ClientConfig};
+use mcp_types::TASKS_EXTENSION;
 
-use crate::support::{Side, decode, nested};
+use crate::support::{Side, decode, nested, raw};
 
 fn able(config: &mut ClientConfig) {
     config.capabilities =
@@ -73,6 +74,41 @@ fn without_questions_the_request_is_made_again_at_once() {
         .says(&[r#"{"id":3,"method":"tools/call","params":{"requestState":"S","_meta":"*"}}"#])
         .hear(&ask(3, "{}", r#""T""#))
         .says(&[r#"{"id":4,"method":"tools/call","params":{"requestState":"T","_meta":"*"}}"#]);
+}
+
+#[test]
+fn what_a_task_asks_is_answered_before_its_update_goes_out() {
+    // REQ-TSKX-03
+    let update = |questions: &str| {
+        let tasks = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+        let mut client = Side::modern_client_of(tasks, |config| {
+            able(config);
+            let extensions = &mut config.capabilities.extensions;
+            extensions.insert(TASKS_EXTENSION.to_owned(), raw("{}"));
+        });
+        client.call_with(1, "tasks/update", r#"{"taskId":"t"}"#, |options| {
+            options.questions = Some(raw(questions));
+        });
+        client
+    };
+    let mut client = update(r#"{"r":{"method":"roots/list"}}"#);
+    client.says(&[]).tells(&["request 0 roots/list"]);
+    client.respond(0, r#"{"roots":[]}"#);
+    client
+        .says(&[r#"{"id":3,"method":"tasks/update","params":{"taskId":"t","inputResponses":{"r":{"roots":[]}},"_meta":"*"}}"#])
+        .hear(r#"{"id":3,"result":{"resultType":"complete"}}"#)
+        .tells(&[r#"answer 1: {"resultType":"complete"}"#])
+        .is_idle();
+    for wrong in [r#"{"r":{"method":"ping"}}"#, "[]"] {
+        update(wrong).says(&[]).tells(&["answer 1: *"]).is_idle();
+    }
+    // Nobody waits for the answer any more.
+    let mut client = update(r#"{"r":{"method":"roots/list"}}"#);
+    client.session.cancel(CallKey(1), None);
+    client
+        .says(&[])
+        .tells(&["request 0 roots/list", "*"])
+        .is_idle();
 }
 
 #[test]
