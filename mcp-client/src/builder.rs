@@ -7,7 +7,7 @@ use mcp_peer::session::{ClientConfig, ConnectError, EraChoice, Limits, NOTIFICAT
 use mcp_peer::types::{
     ClientCapabilities, Implementation, LogLevel, LogMessage, LogMessageParams, Notification,
     NotificationMessage, PromptListChanged, RawJson, ResourceListChanged, ResourceUpdated,
-    ResourceUpdatedParams, SubscriptionFilter, ToolListChanged,
+    ResourceUpdatedParams, SubscriptionFilter, TASKS_EXTENSION, ToolListChanged,
 };
 use mcp_peer::{Driver, Options, Peer, Transport};
 
@@ -206,6 +206,16 @@ impl ClientBuilder {
         self
     }
 
+    /// Lets a modern server make tasks of this client's calls, each of which then waits for the end of its task as it would for
+    /// an answer: what the task asks goes to the handlers, and the task is cancelled with the call.
+    ///
+    /// [`Call::as_task`](crate::Call::as_task) does not wait, and asks 2025-11-25 servers for a task.
+    pub fn with_tasks(mut self) -> Self {
+        let extensions = &mut self.config.capabilities.extensions;
+        extensions.insert(TASKS_EXTENSION.to_owned(), RawJson::EMPTY_OBJECT);
+        self
+    }
+
     /// Changes the capabilities that the other methods have declared.
     pub fn capabilities(mut self, change: impl FnOnce(&mut ClientCapabilities)) -> Self {
         change(&mut self.config.capabilities);
@@ -273,6 +283,11 @@ impl ClientBuilder {
         drive: impl FnOnce(Driver<T>, EraChoice) -> Fut,
     ) -> Result<Client, ConnectError> {
         let (era, timeout) = (self.config.era, self.config.limits.request_timeout);
+        let takes_tasks = self
+            .config
+            .capabilities
+            .extensions
+            .contains_key(TASKS_EXTENSION);
         let connection = mcp_peer::client(
             transport,
             self.config,
@@ -298,6 +313,7 @@ impl ClientBuilder {
             server,
             reconnect,
             timeout,
+            takes_tasks,
             lists,
             subscribed: Default::default(),
             #[cfg(feature = "schema")]

@@ -8,13 +8,14 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use mcp_peer::session::{ApiMisuse, CallOptions, RequestError};
-use mcp_peer::types::{LogLevel, Meta, MethodName, ObjectBuf, RawJson, Request};
+use mcp_peer::types::{CallTool, LogLevel, Meta, MethodName, ObjectBuf, RawJson, Request};
 use mcp_peer::{Calling, ProgressPolicy, ProgressUpdate};
 use serde::Serialize;
 
 use crate::cancel::Cancel;
 use crate::client::Client;
 use crate::progress::Progressing;
+use crate::tasks::followed;
 
 /// A request that is sent when it is awaited; every method of [`Client`](crate::Client) that makes one returns this.
 ///
@@ -37,6 +38,8 @@ pub(crate) struct Unsent<'a> {
     progress: ProgressPolicy,
     on_progress: Option<Box<dyn FnMut(ProgressUpdate) + Send + 'a>>,
     idempotent: bool,
+    /// Whether it waits for the end of the task that it may become.
+    pub(crate) follows: bool,
     cancel: Option<Cancel>,
 }
 
@@ -76,6 +79,7 @@ impl<'a, M: Request> Call<'a, M> {
             progress: ProgressPolicy::default(),
             on_progress: None,
             idempotent: false,
+            follows: M::METHOD == CallTool::METHOD && client.takes_tasks(),
             cancel: None,
         };
         Self {
@@ -163,7 +167,8 @@ impl<'a> Unsent<'a> {
     fn plain(
         mut self,
     ) -> Result<Calling<'a, impl FnMut(ProgressUpdate) + Send + use<'a>>, Box<Self>> {
-        let more = self.idempotent || self.cancel.is_some() || self.client.reopens();
+        let more =
+            self.idempotent || self.follows || self.cancel.is_some() || self.client.reopens();
         let params = match (more, self.params) {
             (false, Ok(params)) => params,
             (_, params) => {
@@ -185,12 +190,21 @@ impl<'a> Unsent<'a> {
 
     /// The result as it came.
     pub(crate) async fn finished(mut self) -> Result<RawJson, RequestError> {
-        match self.cancel.take() {
-            None => self.sent().await,
+        let (client, follows, total) = (self.client, self.follows, self.options.total);
+        let cancel = self.cancel.take();
+        let outcome = async {
+            let result = self.sent().await?;
+            match follows {
+                false => Ok(result),
+                true => followed(client, result, total).await,
+            }
+        };
+        match cancel {
+            None => outcome.await,
             Some(cancel) => tokio::select! {
                 biased;
                 () = cancel.cancelled() => Err(RequestError::Cancelled),
-                result = self.sent() => result,
+                result = outcome => result,
             },
         }
     }

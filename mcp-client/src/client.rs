@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) reconnect: Option<Reconnect>,
     /// How long a call waits that has no time of its own.
     pub(crate) timeout: Duration,
+    /// Whether a modern server may make tasks of its calls.
+    pub(crate) takes_tasks: bool,
     pub(crate) lists: Lists,
     pub(crate) subscribed: Subscribed,
     /// What tools that were listed promise of their results.
@@ -84,6 +86,10 @@ impl Client {
     /// Whether a lost connection is opened again.
     pub(crate) fn reopens(&self) -> bool {
         self.link.reconnect.is_some()
+    }
+
+    pub(crate) fn takes_tasks(&self) -> bool {
+        self.link.takes_tasks
     }
 
     pub(crate) fn lists(&self) -> &Lists {

@@ -16,6 +16,7 @@ mod reconnect;
 mod rounds;
 mod structured;
 mod subscription;
+mod tasks;
 
 pub use builder::ClientBuilder;
 pub use call::Call;
@@ -40,3 +41,4 @@ pub use reconnect::Reconnect;
 pub use rounds::Round;
 pub use structured::{Structured, StructuredError};
 pub use subscription::Subscription;
+pub use tasks::{Started, Starting, TaskHandle};

@@ -1,0 +1,270 @@
+//! Calls that become tasks, in either design.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use mcp_peer::session::{PeerMisbehaved, RequestError};
+use mcp_peer::types::{
+    CallTool, CallToolResult, CancelTask, CreateTaskResult, Era, ErrorObject, GetTask,
+    GetTaskParams, InputRequests, InputResponses, ProtocolVersion, RawJson, Request, Task,
+    TaskMetadata, TaskResult, TaskState, UpdateTask, UpdateTaskParams,
+};
+
+use crate::call::Call;
+use crate::client::Client;
+
+/// How often a server that names no time is asked how a task stands.
+const POLL: Duration = Duration::from_secs(1);
+/// How often it is asked at most, whatever it names.
+const MIN_POLL: Duration = Duration::from_millis(50);
+
+/// What a tool's call has come to: its result, or a task that will have it.
+#[derive(Debug)]
+pub enum Started {
+    /// The server has made no task of it.
+    Done(CallToolResult),
+    /// The server works on it.
+    Task(TaskHandle),
+}
+
+/// A task of a server's; dropping it leaves the task as it is.
+#[derive(Debug)]
+pub struct TaskHandle {
+    client: Client,
+    task: Task,
+}
+
+/// A call that may become a task; made by [`Call::as_task`].
+#[must_use = "a request is sent when it is awaited"]
+#[derive(Debug)]
+pub struct Starting<'a>(Call<'a, CallTool>);
+
+impl<'a> Call<'a, CallTool> {
+    /// Does not wait for the end of a task, if the server makes one of the call.
+    ///
+    /// A 2025-11-25 server that can is asked to, and refuses if the tool does not run as a task; a modern one decides for itself, if the client was built
+    /// [`with_tasks`](crate::ClientBuilder::with_tasks). Others just answer.
+    ///
+    /// ```no_run
+    /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::RequestError> {
+    /// use mcp_client::Started;
+    ///
+    /// let result = match client.call_tool("build", ()).as_task().await? {
+    ///     Started::Done(result) => result,
+    ///     Started::Task(task) => {
+    ///         println!("{} is {}", task.id(), task.task().status);
+    ///         task.result().await?
+    ///     }
+    /// };
+    /// # Ok(()) }
+    /// ```
+    pub fn as_task(mut self) -> Starting<'a> {
+        self.request.follows = false;
+        let server = self.request.client.server();
+        let takes_tasks = (server.capabilities.tasks.as_ref())
+            .and_then(|tasks| tasks.requests.as_ref()?.tools.as_ref())
+            .is_some_and(|tools| tools.call.is_some());
+        // REQ-TSKL-03
+        if server.version == ProtocolVersion::V2025_11_25
+            && takes_tasks
+            && let Ok(params) = &mut self.request.params
+        {
+            let added = params.insert("task", &TaskMetadata::new());
+            debug_assert!(added.is_ok(), "it serialises");
+        }
+        Starting(self)
+    }
+}
+
+impl<'a> IntoFuture for Starting<'a> {
+    type Output = Result<Started, RequestError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let request = self.0.request;
+        Box::pin(async move {
+            let client = request.client;
+            let result = request.finished().await?;
+            Ok(match task_of(&result) {
+                None => Started::Done(mcp_peer::read_result::<CallTool>(&result)?),
+                Some(task) => Started::Task(TaskHandle {
+                    client: client.clone(),
+                    task,
+                }),
+            })
+        })
+    }
+}
+
+impl Client {
+    /// Finds a task again by its id.
+    ///
+    /// # Errors
+    /// [`RequestError`], by whose fault it is: a server that does not know it refuses.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn task(&self, id: impl Into<String>) -> Result<TaskHandle, RequestError> {
+        let task = get(self, &id.into()).await?;
+        Ok(TaskHandle {
+            client: self.clone(),
+            task,
+        })
+    }
+}
+
+impl TaskHandle {
+    /// What to find it again by.
+    pub fn id(&self) -> &str {
+        &self.task.task_id
+    }
+
+    /// How it stood when the server was asked last.
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// Asks how it stands.
+    ///
+    /// # Errors
+    /// [`RequestError`], by whose fault it is.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    pub async fn refresh(&mut self) -> Result<&Task, RequestError> {
+        self.task = get(&self.client, self.id()).await?;
+        Ok(&self.task)
+    }
+
+    /// Asks the server to stop.
+    ///
+    /// # Errors
+    /// [`RequestError`], by whose fault it is; a legacy server refuses if it has ended.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, the task may or may not be cancelled.
+    pub async fn cancel(&self) -> Result<(), RequestError> {
+        let params = GetTaskParams::new(self.id());
+        self.client.request::<CancelTask>(&params).await.map(drop)
+    }
+
+    /// Waits for its end. What the task asks goes to the handlers of the builder.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`], if it has failed or was cancelled; else by whose fault it is.
+    ///
+    /// # Cancel safety
+    /// The task goes on if the future is dropped; [`Client::task`] finds it again.
+    pub async fn result(self) -> Result<CallToolResult, RequestError> {
+        let result = finish(&self.client, self.task).await?;
+        mcp_peer::read_result::<CallTool>(&result)
+    }
+}
+
+/// The task that a result says a call has become.
+fn task_of(result: &RawJson) -> Option<Task> {
+    let [kind, task] = result.members(["resultType", "task"]);
+    let is_task = kind.map_or(task.is_some(), |kind| kind.as_bytes() == br#""task""#);
+    let created = is_task.then(|| result.decode::<CreateTaskResult>());
+    created?.ok().map(|created| created.task)
+}
+
+async fn get(client: &Client, id: &str) -> Result<Task, RequestError> {
+    client.request::<GetTask>(&GetTaskParams::new(id)).await
+}
+
+/// What a call comes to in the end, if it has become a task; a task that nobody waits for any more is cancelled.
+pub(crate) async fn followed(
+    client: &Client,
+    result: RawJson,
+    total: Option<Duration>,
+) -> Result<RawJson, RequestError> {
+    let Some(task) = task_of(&result) else {
+        return Ok(result);
+    };
+    let unwanted = Unwanted(Some(TaskHandle {
+        client: client.clone(),
+        task: task.clone(),
+    }));
+    let total = total.unwrap_or(Duration::MAX);
+    let outcome = tokio::time::timeout(total, finish(client, task)).await;
+    match outcome {
+        Ok(Ok(_) | Err(RequestError::Refused(_))) => unwanted.forget(),
+        Ok(Err(_)) | Err(_) => {}
+    }
+    outcome.unwrap_or(Err(RequestError::TimedOut(total)))
+}
+
+/// A task whose caller may go away.
+struct Unwanted(Option<TaskHandle>);
+
+impl Unwanted {
+    /// It has ended.
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        if let Some(handle) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // Nobody hears whether the server would.
+            runtime.spawn(async move { handle.cancel().await });
+        }
+    }
+}
+
+/// Waits for a task's end, and returns what its request would have been answered with.
+async fn finish(client: &Client, mut task: Task) -> Result<RawJson, RequestError> {
+    if client.era() == Era::Legacy {
+        // It waits for the end, and what is asked meanwhile comes as requests (REQ-TSKL-02).
+        let params = GetTaskParams::new(task.task_id);
+        let result = client.request::<TaskResult>(&params);
+        return result.timeout(Duration::MAX).max_total(Duration::MAX).await;
+    }
+    // Questions that were answered may still be listed when the server is asked next.
+    let mut answered = Vec::new();
+    loop {
+        match &task.status {
+            TaskState::Completed => {
+                let missing = || PeerMisbehaved::ResultShape {
+                    method: GetTask::METHOD.into(),
+                    reason: "a completed task without its result".to_owned(),
+                };
+                return task.result.ok_or_else(|| missing().into());
+            }
+            TaskState::Failed | TaskState::Cancelled => {
+                let text = format!("the task is {}", task.status);
+                let error = task.error.unwrap_or_else(|| ErrorObject::internal(text));
+                return Err(RequestError::Refused(error));
+            }
+            _ => {}
+        }
+        let mut questions = task.input_requests.take().unwrap_or_default();
+        let listed: Vec<String> = questions.0.keys().cloned().collect();
+        questions.0.retain(|key, _| !answered.contains(key));
+        if questions.0.is_empty() {
+            let poll = task.poll_interval.map_or(POLL, Duration::from_millis);
+            tokio::time::sleep(poll.max(MIN_POLL)).await;
+        } else {
+            update(client, &task.task_id, &questions).await?;
+        }
+        answered = listed;
+        task = get(client, &task.task_id).await?;
+    }
+}
+
+/// Has the program asked, and sends its answers.
+async fn update(client: &Client, id: &str, questions: &InputRequests) -> Result<(), RequestError> {
+    let params = UpdateTaskParams::new(id, InputResponses::default());
+    let mut update = client.request::<UpdateTask>(&params);
+    let questions = RawJson::encode(questions).map_err(|e| PeerMisbehaved::ResultShape {
+        method: GetTask::METHOD.into(),
+        reason: e.to_string(),
+    })?;
+    update.request.options.questions = Some(questions);
+    update.await.map(drop)
+}
