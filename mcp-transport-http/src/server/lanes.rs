@@ -53,10 +53,9 @@ struct State {
     by_request: HashMap<RequestId, u64>,
     last_lane: u64,
     last_reader: u64,
-    /// Bytes that wait for a reader that is there.
-    backlog: usize,
-    /// Bytes of all events.
-    kept: usize,
+    held: Held,
+    /// It has been said that something was dropped.
+    warned: bool,
     /// What `initialize` has settled on.
     version: Option<ProtocolVersion>,
     writer: Option<Waker>,
@@ -112,6 +111,15 @@ pub(super) enum Unreadable {
     Lost,
 }
 
+/// Bytes of events, by who may still want them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    again: usize,
+    anybody: usize,
+    asker: usize,
+    reader: usize,
+}
+
 /// Who may still want an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeptFor {
@@ -123,6 +131,29 @@ enum KeptFor {
     Asker,
     /// Its reader is there.
     Reader,
+}
+
+impl Held {
+    fn of(&mut self, kept_for: KeptFor) -> &mut usize {
+        match kept_for {
+            KeptFor::Again => &mut self.again,
+            KeptFor::Anybody => &mut self.anybody,
+            KeptFor::Asker => &mut self.asker,
+            KeptFor::Reader => &mut self.reader,
+        }
+    }
+
+    fn add(&mut self, lane: &Lane) {
+        for event in &lane.events {
+            *self.of(lane.kept_for(event)) += event.data.len();
+        }
+    }
+
+    fn take(&mut self, lane: &Lane) {
+        for event in &lane.events {
+            *self.of(lane.kept_for(event)) -= event.data.len();
+        }
+    }
 }
 
 impl Lane {
@@ -142,15 +173,31 @@ impl Lane {
         self.is_finished(number) && self.unread() == 0
     }
 
-    /// What its oldest event is kept for.
-    fn oldest(&self) -> Option<KeptFor> {
-        let oldest = self.events.front()?;
-        Some(match self.reader {
-            _ if oldest.number <= self.read => KeptFor::Again,
+    fn kept_for(&self, event: &Event) -> KeptFor {
+        match self.reader {
+            _ if event.number <= self.read => KeptFor::Again,
             Some(_) => KeptFor::Reader,
-            None if oldest.answer => KeptFor::Asker,
+            None if event.answer => KeptFor::Asker,
             None => KeptFor::Anybody,
-        })
+        }
+    }
+
+    /// Where the oldest of its events is that are kept for somebody.
+    fn oldest(&self, kept_for: KeptFor) -> Option<usize> {
+        // What was read comes first.
+        let from = match kept_for {
+            KeptFor::Again => 0,
+            _ => (self.events).partition_point(|event| event.number <= self.read),
+        };
+        let mut events = self.events.range(from..);
+        let at = match kept_for {
+            KeptFor::Again => events
+                .next()
+                .filter(|event| event.number <= self.read)
+                .map(|_| 0),
+            _ => events.position(|event| self.kept_for(event) == kept_for),
+        };
+        at.map(|at| from + at)
     }
 
     fn wake(&mut self) {
@@ -167,8 +214,8 @@ impl Lanes {
             by_request: HashMap::new(),
             last_lane: STANDING,
             last_reader: 0,
-            backlog: 0,
-            kept: 0,
+            held: Held::default(),
+            warned: false,
             version: None,
             writer: None,
             clock: Clock::default(),
@@ -256,30 +303,27 @@ impl Lanes {
             .and_then(|(lane, last)| Some((lane.parse().ok()?, last.parse::<u64>().ok()?)))
             .ok_or(Unreadable::Lost)?;
         let mut state = self.lock();
+        let state = &mut *state;
         let lane = state.lanes.get_mut(&number).ok_or(Unreadable::Lost)?;
         let oldest = (lane.events.front()).map_or(lane.last + 1, |event| event.number);
         if !lane.resumable || last > lane.last || last + 1 < oldest {
             return Err(Unreadable::Lost);
         }
-        let waited = if lane.reader.is_some() {
-            lane.unread()
-        } else {
-            0
-        };
+        state.held.take(lane);
         lane.read = last;
-        lane.reader = None;
         lane.hung_up = false;
         lane.wake();
-        state.backlog -= waited;
-        Ok(self.attach(&mut state, number))
+        state.held.add(lane);
+        Ok(self.attach(state, number))
     }
 
     fn attach(self: &Arc<Self>, state: &mut State, number: u64) -> Reader {
         state.last_reader += 1;
         let generation = state.last_reader;
         if let Some(lane) = state.lanes.get_mut(&number) {
+            state.held.take(lane);
             lane.reader = Some(generation);
-            state.backlog += lane.unread();
+            state.held.add(lane);
         }
         Reader {
             lanes: Arc::clone(self),
@@ -355,7 +399,7 @@ impl Lanes {
 
     pub(super) fn poll_ready(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.backlog < self.limits.backlog || state.closed {
+        if state.held.reader < self.limits.backlog || state.closed {
             return Poll::Ready(());
         }
         state.writer = Some(cx.waker().clone());
@@ -380,24 +424,20 @@ impl Lanes {
             None if answered.is_some() && !self.merged => return,
             None => STANDING,
         };
-        let data = reply::encode(&outbound.message);
-        let length = data.len();
+        let state = &mut *state;
         let Some(lane) = state.lanes.get_mut(&number) else {
             return;
         };
         lane.last += 1;
-        lane.events.push_back(Event {
+        let event = Event {
             number: lane.last,
-            data,
+            data: reply::encode(&outbound.message),
             answer: answered.is_some(),
-        });
+        };
+        *state.held.of(lane.kept_for(&event)) += event.data.len();
+        lane.events.push_back(event);
         lane.open -= usize::from(ended.is_some());
-        let waited_for = lane.reader.is_some();
         lane.wake();
-        state.kept += length;
-        if waited_for {
-            state.backlog += length;
-        }
         state.discard(number);
         state.forget(&self.limits);
     }
@@ -435,34 +475,53 @@ impl State {
         }
     }
 
-    /// Lets go of what nobody waits for, if it is too much: of what was read before what was not, and of answers last, for
-    /// which there is as much room as if their reader were there.
+    /// Lets go of what nobody waits for, if it is too much: of what was read and of what was not, but has no reader now, so
+    /// that each has half of the room if both want more, and of unread answers last, for which there is as much room as if
+    /// their reader were there.
     fn forget(&mut self, limits: &LaneLimits) {
-        while self.kept - self.backlog > limits.replay {
-            let oldest = |kept_for| {
-                let mut lanes = self.lanes.iter();
-                let found = lanes.find(|(_, lane)| lane.oldest() == Some(kept_for));
-                found.map(|(number, _)| (*number, kept_for))
-            };
-            let full = self.kept - self.backlog > limits.replay + limits.backlog;
-            let found = oldest(KeptFor::Again)
-                .or_else(|| oldest(KeptFor::Anybody))
-                .or_else(|| oldest(KeptFor::Asker).filter(|_| full));
-            let Some((number, kept_for)) = found else {
+        loop {
+            let Held {
+                again,
+                anybody,
+                asker,
+                ..
+            } = self.held;
+            let kept_for = if again + anybody > limits.replay {
+                match anybody > limits.replay / 2 {
+                    true => KeptFor::Anybody,
+                    false => KeptFor::Again,
+                }
+            } else if again + anybody + asker > limits.replay.saturating_add(limits.backlog) {
+                KeptFor::Asker
+            } else {
                 return;
             };
-            if kept_for != KeptFor::Again {
-                tracing::warn!("a message was dropped: nobody reads the stream it is for");
-            }
-            let Some(lane) = self.lanes.get_mut(&number) else {
+            let mut lanes = self.lanes.iter_mut();
+            let found =
+                lanes.find_map(|(number, lane)| Some((*number, lane.oldest(kept_for)?, lane)));
+            // There is one, as there are bytes of it.
+            let Some((number, at, lane)) = found else {
                 return;
             };
-            if let Some(event) = lane.events.pop_front() {
-                self.kept -= event.data.len();
+            if let Some(event) = lane.events.remove(at) {
+                *self.held.of(kept_for) -= event.data.len();
             }
             if lane.events.is_empty() && lane.reader.is_none() && lane.is_finished(number) {
-                self.lanes.remove(&number);
+                self.remove(number);
             }
+            if kept_for != KeptFor::Again {
+                self.warn();
+            }
+        }
+    }
+
+    /// Says that something was lost: once, for where nobody reads it will go on.
+    fn warn(&mut self) {
+        const WHAT: &str = "a message was dropped: nobody reads the stream it is for";
+        if std::mem::replace(&mut self.warned, true) {
+            tracing::debug!("{WHAT}");
+        } else {
+            tracing::warn!("{WHAT}");
         }
     }
 
@@ -476,16 +535,8 @@ impl State {
     }
 
     fn remove(&mut self, number: u64) {
-        let Some(lane) = self.lanes.remove(&number) else {
-            return;
-        };
-        self.kept -= lane
-            .events
-            .iter()
-            .map(|event| event.data.len())
-            .sum::<usize>();
-        if lane.reader.is_some() {
-            self.backlog -= lane.unread();
+        if let Some(lane) = self.lanes.remove(&number) {
+            self.held.take(&lane);
         }
     }
 }
@@ -585,6 +636,7 @@ impl Reader {
     /// Everything that is there, as events; none if nothing more will come.
     fn poll_events(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.lanes.lock();
+        let state = &mut *state;
         let closed = state.closed;
         let Some(lane) = state.lanes.get_mut(&self.lane) else {
             return Poll::Ready(None);
@@ -592,14 +644,14 @@ impl Reader {
         if lane.reader != Some(self.generation) || lane.hung_up {
             return Poll::Ready(None);
         }
-        if lane.read == lane.last {
+        let unread = lane.unread();
+        if unread == 0 {
             if closed || lane.is_finished(self.lane) {
                 return Poll::Ready(None);
             }
             lane.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let unread = lane.unread();
         let mut out = BytesMut::with_capacity(unread + 64);
         let mut id = String::new();
         let read = lane.read;
@@ -610,7 +662,8 @@ impl Reader {
             sse::write_message(&mut out, id, &event.data);
         }
         lane.read = lane.last;
-        state.backlog -= unread;
+        state.held.reader -= unread;
+        state.held.again += unread;
         state.forget(&self.lanes.limits);
         state.wake_writer();
         Poll::Ready(Some(out.freeze()))
@@ -620,18 +673,19 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut state = self.lanes.lock();
+        let state = &mut *state;
         let Some(lane) = state.lanes.get_mut(&self.lane) else {
             return;
         };
         if lane.reader != Some(self.generation) {
             return;
         }
-        let waited = lane.unread();
+        state.held.take(lane);
         lane.reader = None;
         lane.waker = None;
         lane.patience = None;
         lane.hung_up = false;
-        state.backlog -= waited;
+        state.held.add(lane);
         state.discard(self.lane);
         state.forget(&self.lanes.limits);
         state.wake_writer();
@@ -719,10 +773,11 @@ mod tests {
     /// What all lanes hold, by their events.
     fn held(lanes: &Lanes) -> (usize, usize, usize) {
         let state = lanes.lock();
-        let events = state.lanes.values().flat_map(|lane| &lane.events);
-        let bytes = events.map(|event| event.data.len()).sum();
-        assert_eq!(state.kept, bytes);
-        (state.lanes.len(), bytes, state.backlog)
+        let mut held = Held::default();
+        state.lanes.values().for_each(|lane| held.add(lane));
+        assert_eq!(state.held, held);
+        let bytes = held.again + held.anybody + held.asker + held.reader;
+        (state.lanes.len(), bytes, held.reader)
     }
 
     #[test]
@@ -780,8 +835,33 @@ mod tests {
         assert!(count == 2 && bytes < 100 && backlog == 0, "{count} {bytes}");
     }
 
+    /// How many events there are for whoever comes back to that one.
+    fn rest(lanes: &Arc<Lanes>, event: &str) -> Result<usize, Unreadable> {
+        let stream = lanes.resume(event)?.stream();
+        Ok(match reads(&stream.reader) {
+            Poll::Ready(Some(events)) => String::from_utf8_lossy(&events).matches("id:").count(),
+            _ => 0,
+        })
+    }
+
     #[test]
-    fn what_was_read_goes_before_what_was_not_and_answers_last() {
+    fn what_nobody_fetches_leaves_room_for_what_was_read() {
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        for id in 1..20 {
+            drop(open(&lanes, id).stream());
+            answer(&lanes, id);
+            notify(&lanes, None);
+        }
+        let stream = open(&lanes, 20).stream();
+        notify(&lanes, Some(20.into()));
+        assert!(reads(&stream.reader).is_ready());
+        drop(stream);
+        assert_eq!(rest(&lanes, "20-0"), Ok(1));
+        assert_eq!(rest(&lanes, "1-0"), Ok(1));
+    }
+
+    #[test]
+    fn what_was_read_and_what_was_not_share_the_room_and_answers_go_last() {
         let lanes = Arc::new(Lanes::new(LIMITS));
         // Two who will come back: to an answer, and to what was said before one.
         drop(open(&lanes, 1).stream());
@@ -795,17 +875,8 @@ mod tests {
             notify(&lanes, Some(3.into()));
             assert!(matches!(reads(&reader.reader), Poll::Ready(Some(_))));
         }
-        let first = |event: &str| {
-            let reader = lanes.resume(event).map(Reader::stream);
-            reader.map(|stream| match reads(&stream.reader) {
-                Poll::Ready(Some(events)) => {
-                    String::from_utf8_lossy(&events).matches("id:").count()
-                }
-                _ => 0,
-            })
-        };
-        assert_eq!(first("1-0"), Ok(1));
-        assert_eq!(first("2-0"), Ok(2));
+        assert_eq!(rest(&lanes, "1-0"), Ok(1));
+        assert_eq!(rest(&lanes, "2-0"), Ok(2));
         // Unread answers have as much room again, and are bounded, too.
         for id in 4..100 {
             drop(open(&lanes, id).stream());
@@ -814,9 +885,8 @@ mod tests {
             let (_, bytes, _) = held(&lanes);
             assert!(bytes <= LIMITS.replay + LIMITS.backlog, "{bytes}");
         }
-        assert_eq!(first("99-0"), Err(Unreadable::Lost));
-        assert_eq!(first("99-1"), Ok(1));
-        assert_eq!(first("4-1"), Err(Unreadable::Lost));
+        assert_eq!(rest(&lanes, "99-0"), Ok(2));
+        assert_eq!(rest(&lanes, "4-1"), Err(Unreadable::Lost));
         // However long one is, up to there.
         let long = mcp_types::RawJson::from(serde_json::json!("x".repeat(1200)));
         let lanes = Arc::new(Lanes::new(LIMITS));

@@ -23,8 +23,9 @@ pub struct HttpOptions {
     /// How long a legacy session may go without a request or an open stream; then it ends, and so does what it still does.
     /// Default 30 min.
     pub session_idle: Duration,
-    /// Bytes of events that a legacy session keeps for clients who come back by `Last-Event-ID`; of what was read before what was
-    /// not. Answers that nobody has read yet have [`stream_bytes`](Self::stream_bytes) more. Default 256 KiB.
+    /// Bytes of events that a legacy session keeps for clients who come back by `Last-Event-ID`; if it is too little for both,
+    /// what was read has half of it, and what was not the other half. Answers that nobody has read yet have
+    /// [`stream_bytes`](Self::stream_bytes) more. Default 256 KiB.
     pub replay_bytes: usize,
     /// Bytes of a legacy session that may wait for a slow reader before its handlers wait. Default 1 MiB.
     pub stream_bytes: usize,
