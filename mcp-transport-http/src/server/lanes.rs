@@ -306,11 +306,18 @@ impl Lanes {
         let state = &mut *state;
         let lane = state.lanes.get_mut(&number).ok_or(Unreadable::Lost)?;
         let oldest = (lane.events.front()).map_or(lane.last + 1, |event| event.number);
-        if !lane.resumable || last > lane.last || last + 1 < oldest {
+        if !lane.resumable || last > lane.last {
             return Err(Unreadable::Lost);
         }
+        if last + 1 < oldest {
+            // Whoever waits for an answer can do without what came before it, as long as there is, or will be one.
+            if number == STANDING || lane.open == 0 && lane.events.is_empty() {
+                return Err(Unreadable::Lost);
+            }
+            tracing::debug!("a stream is taken up behind messages that were dropped");
+        }
         state.held.take(lane);
-        lane.read = last;
+        lane.read = last.max(oldest - 1);
         lane.hung_up = false;
         lane.wake();
         state.held.add(lane);
@@ -842,6 +849,38 @@ mod tests {
             Poll::Ready(Some(events)) => String::from_utf8_lossy(&events).matches("id:").count(),
             _ => 0,
         })
+    }
+
+    #[test]
+    fn an_answer_that_is_kept_is_there_for_who_comes_back() {
+        // What came before it is too much to be kept, whether its reader was there then or not.
+        for there in [false, true] {
+            let lanes = Arc::new(Lanes::new(LIMITS));
+            let mut stream = Some(open(&lanes, 1).stream());
+            for n in 0..30 {
+                if n == 0 && !there {
+                    stream = None;
+                }
+                notify(&lanes, Some(1.into()));
+            }
+            drop(stream);
+            let kept = rest(&lanes, "1-0").expect("the request is under way");
+            assert!((1..30).contains(&kept), "{kept}");
+            notify(&lanes, Some(1.into()));
+            answer(&lanes, 1);
+            let kept = rest(&lanes, "1-0").expect("there is its answer");
+            assert!((1..30).contains(&kept), "{kept}");
+            assert_eq!(rest(&lanes, "1-31"), Ok(1));
+            assert_eq!(rest(&lanes, "1-33"), Err(Unreadable::Lost));
+        }
+        // A notification that is nobody's answer is no reason to come back.
+        let lanes = Arc::new(Lanes::new(LIMITS));
+        drop(lanes.listen().map(Reader::stream));
+        for _ in 0..30 {
+            notify(&lanes, None);
+        }
+        assert_eq!(rest(&lanes, "0-0"), Err(Unreadable::Lost));
+        assert_eq!(rest(&lanes, "0-29"), Ok(1));
     }
 
     #[test]
