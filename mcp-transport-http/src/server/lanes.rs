@@ -513,12 +513,10 @@ impl State {
             if let Some(event) = lane.events.remove(at) {
                 *self.held.of(kept_for) -= event.data.len();
             }
-            if lane.events.is_empty() && lane.reader.is_none() && lane.is_finished(number) {
-                self.remove(number);
-            }
             if kept_for != KeptFor::Again {
                 self.warn();
             }
+            self.discard(number);
         }
     }
 
@@ -532,10 +530,12 @@ impl State {
         }
     }
 
-    /// Removes a lane to which nobody can come back.
+    /// Removes a lane to which nobody can come back, or has anything to come back for.
     fn discard(&mut self, number: u64) {
-        let lost =
-            |lane: &Lane| lane.reader.is_none() && !lane.resumable && lane.is_finished(number);
+        let lost = |lane: &Lane| {
+            let wanted = lane.resumable && !lane.events.is_empty();
+            lane.reader.is_none() && lane.is_finished(number) && !wanted
+        };
         if self.lanes.get(&number).is_some_and(lost) {
             self.remove(number);
         }
@@ -950,10 +950,18 @@ mod tests {
             let bound = LIMITS.replay + LIMITS.backlog;
             assert!(bytes <= bound && backlog == 0, "{bytes} {backlog}");
         }
-        // Whoever never had an event to come back to leaves nothing behind.
-        let lanes = Arc::new(Lanes::new(LIMITS));
+        // Whoever never had an event to come back to leaves nothing behind, nor has one whose events are not kept.
+        let limits = LaneLimits {
+            replay: 0,
+            ..LIMITS
+        };
+        let lanes = Arc::new(Lanes::new(limits));
         drop(open(&lanes, 1));
         answer(&lanes, 1);
+        let stream = open(&lanes, 2).stream();
+        answer(&lanes, 2);
+        assert!(matches!(reads(&stream.reader), Poll::Ready(Some(_))));
+        drop(stream);
         assert_eq!(held(&lanes), (1, 0, 0));
     }
 }
