@@ -425,10 +425,10 @@ impl Lanes {
         let ended = answered.and_then(|id| state.by_request.remove(id));
         let related = outbound.related_to.as_ref();
         let number = ended.or_else(|| state.by_request.get(related?).copied());
-        // An answer goes to whoever asked, or to nobody (REQ-HTTPL-07).
+        // What belongs to a request goes to whoever asked, or to nobody (REQ-HTTPL-07, REQ-HTTPL-11).
         let number = match number {
             Some(number) => number,
-            None if answered.is_some() && !self.merged => return,
+            None if !self.merged && (answered.is_some() || related.is_some()) => return,
             None => STANDING,
         };
         let state = &mut *state;
@@ -814,6 +814,8 @@ mod tests {
         let reader = open(&lanes, 1);
         assert!(!lanes.is_idle());
         lanes.cancel(&1.into());
+        // What was on its way for it goes to no other stream (REQ-HTTPL-11).
+        notify(&lanes, Some(1.into()));
         // Its stream ends, and there is nothing to come back for.
         let first = reader.first(Duration::MAX, true).await;
         let FirstOfLane::Stream(stream) = first else {
