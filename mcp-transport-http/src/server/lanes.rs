@@ -60,6 +60,8 @@ struct State {
     version: Option<ProtocolVersion>,
     writer: Option<Waker>,
     clock: Clock,
+    /// When the client was last heard of, or the last reader went away.
+    used: Instant,
     closed: bool,
 }
 
@@ -219,6 +221,7 @@ impl Lanes {
             version: None,
             writer: None,
             clock: Clock::default(),
+            used: Instant::now(),
             closed: false,
         };
         Self {
@@ -255,6 +258,16 @@ impl Lanes {
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
         state.by_request.is_empty() && !state.is_read()
+    }
+
+    /// When they were used last, as far as is known while somebody reads.
+    pub(super) fn used(&self) -> Instant {
+        self.lock().used
+    }
+
+    /// They are used now.
+    pub(super) fn touch(&self) {
+        self.lock().used = Instant::now();
     }
 
     /// Whether somebody listens, or waits for an answer.
@@ -681,6 +694,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut state = self.lanes.lock();
         let state = &mut *state;
+        state.used = Instant::now();
         let Some(lane) = state.lanes.get_mut(&self.lane) else {
             return;
         };

@@ -40,7 +40,6 @@ pub(super) struct Session {
     pub(super) lanes: Arc<Lanes>,
     inbound: mpsc::Sender<Inbound>,
     token: CancellationToken,
-    used: Mutex<Instant>,
 }
 
 /// By which transport a session is reached, and by no other.
@@ -90,7 +89,7 @@ impl Sessions {
         if !open || session.token.is_cancelled() {
             return None;
         }
-        session.touch();
+        session.lanes.touch();
         Some(session)
     }
 
@@ -103,7 +102,7 @@ impl Sessions {
             .lock()
             .values()
             .filter(|session| session.lanes.is_idle() && !session.token.is_cancelled())
-            .min_by_key(|session| session.used())
+            .min_by_key(|session| session.lanes.used())
             .cloned()?;
         tracing::warn!("there are too many sessions: the one that was idle longest is ended");
         idlest.end();
@@ -136,7 +135,6 @@ impl Sessions {
             lanes: Arc::clone(&lanes),
             inbound: sender,
             token: token.clone(),
-            used: Mutex::new(Instant::now()),
         });
         self.lock().insert(session.id.clone(), Arc::clone(&session));
         let transport = SessionTransport {
@@ -160,7 +158,7 @@ impl Sessions {
             session: &session,
             _room: room,
         };
-        let mut timer = std::pin::pin!(sleep_until(session.used() + self.idle));
+        let mut timer = std::pin::pin!(sleep_until(session.lanes.used() + self.idle));
         poll_fn(|cx| {
             if Pin::new(&mut driving).poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -168,7 +166,7 @@ impl Sessions {
             loop {
                 // One that ends does not expire as well.
                 let ends = session.token.is_cancelled();
-                let expires = (!ends).then(|| session.used() + self.idle);
+                let expires = (!ends).then(|| session.lanes.used() + self.idle);
                 let due = session.lanes.due(cx).into_iter().chain(expires).min();
                 // One that is early is left as it is.
                 if let Some(due) = due.filter(|due| *due < timer.deadline()) {
@@ -178,7 +176,7 @@ impl Sessions {
                 let now = Instant::now();
                 session.lanes.lose_patience(now);
                 if session.lanes.is_read() {
-                    session.touch();
+                    session.lanes.touch();
                 } else if expires.is_some_and(|at| at <= now) {
                     tracing::debug!("a session has expired");
                     session.end();
@@ -213,14 +211,6 @@ impl Drop for Driven<'_> {
 }
 
 impl Session {
-    fn used(&self) -> Instant {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn touch(&self) {
-        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
     /// Room for a message to the program, as soon as it takes one.
     pub(super) async fn slot(&self) -> Result<Permit<'_, Inbound>, Ended> {
         match self.inbound.try_reserve() {
@@ -350,14 +340,32 @@ mod tests {
         }
     }
 
+    async fn opened(sessions: &Sessions) -> (Arc<Session>, SessionTransport, OwnedSemaphorePermit) {
+        let room = sessions.room().await.expect("there is room");
+        let (session, transport) = sessions
+            .open(Kind::Streamable, None, limits(), &CancellationToken::new())
+            .expect("random bytes");
+        (session, transport, room)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_is_in_use_until_its_last_stream_ends() {
+        let sessions = Arc::new(Sessions::new(1, Duration::from_secs(60)));
+        let (session, _transport, room) = opened(&sessions).await;
+        let mut reader = session.lanes.listen().ok();
+        let driving = Box::new(Stubborn(Arc::default()));
+        tokio::spawn(Arc::clone(&sessions).drive(Arc::clone(&session), driving, room));
+        for (passes, ends) in [(119, false), (59, false), (2, true)] {
+            tokio::time::sleep(Duration::from_secs(passes)).await;
+            assert_eq!(session.token.is_cancelled(), ends, "{passes}");
+            reader.take();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_session_that_has_expired_waits_for_its_program() {
         let sessions = Arc::new(Sessions::new(1, Duration::from_secs(60)));
-        let room = sessions.room().await.expect("there is room");
-        let shutdown = CancellationToken::new();
-        let (session, _transport) = sessions
-            .open(Kind::Streamable, None, limits(), &shutdown)
-            .expect("random bytes");
+        let (session, _transport, room) = opened(&sessions).await;
         // A request that is still at work does not keep it.
         let reader = session.lanes.open(&[1.into()]).expect("the id is free");
         drop(reader);
