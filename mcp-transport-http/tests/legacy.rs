@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use mcp_server::types::{Principal, RequestId};
 use mcp_server::{Cx, Server, ToolError, tool, with};
-use mcp_transport_http::{Denied, HttpOptions, HttpService, Streams};
-use support::{Running, Wire, get, initialize, legacy, request, serve, soon};
+use mcp_transport_http::{Denied, HttpOptions, HttpService, ListenerOptions, Streams};
+use support::{Running, Wire, get, initialize, legacy, request, serve, serve_with, soon};
 use tokio::sync::Notify;
 
 /// What a test and a handler tell each other.
@@ -488,6 +488,34 @@ async fn a_session_that_nobody_uses_ends() {
         .ask(legacy(&used, &call(1, "hello")).as_bytes())
         .await;
     assert_eq!(reply.status, 200);
+}
+
+#[tokio::test]
+async fn times_may_be_for_ever() {
+    let mut options = HttpOptions::default();
+    let mut listening = ListenerOptions::default();
+    for time in [
+        &mut options.body_time,
+        &mut options.session_idle,
+        &mut options.retry,
+        &mut options.keep_alive,
+        &mut options.patience,
+        &mut options.legacy_patience,
+        &mut listening.head_time,
+        &mut listening.write_time,
+        &mut listening.shutdown_time,
+    ] {
+        *time = Duration::MAX;
+    }
+    let server = serve_with(service(&Arc::default()).options(options), listening).await;
+    let session = server.session("2025-11-25").await;
+    let mut stream = start(&server, &get(&session, "")).await;
+    assert_eq!(soon(stream.head()).await.status, 200);
+    for tool in ["hello", "log"] {
+        let request = legacy(&session, &call(1, tool));
+        assert_eq!(soon(server.ask(request.as_bytes())).await.status, 200);
+    }
+    server.end().await;
 }
 
 #[tokio::test]

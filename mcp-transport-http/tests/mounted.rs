@@ -12,8 +12,8 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use mcp_server::{Cx, Server, tool};
-use mcp_transport_http::{HttpClient, HttpService};
-use support::{META, serve, soon};
+use mcp_transport_http::{HttpClient, HttpService, ListenerOptions};
+use support::{META, serve_with, soon};
 use tokio::net::TcpListener;
 use tower_service::Service;
 
@@ -86,7 +86,11 @@ async fn an_answer_outlives_the_value_that_was_asked() {
 
 #[tokio::test]
 async fn http_2_carries_many_requests_on_one_connection() {
-    let server = serve(service()).await;
+    // Whatever times it has.
+    let mut options = ListenerOptions::default();
+    options.head_time = Duration::MAX;
+    options.write_time = Duration::MAX;
+    let server = serve_with(service(), options).await;
     let http = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http::<Full<Bytes>>();

@@ -24,7 +24,7 @@ use super::reply;
 use crate::sse;
 
 /// As good as for ever, and still a time that there will be.
-const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(super) const LONG: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The lane for what belongs to no request.
 pub(super) const STANDING: u64 = 0;

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service as _;
 
+use super::lanes::LONG;
 use super::service::{HttpService, bounded};
 
 /// Bounds and times of a listener's connections.
@@ -178,13 +179,13 @@ fn connection(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(options.head_time)
+        .header_read_timeout(options.head_time.min(LONG))
         .max_buf_size(options.head_bytes.max(8 * 1024))
         .http2()
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(options.head_bytes).unwrap_or(u32::MAX))
-        .keep_alive_interval(options.head_time)
-        .keep_alive_timeout(options.write_time);
+        .keep_alive_interval(options.head_time.min(LONG))
+        .keep_alive_timeout(options.write_time.min(LONG));
     // Told so, even hyper's own number makes it allocate for each request what else is on its stack.
     if options.headers != HEADERS {
         builder.http1().max_headers(options.headers);

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::driving::Driving;
-use super::lanes::{LaneLimits, Lanes};
+use super::lanes::{LONG, LaneLimits, Lanes};
 use super::service::bounded;
 use super::shutdown::Ending;
 
@@ -69,7 +69,7 @@ impl Sessions {
             by_id: Mutex::default(),
             room: Arc::new(Semaphore::new(count)),
             count,
-            idle,
+            idle: idle.min(LONG),
         }
     }
 
