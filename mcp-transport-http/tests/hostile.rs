@@ -260,6 +260,8 @@ async fn bytes_that_are_hardly_http() {
         ("a TLS hello", "\u{16}\u{3}\u{1}\u{2}".into(), true, 400, NOTHING),
         ("HTTP of another century", "GET /mcp HTTP/0.9\r\n\r\n".into(), false, 400, NOTHING),
         ("nothing", String::new(), false, 0, NOTHING),
+        ("a byte that HTTP/2 might begin with", "P".into(), false, 0, NOTHING),
+        ("most of what HTTP/2 begins with", "PRI * HTTP/2.0\r\n\r\nSM".into(), false, 0, NOTHING),
         ("half a head", "POST /mcp HTTP/1.1\r\nHost: loc".into(), false, 0, NOTHING),
         ("half a head and the end", "POST /mcp HTTP/1.1\r\nHost: loc".into(), true, 0, NOTHING),
         ("another path", post("", "").replace("/mcp", "/"), false, 404, "-32600: nothing is served here"),

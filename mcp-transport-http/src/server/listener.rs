@@ -201,11 +201,16 @@ fn connection(
     }
 }
 
+/// What HTTP/2 begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A stream whose other end has to begin, and to read what it gets.
 struct Impatient<Io> {
     io: Io,
-    /// Until the first byte is here.
+    /// Until it is clear what is spoken, from when on hyper has times of its own.
     silence: Option<Pin<Box<Sleep>>>,
+    /// What has yet to come for it to be HTTP/2.
+    preface: &'static [u8],
     write_time: Duration,
     /// While nothing can be written.
     stall: Option<Pin<Box<Sleep>>>,
@@ -216,6 +221,7 @@ impl<Io> Impatient<Io> {
         Self {
             io,
             silence: Some(Box::pin(sleep(options.head_time))),
+            preface: PREFACE,
             write_time: options.write_time,
             stall: None,
         }
@@ -229,9 +235,16 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Impatient<Io> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        let before = buffer.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buffer) {
             Poll::Ready(read) => {
-                this.silence = None;
+                if this.silence.is_some() {
+                    let came = &buffer.filled()[before..];
+                    this.preface = this.preface.strip_prefix(came).unwrap_or_default();
+                    if came.is_empty() || this.preface.is_empty() {
+                        this.silence = None;
+                    }
+                }
                 Poll::Ready(read)
             }
             Poll::Pending => {
@@ -239,7 +252,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Impatient<Io> {
                     return Poll::Pending;
                 };
                 ready!(silence.as_mut().poll(cx));
-                Poll::Ready(Err(timed_out("the client said nothing")))
+                Poll::Ready(Err(timed_out("the client did not begin")))
             }
         }
     }
