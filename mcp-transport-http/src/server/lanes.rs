@@ -275,6 +275,11 @@ impl Lanes {
         self.lock().is_read()
     }
 
+    /// Whether somebody reads what belongs to no request.
+    pub(super) fn is_listened_to(&self) -> bool {
+        self.lock().is_listened_to()
+    }
+
     /// Opens a lane for requests; none if one of them is in flight already.
     pub(super) fn open(self: &Arc<Self>, requests: &[RequestId]) -> Option<Reader> {
         let mut state = self.lock();
@@ -302,8 +307,7 @@ impl Lanes {
     /// Reads what belongs to no request, from where the last reader stopped.
     pub(super) fn listen(self: &Arc<Self>) -> Result<Reader, Unreadable> {
         let mut state = self.lock();
-        let standing = state.lanes.get(&STANDING);
-        if standing.is_some_and(|lane| lane.reader.is_some()) {
+        if state.is_listened_to() {
             return Err(Unreadable::Taken);
         }
         Ok(self.attach(&mut state, STANDING))
@@ -478,6 +482,11 @@ impl Clock {
 impl State {
     fn is_read(&self) -> bool {
         self.lanes.values().any(|lane| lane.reader.is_some())
+    }
+
+    fn is_listened_to(&self) -> bool {
+        let standing = self.lanes.get(&STANDING);
+        standing.is_some_and(|lane| lane.reader.is_some())
     }
 
     /// Only the latest clients know an event without data (REQ-HTTPL-09).

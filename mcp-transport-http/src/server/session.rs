@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use mcp_types::{CancelledParams, Inbound, Message, Outbound, Principal, RequestId};
+use mcp_types::{CancelledParams, Inbound, Message, Outbound, Principal, RawJson, RequestId};
 use tokio::sync::mpsc::Permit;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -55,6 +55,8 @@ pub(super) enum Kind {
 pub(super) struct SessionTransport {
     lanes: Arc<Lanes>,
     inbound: mpsc::Receiver<Inbound>,
+    /// Where answers go that the client is not asked for.
+    pongs: mpsc::Sender<Inbound>,
     ending: Ending,
 }
 
@@ -133,13 +135,14 @@ impl Sessions {
             id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
             principal,
             lanes: Arc::clone(&lanes),
-            inbound: sender,
+            inbound: sender.clone(),
             token: token.clone(),
         });
         self.lock().insert(session.id.clone(), Arc::clone(&session));
         let transport = SessionTransport {
             lanes,
             inbound: receiver,
+            pongs: sender,
             ending: Ending::new(token),
         };
         Ok((session, transport))
@@ -278,7 +281,27 @@ impl SessionTransport {
     }
 
     pub(super) fn send(&mut self, outbound: Outbound) {
-        self.lanes.push(outbound);
+        if !self.answers(&outbound) {
+            self.lanes.push(outbound);
+        }
+    }
+
+    /// Answers a ping that nobody would see: no client has to keep a stream open for what belongs to no request, and one that is
+    /// silent for too long is the matter of [`HttpOptions::session_idle`](super::HttpOptions::session_idle).
+    fn answers(&self, outbound: &Outbound) -> bool {
+        let Outbound {
+            message: Message::Request(request),
+            related_to: None,
+        } = outbound
+        else {
+            return false;
+        };
+        if request.method != "ping" || self.lanes.is_listened_to() {
+            return false;
+        }
+        let pong = Message::result(request.id.clone(), RawJson::EMPTY_OBJECT);
+        // If there is no room, that is because the client was heard of.
+        self.pongs.try_send(Inbound::Message(pong)).is_ok()
     }
 }
 
@@ -307,6 +330,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use crate::server::lanes::FirstOfLane;
+    use futures::task::noop_waker_ref;
     use mcp_types::{Extensions, Renew};
 
     /// Does not end when it is told to.
@@ -338,6 +362,33 @@ mod tests {
             retry: Duration::from_secs(1),
             keep_alive: Duration::from_secs(1),
         }
+    }
+
+    #[tokio::test]
+    async fn a_ping_that_nobody_would_see_is_answered_here() {
+        let sessions = Sessions::new(1, Duration::from_secs(60));
+        let (session, mut transport, _room) = opened(&sessions).await;
+        let mut cx = Context::from_waker(noop_waker_ref());
+        let mut answered = |id: i64, related_to: Option<RequestId>| {
+            let message = Message::request(id, "ping", None);
+            transport.send(Outbound {
+                message,
+                related_to,
+            });
+            match transport.poll_next(&mut cx) {
+                Poll::Ready(Some(Inbound::Message(Message::Response(pong)))) => {
+                    pong.id == Some(id.into()) && pong.outcome.is_ok()
+                }
+                _ => false,
+            }
+        };
+        assert!(answered(1, None));
+        // The client is asked if it can be.
+        let _asking = session.lanes.open(&[7.into()]).expect("the id is free");
+        assert!(!answered(2, Some(7.into())));
+        assert!(answered(3, None));
+        let _standing = session.lanes.listen().expect("nobody reads");
+        assert!(!answered(4, None));
     }
 
     async fn opened(sessions: &Sessions) -> (Arc<Session>, SessionTransport, OwnedSemaphorePermit) {
