@@ -121,6 +121,29 @@ async fn what_is_posted_is_answered_on_the_stream() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_read_is_one() {
+    let server = serve(service()).await;
+    let (mut stream, query) = session(&server, &open()).await;
+    let opening = beside(&query, &initialize("2024-11-05"));
+    assert_eq!(server.ask(opening.as_bytes()).await.status, 202);
+    let calling = post(&query, &HELLO.replace("hello", "everything"));
+    assert_eq!(server.ask(calling.as_bytes()).await.status, 202);
+    let mut events = String::new();
+    while !events.contains("sampling/createMessage") {
+        events.push_str(&stream.event().await.unwrap());
+    }
+    let id = events.rsplit(r#""id":"#).next().unwrap();
+    let id = id.split(',').next().unwrap();
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":1}}"#);
+    assert_eq!(
+        server.ask(post(&query, &answer).as_bytes()).await.status,
+        400
+    );
+    let last = soon(stream.event()).await.unwrap();
+    assert!(last.contains("\"isError\":true"), "{last}");
+}
+
+#[tokio::test]
 async fn each_gets_what_it_deserves() {
     let mut options = HttpOptions::default();
     options.body_bytes = 4096;

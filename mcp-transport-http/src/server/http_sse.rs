@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::{Response, StatusCode, Uri};
+use http::{Response, Uri};
 use mcp_types::{Inbound, ParseLimits};
 
 use super::body::Body;
 use super::headers;
 use super::lanes::LaneStream;
-use super::post::{malformed, no_session};
+use super::post::{is_answer, malformed, no_session, tell};
 use super::reply::{self, Refusal};
 use super::service::{Client, Inner};
 use super::session::{Kind, Session};
@@ -73,11 +73,8 @@ impl Inner {
             .ok_or_else(no_session)?;
         let body = self.read(pin!(body)).await?;
         match Inbound::parse(body, ParseLimits::default()) {
-            Inbound::Malformed(reason) => Err(malformed(&reason)),
-            inbound => match session.deliver(inbound).await {
-                Ok(()) => Ok(reply::empty(StatusCode::ACCEPTED)),
-                Err(_) => Err(no_session()),
-            },
+            Inbound::Malformed(reason) if !is_answer(&reason) => Err(malformed(&reason)),
+            inbound => tell(&session, inbound).await,
         }
     }
 }

@@ -11,8 +11,8 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use mcp_types::meta::key;
 use mcp_types::{
-    ErrorCode, ErrorObject, Inbound, Malformed, Message, ParseLimits, ProtocolVersion, RawJson,
-    RequestId, RequestMessage,
+    ErrorCode, ErrorObject, Inbound, Malformed, MalformedKind, Message, ParseLimits,
+    ProtocolVersion, RawJson, RequestId, RequestMessage,
 };
 
 use super::body::Body;
@@ -83,10 +83,7 @@ impl Inner {
                     exchange.finish().await;
                     Ok(reply::empty(StatusCode::ACCEPTED))
                 }
-                Posted::Tell(session, inbound) => match session.deliver(inbound).await {
-                    Ok(()) => Ok(reply::empty(StatusCode::ACCEPTED)),
-                    Err(_) => Err(no_session()),
-                },
+                Posted::Tell(session, inbound) => tell(&session, inbound).await,
                 Posted::Ask(session, request) => {
                     let id = request.id.clone();
                     let reader = ask(&session, request).await?;
@@ -117,7 +114,13 @@ impl Inner {
     fn judge(&self, client: Client, inbound: Inbound) -> Result<Posted, Refusal> {
         let claim = Claim::of(&client.headers)?;
         let request = match inbound {
-            Inbound::Malformed(reason) => return Err(malformed(&reason)),
+            Inbound::Malformed(reason) => {
+                let session = is_answer(&reason).then(|| self.session(&client));
+                return match session {
+                    Some(Ok(session)) => Ok(Posted::Tell(session, Inbound::Malformed(reason))),
+                    _ => Err(malformed(&reason)),
+                };
+            }
             Inbound::Message(Message::Request(request)) => request,
             Inbound::Message(Message::Notification(notification)) => {
                 let version = head::modern_version(notification.params.as_ref());
@@ -451,6 +454,24 @@ impl Inner {
     pub(super) fn delete(&self, client: &Client) -> Result<Response<Body>, Refusal> {
         self.session(client)?.end();
         Ok(reply::empty(StatusCode::NO_CONTENT))
+    }
+}
+
+/// Whether somebody may wait for it, who would wait in vain if it was refused and nothing else.
+pub(super) fn is_answer(malformed: &Malformed) -> bool {
+    matches!(malformed.kind, MalformedKind::Response(_))
+}
+
+/// Hands the program what it does not answer.
+pub(super) async fn tell(session: &Session, inbound: Inbound) -> Result<Response<Body>, Refusal> {
+    let refusal = match &inbound {
+        Inbound::Malformed(reason) => Some(malformed(reason)),
+        _ => None,
+    };
+    session.deliver(inbound).await.map_err(|_| no_session())?;
+    match refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(reply::empty(StatusCode::ACCEPTED)),
     }
 }
 
