@@ -70,7 +70,7 @@ async fn session(server: &Running, open: &str) -> (Wire, String) {
         .strip_prefix("event: endpoint\ndata: ")
         .unwrap()
         .trim_end();
-    let id = query.strip_prefix("?sessionId=").unwrap();
+    let (_, id) = query.split_once("sessionId=").unwrap();
     assert_eq!(id.len(), 32);
     (stream, query.to_owned())
 }
@@ -118,6 +118,22 @@ async fn what_is_posted_is_answered_on_the_stream() {
         }
         assert_eq!(reply.status, 202);
     }
+}
+
+#[tokio::test]
+async fn what_the_url_says_is_said_by_what_is_posted() {
+    let service = service().authenticate(|parts| {
+        let known = parts
+            .uri
+            .query()
+            .is_some_and(|query| query.contains("key=abc"));
+        async move { known.then_some(None).ok_or(Denied::Forbidden) }
+    });
+    let server = serve(service).await;
+    let (mut stream, query) = session(&server, &beside("?key=abc", &open())).await;
+    assert_eq!(server.ask(post(&query, PING).as_bytes()).await.status, 202);
+    let event = stream.event().await.unwrap();
+    assert!(event.contains(r#""id":1,"result":{}"#), "{event}");
 }
 
 #[tokio::test]

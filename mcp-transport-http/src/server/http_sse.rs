@@ -34,6 +34,7 @@ impl Inner {
     /// GET: a session, and its stream (REQ-SSE1-01).
     pub(super) async fn open_stream(
         self: Arc<Self>,
+        uri: Uri,
         client: Client,
     ) -> Result<Response<Body>, Refusal> {
         headers::check_accept(&client.headers, &["text/event-stream"])?;
@@ -42,12 +43,13 @@ impl Inner {
             return Err(no_session());
         };
         let mut endpoint = BytesMut::new();
-        // Relative to the URL that was asked for, whatever the service is mounted at.
-        sse::write_event(
-            &mut endpoint,
-            "endpoint",
-            &format!("?{QUERY}={}", session.id),
-        );
+        // Relative to the URL that was asked for, whatever the service is mounted at, and with what that says.
+        let (said, and) = match uri.query() {
+            None | Some("") => ("", ""),
+            Some(said) => (said, "&"),
+        };
+        let url = format!("?{said}{and}{QUERY}={}", session.id);
+        sse::write_event(&mut endpoint, "endpoint", &url);
         let stream = SessionStream {
             events: reader.stream().after(endpoint.freeze()),
             session,

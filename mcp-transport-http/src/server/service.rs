@@ -331,7 +331,8 @@ impl Inner {
         if self.http_sse {
             match (&method, http_sse::named(uri)) {
                 (&Method::GET, None) if !client.headers.contains_key(head::SESSION) => {
-                    return Box::pin(self.open_stream(client).map(answered));
+                    let opening = self.open_stream(uri.clone(), client);
+                    return Box::pin(opening.map(answered));
                 }
                 (&Method::POST, Some(session)) => {
                     let session = session.to_owned();
