@@ -173,7 +173,10 @@ async fn one_that_rests_takes_no_place() {
     let mut waiting = stage.running.connect().await;
     waiting.send(Stage::request("wait", "b").as_bytes()).await;
     soon(stage.seen.started.notified()).await;
-    assert_eq!(stage.ask("who", "c").await.status, 503);
+    let refused = stage.ask("who", "c").await;
+    assert_eq!(refused.status, 503);
+    // REQ-ID-07
+    assert!(refused.body.contains("\"id\":1"), "{refused:?}");
     stage.seen.go_on.notify_one();
     let reply = soon(waiting.reply()).await;
     assert!(reply.body.contains("\"text\":\"b\""), "{reply:?}");

@@ -45,13 +45,9 @@ pub(super) struct State {
 impl State {
     /// Of an exchange about one message.
     fn new(inbound: Inbound) -> Self {
-        let id = match &inbound {
-            Inbound::Message(Message::Request(request)) => Some(request.id.clone()),
-            _ => None,
-        };
         Self {
+            id: asked(&inbound),
             inbound: Some(inbound),
-            id,
             outgoing: VecDeque::new(),
             backlog: 0,
             answered: false,
@@ -59,6 +55,14 @@ impl State {
             reader: None,
             writer: None,
         }
+    }
+}
+
+/// The id of a request.
+pub(super) fn asked(inbound: &Inbound) -> Option<RequestId> {
+    match inbound {
+        Inbound::Message(Message::Request(request)) => Some(request.id.clone()),
+        _ => None,
     }
 }
 
@@ -132,8 +136,8 @@ pub(super) enum First {
     Answer(Message),
     /// There will be more.
     Stream(ExchangeStream),
-    /// The connection ended without a word.
-    Nothing,
+    /// The connection ended without a word about this request.
+    Nothing(Option<RequestId>),
 }
 
 impl Exchange {
@@ -200,6 +204,7 @@ impl Exchange {
             None
         };
         let silent = state.outgoing.is_empty() && self.driving.is_none();
+        let id = if silent { state.id.take() } else { None };
         drop(state);
         match answer {
             Some(message) => {
@@ -211,7 +216,7 @@ impl Exchange {
                 }
                 First::Answer(message)
             }
-            None if silent => First::Nothing,
+            None if silent => First::Nothing(id),
             None => First::Stream(ExchangeStream {
                 exchange: self,
                 keep_alive: KeepAlive::new(keep_alive),

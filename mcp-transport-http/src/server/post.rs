@@ -16,7 +16,7 @@ use mcp_types::{
 };
 
 use super::body::Body;
-use super::exchange::{Exchange, First, within};
+use super::exchange::{Exchange, First, asked, within};
 use super::headers::{self, Claim, Said};
 use super::lanes::{FirstOfLane, Reader, Unreadable};
 use super::reply::{self, Refusal};
@@ -112,7 +112,8 @@ impl Inner {
 
     /// By which rules a message is judged, and what becomes of it.
     fn judge(&self, client: Client, inbound: Inbound) -> Result<Posted, Refusal> {
-        let claim = Claim::of(&client.headers)?;
+        let claim = Claim::of(&client.headers);
+        let claim = claim.map_err(|refusal| refusal.about(asked(&inbound)))?;
         let request = match inbound {
             Inbound::Malformed(reason) => {
                 let session = is_answer(&reason).then(|| self.session(&client));
@@ -286,7 +287,10 @@ impl Inner {
                 reply::json(status, reply::encode(&message))
             }
             First::Stream(stream) => reply::events(Body::exchange(stream)),
-            First::Nothing => unavailable("the request was not answered").into(),
+            First::Nothing(id) => {
+                let refusal = unavailable("the request was not answered");
+                refusal.about(id).into()
+            }
         }
     }
 
@@ -307,7 +311,9 @@ impl Inner {
     // ---- legacy ----
 
     fn legacy(&self, client: Client, request: RequestMessage) -> Result<Posted, Refusal> {
-        if headers::session(&client.headers)?.is_none() {
+        let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
+        let session = headers::session(&client.headers).map_err(about)?;
+        if session.is_none() {
             if request.method == "initialize" {
                 return Ok(Posted::Initialize(client, request));
             }
@@ -318,7 +324,6 @@ impl Inner {
             };
             return Ok(self.exchange(client, request, status));
         }
-        let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
         let session = self.session(&client).map_err(about)?;
         Ok(Posted::Ask(session, request))
     }
