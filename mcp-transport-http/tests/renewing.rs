@@ -166,6 +166,31 @@ async fn what_is_offered_now_is_declared_now() {
     assert_eq!(stage.begun(), 2);
 }
 
+/// For these, `renewing` would be wrong: what has served one would serve the other, too.
+#[tokio::test]
+async fn a_service_that_does_not_renew_asks_for_each() {
+    let servers = ["a", "b"].map(|own| {
+        Server::new("own", "1.0.0")
+            .tool(tool("who", move || own))
+            .start()
+    });
+    let service = HttpService::new(move |c| {
+        let second = c
+            .extensions
+            .get::<HeaderMap>()
+            .is_some_and(|headers| headers["x-own"] == "b");
+        servers[usize::from(second)].serve(c.transport, c.extensions)
+    });
+    let running = serve(service).await;
+    for own in ["a", "b", "a", "b"] {
+        let reply = running.ask(Stage::request("who", own).as_bytes()).await;
+        assert!(
+            reply.body.contains(&format!("\"text\":\"{own}\"")),
+            "{reply:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn one_that_rests_takes_no_place() {
     let stage = Stage::new(|server| server.max_connections(1)).await;

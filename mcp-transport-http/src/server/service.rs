@@ -127,6 +127,9 @@ impl HttpService {
     /// work is to begin and to end that.
     ///
     /// Each request has its own extensions all the same, and what a handler has kept of one is none of another's.
+    ///
+    /// **What `connect` returns for one client serves others as well, and `connect` is not asked about them.** Who decides by
+    /// [`Accepted::extensions`] what a client is to be served by takes [`new`](Self::new).
     pub fn renewing<F, D, E>(connect: F) -> Self
     where
         F: Fn(Accepted) -> D + Send + Sync + 'static,
