@@ -66,6 +66,7 @@ impl Stage {
         let seen = Arc::new(Seen::default());
         let server = Server::new("renewing", "1.0.0")
             .tool(tool("who", who))
+            .tool(tool("long", || "x".repeat(100_000)))
             .tool(tool("keep", with(Arc::clone(&seen), keep)))
             .tool(tool("join", with(Arc::clone(&seen), join)))
             .tool(tool("wait", with(Arc::clone(&seen), wait)))
@@ -116,6 +117,7 @@ async fn each_has_what_is_known_about_itself() {
             "{reply:?}"
         );
         assert_eq!(stage.server.hub().connections(), 0);
+        assert_eq!(stage.ask("long", own).await.status, 200);
     }
     assert_eq!(stage.begun(), 1, "the others were renewed");
 }

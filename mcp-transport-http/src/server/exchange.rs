@@ -112,15 +112,6 @@ impl ExchangeTransport {
         state.backlog += outbound.message.weight();
         state.outgoing.push_back(outbound.message);
     }
-
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = lock(&self.state);
-        if state.backlog < BACKLOG {
-            return Poll::Ready(());
-        }
-        state.writer = Some(cx.waker().clone());
-        Poll::Pending
-    }
 }
 
 /// The HTTP side of an exchange.

@@ -73,7 +73,7 @@ impl Sink<Outbound> for HttpTransport {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), HttpTransportError>> {
         match &mut self.0 {
-            Kind::Exchange(exchange) => exchange.poll_flush(cx).map(Ok),
+            Kind::Exchange(exchange) => exchange.poll_ready(cx).map(Ok),
             Kind::Session(session) => session.poll_ready(cx).map(Ok),
         }
     }
