@@ -41,6 +41,7 @@ async fn asking(cx: Cx) -> Result<String, ToolError> {
 }
 
 async fn failing(_: Cx) -> Result<String, ToolError> {
+    tokio::time::sleep(Duration::from_secs(1)).await;
     Err(HandlerError::protocol(mcp_client::types::ErrorObject::new(
         7, "seven",
     )))
