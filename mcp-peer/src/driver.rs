@@ -818,15 +818,7 @@ impl<T> Driver<T> {
         if let Closed::NotOpened(error) = &why {
             self.not_opened = Some(error.clone());
         }
-        self.session.handle_disconnected(&reason);
-        let mut outcomes = Vec::new();
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Response { call, outcome } => outcomes.push((call, outcome)),
-                Event::Failed(error) => self.not_opened = Some(error),
-                _ => {}
-            }
-        }
+        let outcomes = self.disconnect(&reason);
         // Before callers and handlers hear of it, so that they find it so.
         self.shared.status.send_modify(|status| {
             status.closed.get_or_insert(why);

@@ -4,7 +4,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use mcp_session::{ConnectError, EraChoice, Established, Event, NotSent, RequestError};
+use mcp_session::{CallKey, ConnectError, EraChoice, Established, Event, NotSent, RequestError};
+use mcp_types::RawJson;
 
 use crate::closed::Closed;
 use crate::driver::{Ahead, Driver, Reading, now};
@@ -12,6 +13,8 @@ use crate::inbox::deliver;
 use crate::outbox::Command;
 use crate::stall::Stall;
 use crate::transport::Transport;
+
+type Outcome = Result<RawJson, RequestError>;
 
 /// What becomes of a connection whose transport is gone.
 #[derive(Debug, PartialEq)]
@@ -120,19 +123,9 @@ impl<T> Driver<T> {
 
     /// What is done when the transport is of no use any more.
     pub(super) fn end(&mut self, why: Closed) {
-        self.session.handle_disconnected(&why);
-        let mut outcomes = Vec::new();
-        let mut lost = why.clone();
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Response { call, outcome } => outcomes.push((call, outcome)),
-                Event::Failed(error) => {
-                    self.not_opened = Some(error.clone());
-                    lost = Closed::NotOpened(error);
-                }
-                _ => {}
-            }
-        }
+        let outcomes = self.disconnect(&why);
+        let lost = self.not_opened.clone();
+        let lost = lost.map_or_else(|| why.clone(), Closed::NotOpened);
         let reopens = match &lost {
             // However long handlers, the peer or the transport have held it up since.
             _ if self.unwanted || self.shared.end.is_cut() => false,
@@ -153,6 +146,20 @@ impl<T> Driver<T> {
                 pending.finish(outcome);
             }
         }
+    }
+
+    /// Nothing more comes from the peer: what is left of its session are the outcomes of calls, and why it could not be opened.
+    pub(super) fn disconnect(&mut self, why: &Closed) -> Vec<(CallKey, Outcome)> {
+        self.session.handle_disconnected(why);
+        let mut outcomes = Vec::new();
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Response { call, outcome } => outcomes.push((call, outcome)),
+                Event::Failed(error) => self.not_opened = Some(error),
+                _ => {}
+            }
+        }
+        outcomes
     }
 
     /// Makes it ready for another transport.
