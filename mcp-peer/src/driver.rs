@@ -15,7 +15,7 @@ use mcp_session::{
     ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
     Incoming, IncomingKey, KeyMap, NotSent, RequestError, ServerSetup, Session,
 };
-use mcp_types::{ErrorObject, Malformed, ObjectBuf, Outbound, RequestId};
+use mcp_types::{ErrorObject, Inbound, Malformed, ObjectBuf, Outbound, RequestId};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -586,19 +586,7 @@ impl<T: Transport> Driver<T> {
                 Err(error)
             }
             Poll::Ready(Some(Ok(inbound))) => {
-                tracing::trace!(?inbound, "in");
-                self.heard = true;
-                self.session.handle_inbound(self.now, inbound);
-                // Before anybody hears of what came, so that whoever has an answer finds counted what came before it.
-                let counters = self.session.counters();
-                let changed = counters != self.counted;
-                if changed {
-                    self.shared.tally.publish(&counters);
-                }
-                self.events(cx);
-                if changed {
-                    self.counted = counters;
-                }
+                self.take_in(inbound, cx);
                 Ok(Turn::Progressed)
             }
             Poll::Ready(None) => {
@@ -613,12 +601,31 @@ impl<T: Transport> Driver<T> {
         }
     }
 
+    fn take_in(&mut self, inbound: Inbound, cx: &mut Context<'_>) {
+        tracing::trace!(?inbound, "in");
+        self.heard = true;
+        self.session.handle_inbound(self.now, inbound);
+        // Before anybody hears of what came, so that whoever has an answer finds counted what came before it.
+        let counters = self.session.counters();
+        if counters != self.counted {
+            self.shared.tally.publish(&counters);
+            self.counted = counters;
+        }
+        self.events(cx);
+    }
+
     /// Reads what has come from a peer that takes nothing any more, which may be the answers to what it took.
+    ///
+    /// That nothing more comes is no news then: what is told of the end is why writing failed.
     fn read_rest(&mut self, cx: &mut Context<'_>) {
         for _ in 0..REPLY_AHEAD {
-            if !matches!(self.read(cx), Ok(Turn::Progressed)) {
+            if !self.reads() {
                 return;
             }
+            let Poll::Ready(Some(Ok(inbound))) = self.io().poll_next(cx) else {
+                return;
+            };
+            self.take_in(inbound, cx);
         }
     }
 
