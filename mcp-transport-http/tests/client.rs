@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use mcp_client::types::{
     CreateMessageResult, ElicitResult, Era, Inbound, LogLevel, Message, Outbound,
 };
@@ -252,6 +252,33 @@ async fn a_connection_ends_though_nobody_takes_what_is_left() {
     let begun = Instant::now();
     connection.close().await.unwrap();
     assert_eq!(begun.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn each_half_of_a_connection_may_be_in_a_task_of_its_own() {
+    let script = Script::start(|_, body, n| match n {
+        0 => answer("202 Accepted", "", ""),
+        _ => json_answer(&result(body, "{}")),
+    })
+    .await;
+    let connection = HttpClient::new().connect(&script.url).unwrap();
+    let (mut tx, mut rx) = connection.split();
+    // Whoever sends waits for the first to be accepted; it is the other one that was there last.
+    let sending = tokio::spawn(async move {
+        let initialized = Message::notification("notifications/initialized", None);
+        tx.send(initialized.into()).await.unwrap();
+        tx.send(asks(1, "ping")).await.unwrap();
+        tx
+    });
+    tokio::task::yield_now().await;
+    assert!(rx.next().now_or_never().is_none());
+    let mut tx = soon(sending).await.unwrap();
+    assert!(soon(rx.next()).await.unwrap().is_ok());
+    // And the other way round.
+    let reading = tokio::spawn(async move { rx.next().await });
+    tokio::task::yield_now().await;
+    tx.send(asks(2, "ping")).await.unwrap();
+    assert!(soon(reading).await.unwrap().unwrap().is_ok());
 }
 
 // ---- scripts ----

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures::future::{AbortHandle, Abortable, BoxFuture};
@@ -47,6 +47,9 @@ pub struct HttpConnection {
     closing: Option<Pin<Box<Sleep>>>,
     goodbye: Option<BoxFuture<'static, ()>>,
     closed: bool,
+    /// Who waits in the stream and who in the sink, if they do. These may be two tasks, and what is under way is run by both.
+    reader: Option<Waker>,
+    sender: Option<Waker>,
 }
 
 struct Posting {
@@ -102,6 +105,8 @@ impl HttpConnection {
             closing: None,
             goodbye: None,
             closed: false,
+            reader: None,
+            sender: None,
         }
     }
 
@@ -137,8 +142,16 @@ impl HttpConnection {
         self.posts.push_back(Message::Notification(notification));
     }
 
-    /// Runs everything that is under way.
-    fn run(&mut self, cx: &mut Context<'_>) {
+    /// Runs everything that is under way, for whoever waits: either of them may have gone elsewhere when it goes on.
+    fn run(&mut self, cx: &Context<'_>) {
+        let waker = match (&self.reader, &self.sender) {
+            (Some(reader), Some(sender)) if !reader.will_wake(sender) => {
+                Arc::new(Both(reader.clone(), sender.clone())).into()
+            }
+            // The caller is the only one.
+            _ => cx.waker().clone(),
+        };
+        let cx = &mut Context::from_waker(&waker);
         loop {
             while let Poll::Ready(Some(done)) = self.work.poll_next_unpin(cx) {
                 if let Some(id) = done {
@@ -166,6 +179,15 @@ impl HttpConnection {
     }
 }
 
+struct Both(Waker, Waker);
+
+impl Wake for Both {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        self.1.wake_by_ref();
+    }
+}
+
 fn is_opening(message: &Message) -> bool {
     message.method() == Some("notifications/initialized")
 }
@@ -174,6 +196,7 @@ impl Stream for HttpConnection {
     type Item = Result<Inbound, HttpError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.reader = Some(cx.waker().clone());
         self.run(cx);
         self.inbound.poll_recv(cx)
     }
@@ -183,12 +206,14 @@ impl Sink<Outbound> for HttpConnection {
     type Error = HttpError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        self.sender = Some(cx.waker().clone());
         self.run(cx);
         let opening = self.posting.as_ref().is_some_and(|posting| posting.opens)
             || self.posts.iter().any(is_opening);
         if opening || self.posts.len() >= POSTS {
             return Poll::Pending;
         }
+        self.sender = None;
         Poll::Ready(Ok(()))
     }
 
@@ -202,12 +227,15 @@ impl Sink<Outbound> for HttpConnection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
+        self.sender = Some(cx.waker().clone());
         self.run(cx);
+        self.sender = None;
         Poll::Ready(Ok(()))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), HttpError>> {
         let this = &mut *self;
+        this.sender = Some(cx.waker().clone());
         this.run(cx);
         if this.closed {
             return Poll::Ready(Ok(()));
