@@ -97,6 +97,8 @@ fn read(reader: &mut impl BufRead) -> Value {
     serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{e}: {answer:?}"))
 }
 
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+const DISCOVER: &str = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 #[test]
@@ -551,6 +553,12 @@ fn servers_of_the_web_are_targets_and_bridges_make_them() {
             &bridge.target,
         ]);
         assert_eq!(ran.code, 0, "{scheme} {ran:?}");
+        // It ends when its client has, in either era.
+        for said in [INITIALIZE, DISCOVER] {
+            let ran = run_with_stdin(&["bridge", "stdio", &bridge.target], &format!("{said}\n"));
+            assert_eq!(ran.code, 0, "{scheme} {ran:?}");
+            assert!(ran.out.contains(r#""id":1,"result""#), "{scheme} {ran:?}");
+        }
     }
     for target in ["ws://127.0.0.1:1", "http://127.0.0.1:1"] {
         let ran = run(&["ping", target]);

@@ -553,6 +553,9 @@ async fn standing(
 ) -> (Script, HttpConnection) {
     let count = AtomicUsize::new(0);
     let script = Script::start(old(BARE_400, move |head, body, _| {
+        if head.starts_with("DELETE") {
+            return answer("204 No Content", "", "");
+        }
         if !head.starts_with("GET") {
             return json_answer(&result(body, "{}"));
         }
@@ -588,6 +591,31 @@ fn event_stream(text: &str) -> String {
 
 fn event(fields: &str, method: &str) -> String {
     format!("{fields}data: {{\"jsonrpc\":\"2.0\",\"method\":\"{method}\"}}\n\n")
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_has_ended() {
+    // REQ-HTTPL-05
+    let (script, mut connection) = standing(SOON, |_, n| match n {
+        0 => event_stream(&event("", "first")),
+        _ => event_stream(": keep-alive\n\n"),
+    })
+    .await;
+    assert_eq!(told(&mut connection).await, "first");
+    connection.close().await.unwrap();
+    assert!(soon(connection.next()).await.is_none());
+    let seen = script.seen();
+    let last = |what: &str| seen.iter().rposition(|s| s == what).unwrap();
+    assert!(last("GET ") < last("DELETE "), "{seen:?}");
+    // Without a session, and while somebody else waits for something.
+    let (listener, mut connection) = by_hand().await;
+    connection.send(asks(1, "tools/list")).await.unwrap();
+    quietly(&mut connection, accept(&listener)).await;
+    let (mut tx, mut rx) = connection.split();
+    let reading = tokio::spawn(async move { rx.next().await });
+    tokio::task::yield_now().await;
+    tx.close().await.unwrap();
+    assert!(soon(reading).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -30,8 +30,8 @@ pub(super) const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// A client's connection to a server over HTTP: a stream of [`Inbound`], a sink of [`Outbound`].
 ///
 /// Each request is a POST, and so is each notification and response, one after the other. It has no task of its own:
-/// whoever polls it runs all of them. Closed, it posts what is left, for 5 s at most, and ends a legacy session with a
-/// DELETE.
+/// whoever polls it runs all of them. Closed, it posts what is left, for 5 s at most, gives up requests that have no answer
+/// yet, and ends a legacy session with a DELETE; that is the end of the stream, too.
 #[must_use = "a connection does nothing by itself"]
 pub struct HttpConnection {
     shared: Arc<Shared>,
@@ -248,12 +248,19 @@ impl Sink<Outbound> for HttpConnection {
             this.posts.clear();
             this.posting = None;
         }
-        let shared = &this.shared;
-        let goodbye = this
-            .goodbye
-            .get_or_insert_with(|| Arc::clone(shared).end().boxed());
+        let goodbye = this.goodbye.get_or_insert_with(|| {
+            // A stream that ends by the goodbye is not to be asked for again.
+            this.work.clear();
+            this.running.clear();
+            Arc::clone(&this.shared).end().boxed()
+        });
         ready!(goodbye.poll_unpin(cx));
         this.closed = true;
+        this.inbound.close();
+        // That is the end of the stream, which may be another task's.
+        if let Some(reader) = this.reader.take() {
+            reader.wake();
+        }
         Poll::Ready(Ok(()))
     }
 }
