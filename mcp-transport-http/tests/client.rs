@@ -467,6 +467,11 @@ async fn what_says_nothing_of_the_era_is_an_error() {
         (answer("429 Too Many Requests", "", ""), "429"),
         (answer("429 Too Many Requests", json, refused), "429"),
         (
+            // Sooner than anybody takes its silence for an answer.
+            answer("503 Service Unavailable", "Retry-After: 12\r\n", ""),
+            "503",
+        ),
+        (
             answer("200 OK", json, refused).replace("Content-Length: ", "Content-Length: 1"),
             "body",
         ),

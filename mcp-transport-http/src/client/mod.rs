@@ -71,7 +71,8 @@ pub struct HttpClientOptions {
     pub attempts: u32,
     /// When a lost stream is taken up again, if the server has not said when. Default 1 s.
     pub retry: Duration,
-    /// How long a server may ask to be left alone (by `Retry-After`) and still be asked again. Default 30 s.
+    /// How long a server may ask to be left alone (by `Retry-After`) and still be asked again. Default 30 s. While it is
+    /// asked for its era, no more than 5 s together.
     pub patience: Duration,
     /// How long it is remembered that an origin speaks a legacy revision only. It is forgotten as soon as one of its
     /// servers turns out to speak another, but the connection that finds that out has failed: zero asks each time, for

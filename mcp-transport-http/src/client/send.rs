@@ -8,11 +8,16 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use mcp_types::RequestMessage;
+use tokio::time::Instant;
 
 use super::connection::HttpError;
 use super::exchange::Shared;
 use crate::head::{METHOD, NAME, SESSION, VERSION, modern_version, named};
 use crate::param;
+
+/// How long a server may ask to be left alone when it is asked for its era: who hears nothing for 10 s takes it for a
+/// legacy one.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Shared {
     /// Sends a request, again if the server wants another token, or some time.
@@ -26,6 +31,8 @@ impl Shared {
         let mut challenge = None;
         let mut refused = false;
         let mut attempts = 0;
+        let begun = Instant::now();
+        let probes = (headers.get(METHOD)).is_some_and(|method| method == "server/discover");
         loop {
             let mut request = Request::new(Full::new(body.clone()));
             *request.method_mut() = method.clone();
@@ -55,9 +62,12 @@ impl Shared {
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
                     if attempts < self.options().attempts =>
                 {
+                    let mut patience = self.options().patience;
+                    if probes {
+                        patience = patience.min(PROBE_PATIENCE.saturating_sub(begun.elapsed()));
+                    }
                     let pause = retry_after(&response);
-                    let Some(pause) = pause.filter(|pause| *pause <= self.options().patience)
-                    else {
+                    let Some(pause) = pause.filter(|pause| *pause <= patience) else {
                         return Ok(response);
                     };
                     attempts += 1;
