@@ -256,8 +256,9 @@ impl ClientBuilder {
     }
 
     /// Connects to a server that can be reached again: one that ends when it is asked for its era, as some legacy ones do,
-    /// is started once more, and a lost connection is opened again as [`reconnect`](Self::reconnect) says. The era that was
-    /// found is not asked for again, unless the server turns out to speak another one.
+    /// is started once more, one whose transport breaks meanwhile is asked once more, and a lost connection is opened again as
+    /// [`reconnect`](Self::reconnect) says. The era that was found is not asked for again, unless the server turns out to
+    /// speak another one.
     ///
     /// # Errors
     /// [`OpenError`]: there is no transport at all, or the handshake failed.

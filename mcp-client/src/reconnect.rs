@@ -1,12 +1,15 @@
 //! Connections that are opened again.
 
 use std::collections::hash_map::RandomState;
+use std::error::Error;
 use std::hash::{BuildHasher, Hasher};
+use std::io;
+use std::iter::successors;
 use std::time::Duration;
 
 use mcp_peer::session::EraChoice;
 use mcp_peer::types::Era;
-use mcp_peer::{Closed, Driver};
+use mcp_peer::{Closed, ConnectionError, Driver};
 use tokio::time::{Instant, sleep};
 
 use crate::connector::Connector;
@@ -79,12 +82,14 @@ pub(crate) async fn drive<C: Connector>(
     };
     loop {
         let started = Instant::now();
-        if let Err(error) = (&mut driver).await {
+        let ended = (&mut driver).await;
+        if let Err(error) = &ended {
             tracing::warn!(%error, "connection lost");
         }
         let Some(why) = driver.lost() else {
             return;
         };
+        let died = asked_to_death(why, &ended);
         let established = driver.established();
         if let Some(before) = established {
             attempts.opened(started.elapsed());
@@ -94,11 +99,9 @@ pub(crate) async fn drive<C: Connector>(
             (EraChoice::Auto, Some(before)) => before.version.era().into(),
             // A server that cannot bear the question is started again and not asked (inventory 3.2, step 7). One that has
             // answered it can: it was something else that broke the transport.
-            (EraChoice::Auto, None) if found != Some(Era::Modern) && asked_to_death(why) => {
-                EraChoice::Legacy
-            }
+            (EraChoice::Auto, None) if found != Some(Era::Modern) && died => EraChoice::Legacy,
             // To ask the same again helps nobody.
-            (_, None) if !attempts.opened => return,
+            (_, None) if !attempts.opened && died => return,
             _ => choice,
         };
         let transport = loop {
@@ -123,8 +126,19 @@ pub(crate) async fn drive<C: Connector>(
     }
 }
 
-fn asked_to_death(why: &Closed) -> bool {
-    matches!(why, Closed::NotOpened(error) if error.is_lost_probe())
+/// Whether the server may have ended because it was asked for its era. One at the other end of a pipe may, whether that ends
+/// or breaks; a transport that breaks by an error of its own, as HTTP does, says nothing of the server (inventory 3.3, row 10).
+fn asked_to_death<E: Error + 'static>(
+    why: &Closed,
+    ended: &Result<(), ConnectionError<E>>,
+) -> bool {
+    let lost_probe = matches!(why, Closed::NotOpened(error) if error.is_lost_probe());
+    let Err(ConnectionError::Transport(error)) = ended else {
+        return lost_probe;
+    };
+    let first: &(dyn Error + 'static) = error;
+    let mut story = successors(Some(first), |&error| error.source());
+    lost_probe && story.any(|error| error.is::<io::Error>())
 }
 
 /// Attempts to open a connection.

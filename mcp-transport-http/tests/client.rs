@@ -494,6 +494,24 @@ async fn what_says_nothing_of_the_era_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_asked_again_is_asked_for_its_era() {
+    // Inventory 3.3, row 10.
+    for (refusals, expected) in [(1, Ok(Era::Modern)), (2, Err(()))] {
+        let script = Script::start(move |_, body, n| match body.contains("server/discover") {
+            true if n >= refusals => discovered(body),
+            _ => answer("502 Bad Gateway", "", ""),
+        })
+        .await;
+        let (http, url) = (HttpClient::new(), script.url.clone());
+        let connecting = Client::builder("client", "1.0.0")
+            .connect_with(move || std::future::ready(http.connect(&url)));
+        let client = soon(connecting).await;
+        assert_eq!(client.map(|client| client.era()).map_err(drop), expected);
+        assert_eq!(script.seen(), ["POST server/discover"; 2]);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_stream_is_taken_up_where_it_was() {
     // REQ-HTTPL-08, REQ-HTTPL-09
     let script = Script::start(old(BARE_400, |head, body, _| {
