@@ -159,10 +159,18 @@ async fn arguments_go_into_headers_once_the_tools_are_known() {
 fn only_urls_of_servers_are_connected_to() {
     let http = HttpClient::new();
     assert!(http.connect("http://localhost:1/mcp").is_ok());
-    assert!(matches!(
-        http.connect("not a url"),
-        Err(UrlError::Syntax(_))
-    ));
+    for url in [
+        "not a url",
+        "http://localhost:99999/",
+        "http://localhost:8x/",
+        "http://name:secret@localhost/",
+    ] {
+        assert!(
+            matches!(http.connect(url), Err(UrlError::Syntax(_))),
+            "{url}"
+        );
+    }
+    assert!(http.connect("http://[::1]/@me?mail=a@b").is_ok());
     for url in ["ftp://localhost/", "/mcp", "localhost:80"] {
         assert!(
             matches!(http.connect(url), Err(UrlError::Scheme(_))),

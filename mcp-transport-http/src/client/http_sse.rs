@@ -7,6 +7,7 @@ use mcp_types::{Inbound, Message, ParseLimits, RequestMessage};
 
 use super::connection::HttpError;
 use super::exchange::{Events, Failure, Kind, Shared, encode, failure, unanswered};
+use super::port;
 use super::send::add_post;
 
 impl Shared {
@@ -86,13 +87,9 @@ impl Shared {
 /// A reference that a server has given, as long as it leads to the same server (REQ-SSE1-02).
 fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
     let origin = |uri: &Uri| {
-        let default = match uri.scheme_str()? {
-            "https" => 443,
-            _ => 80,
-        };
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
         let host = uri.host()?.to_ascii_lowercase();
-        Some((scheme, host, uri.port_u16().unwrap_or(default)))
+        Some((scheme, host, port(uri)?))
     };
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
     let path = base.path();
@@ -142,5 +139,14 @@ mod tests {
         }
         let base: Uri = "https://h.example/sse".parse().unwrap();
         assert!(resolve(&base, "https://h.example:443/m").is_some());
+        let base: Uri = "http://h.example/sse".parse().unwrap();
+        for (reference, same) in [
+            ("http://h.example:/m", true),
+            ("http://h.example:80/m", true),
+            ("http://h.example:80x/m", false),
+            ("http://h.example:65616/m", false),
+        ] {
+            assert_eq!(resolve(&base, reference).is_some(), same, "{reference}");
+        }
     }
 }

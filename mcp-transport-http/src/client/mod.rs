@@ -166,13 +166,29 @@ impl HttpClient {
         let scheme = uri.scheme();
         let reachable = scheme == Some(&Scheme::HTTP)
             || (cfg!(feature = "rustls") && scheme == Some(&Scheme::HTTPS));
-        if !reachable || uri.authority().is_none() {
+        let Some(authority) = uri.authority().filter(|_| reachable) else {
             let scheme = uri.scheme_str().unwrap_or_default();
             return Err(UrlError::Scheme(scheme.to_owned()));
+        };
+        if authority.as_str().contains('@') {
+            let why = "a name with a password would be sent nowhere";
+            return Err(UrlError::Syntax(why.to_owned()));
         }
+        port(&uri).ok_or_else(|| UrlError::Syntax("invalid port".to_owned()))?;
         let (inbound, receiver) = tokio::sync::mpsc::channel(connection::QUEUE);
         let shared = Arc::new(Shared::new(Arc::clone(&self.inner), uri, inbound));
         Ok(HttpConnection::new(shared, receiver))
+    }
+}
+
+/// The port of a URL; none if what stands there is none, which must not become the default one.
+fn port(uri: &Uri) -> Option<u16> {
+    let authority = uri.authority()?;
+    let host_and_port = authority.as_str().rsplit('@').next()?;
+    match host_and_port.strip_prefix(authority.host())? {
+        "" | ":" if uri.scheme() == Some(&Scheme::HTTPS) => Some(443),
+        "" | ":" => Some(80),
+        _ => authority.port_u16(),
     }
 }
 
