@@ -12,6 +12,11 @@ use serde_json::{Map, Value};
 const PREFIX: &str = "=?base64?";
 const SUFFIX: &str = "?=";
 
+/// Arguments of one tool that may go into headers.
+const ARGUMENTS: usize = 64;
+/// Bytes that their names, and those of what they stand in, may have together: no server takes more in headers.
+const NAMES: usize = 16 * 1024;
+
 /// What a header says about a value of the body.
 ///
 /// # Errors
@@ -60,7 +65,7 @@ pub(crate) struct Annotated {
 /// The arguments that a tool's input schema wants in headers.
 ///
 /// # Errors
-/// The annotation breaks a rule of REQ-PARAM-02; what it says is for a log.
+/// The annotation breaks a rule of REQ-PARAM-02, or there are too many; what it says is for a log.
 pub(crate) fn annotated(schema: &RawJson) -> Result<Vec<Annotated>, String> {
     // Nearly no schema has one, and finding that out should cost next to nothing.
     if memmem::find(schema.as_bytes(), b"x-mcp-header").is_none() {
@@ -98,6 +103,10 @@ fn visit(
                     header: checked(name, members)?,
                     path: path.clone(),
                 });
+                let names: usize = found.iter().map(Annotated::weight).sum();
+                if found.len() > ARGUMENTS || names > NAMES {
+                    return Err("too much goes into headers".to_owned());
+                }
             }
             for (key, member) in members {
                 match (key.as_str(), member) {
@@ -134,6 +143,10 @@ fn checked(name: &Value, property: &Map<String, Value>) -> Result<String, String
 }
 
 impl Annotated {
+    fn weight(&self) -> usize {
+        self.header.len() + self.path.iter().map(String::len).sum::<usize>()
+    }
+
     /// The value among a call's arguments, as text; none if it is absent or null (REQ-PARAM-04).
     pub(crate) fn value(&self, arguments: &RawJson) -> Option<Param> {
         let mut value = arguments.clone();
@@ -259,6 +272,22 @@ mod tests {
             json!({"a": {"anyOf": [region("A", "string")]}}),
         ] {
             assert!(of(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_tool_wants_more_in_headers_than_they_have_room_for() {
+        for (count, length, good) in [
+            (64, 50, true),
+            (65, 50, false),
+            (10_000, 50, false),
+            (1, 16 * 1024, false),
+        ] {
+            let long = "x".repeat(length);
+            let argument = |at| json!({"type": "string", "x-mcp-header": format!("{at}")});
+            let arguments = (0..count).map(|at| (format!("{long}{at}"), argument(at)));
+            let found = of(Value::Object(arguments.collect()));
+            assert_eq!(found.is_ok(), good, "{count} {length}");
         }
     }
 

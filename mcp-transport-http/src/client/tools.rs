@@ -12,6 +12,8 @@ use crate::param::{self, Annotated};
 
 /// Tools with arguments that go into headers; a server that has more of them than this gets the rest without.
 const TOOLS: usize = 4096;
+/// Bytes that the name of such a tool may have; one with a longer name is called without.
+const NAME: usize = 4096;
 
 #[derive(Debug, Default)]
 pub(super) struct Tools {
@@ -66,7 +68,7 @@ impl Tools {
         let mut tools = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         if annotated.is_empty() {
             tools.remove(&name);
-        } else if tools.len() < TOOLS || tools.contains_key(&name) {
+        } else if name.len() <= NAME && (tools.len() < TOOLS || tools.contains_key(&name)) {
             tools.insert(name, annotated);
         }
         true
