@@ -522,10 +522,15 @@ async fn a_server_that_is_asked_again_is_asked_for_its_era() {
 #[tokio::test]
 async fn a_lost_stream_is_taken_up_where_it_was() {
     // REQ-HTTPL-08, REQ-HTTPL-09
-    let script = Script::start(old(BARE_400, |head, body, _| {
+    let lost = AtomicUsize::new(0);
+    let script = Script::start(old(BARE_400, move |head, body, _| {
         let events = "Content-Type: text/event-stream\r\n";
         if head.starts_with("POST") {
             return answer("200 OK", events, "id: a\nretry: 1\ndata: \n\n: comment\n\nid: b\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"n\"}\n\ndata: half of some");
+        }
+        if head.contains("last-event-id: b") && lost.fetch_add(1, Ordering::SeqCst) == 0 {
+            // It has not noticed yet.
+            return answer("409 Conflict", "", "");
         }
         if head.contains("last-event-id: b") {
             // Its second half, then nothing.

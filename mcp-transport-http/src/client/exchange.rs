@@ -283,10 +283,8 @@ impl Shared {
                         attempts = 0;
                     }
                 }
-                Ok(Resumed::Status(status)) if status.is_client_error() && !is_passing(status) => {
-                    return Err(failure(status));
-                }
-                Ok(Resumed::Status(_)) | Err(HttpError::Network(_)) => {}
+                Ok(Resumed::Later) => {}
+                Ok(Resumed::Status(status)) => return Err(failure(status)),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -311,8 +309,7 @@ impl Shared {
                         }
                     }
                 }
-                Ok(Resumed::Status(status))
-                    if is_passing(status) || status == StatusCode::CONFLICT => {}
+                Ok(Resumed::Later) => {}
                 // There is none, which is normal, unless it is only about where to go on.
                 Ok(Resumed::Status(status)) => {
                     if position.id.take().is_none() {
@@ -320,7 +317,6 @@ impl Shared {
                     }
                     tracing::warn!(%status, "the standing stream cannot go on where it was");
                 }
-                Err(HttpError::Network(_)) => {}
                 // Some servers let nothing but POST through.
                 Err(error)
                     if error == HttpError::Forbidden
@@ -343,11 +339,19 @@ impl Shared {
         if let Some(event) = event.and_then(|event| HeaderValue::try_from(event).ok()) {
             headers.insert(LAST_EVENT, event);
         }
-        let response = self
+        let response = match self
             .send(Method::GET, &self.uri, headers, Bytes::new())
-            .await?;
+            .await
+        {
+            Ok(response) => response,
+            Err(HttpError::Network(_)) => return Ok(Resumed::Later),
+            Err(error) => return Err(error),
+        };
         match (response.status(), Kind::of(&response)) {
             (StatusCode::OK, Kind::Events) => Ok(Resumed::Stream(response)),
+            // Until it notices that a stream is lost, a server may say that there is one already.
+            (StatusCode::CONFLICT, _) => Ok(Resumed::Later),
+            (status, _) if is_passing(status) => Ok(Resumed::Later),
             (StatusCode::NOT_FOUND, _) if self.session().id.is_some() => {
                 Err(HttpError::SessionEnded)
             }
@@ -487,6 +491,8 @@ struct Position {
 
 enum Resumed {
     Stream(Response<Incoming>),
+    /// Perhaps another time.
+    Later,
     Status(StatusCode),
 }
 
