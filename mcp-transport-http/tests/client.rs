@@ -355,6 +355,8 @@ fn result(body: &str, result: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id(body))
 }
 
+const OLD: &str = r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"old","version":"1"}}"#;
+
 /// A server of 2025-11-25 that answers calls by `call`, and `server/discover` by `probe`.
 fn old(
     probe: &'static str,
@@ -366,14 +368,10 @@ fn old(
             return probe.to_owned();
         }
         if method("initialize") {
-            let result = result(
-                body,
-                r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"old","version":"1"}}"#,
-            );
             return answer(
                 "200 OK",
                 "Content-Type: application/json\r\nMcp-Session-Id: s1\r\n",
-                &result,
+                &result(body, OLD),
             );
         }
         if !head.contains("mcp-session-id: s1")
@@ -575,6 +573,25 @@ async fn a_server_may_have_itself_polled_for_an_answer() {
     let client = client(&HttpClient::new(), &script.url).await.unwrap();
     let tools = soon(client.list_tools().into_future()).await.unwrap();
     assert_eq!(tools.len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_may_have_itself_polled_for_a_session() {
+    // REQ-HTTPL-09
+    let script = Script::start(|head, body, _| {
+        if body.contains(r#""method":"initialize""#) {
+            let head = "Content-Type: text/event-stream\r\nMcp-Session-Id: s1\r\n";
+            return answer("200 OK", head, "id: p\nretry: 1\ndata: \n\n");
+        }
+        if head.contains("last-event-id: p") && head.contains("mcp-session-id: s1") {
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":2,"result":{OLD}}}"#);
+            return event_stream(&format!("data: {answer}\n\n"));
+        }
+        BARE_400.to_owned()
+    })
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    assert_eq!(client.era(), Era::Legacy);
 }
 
 const SOON: Duration = Duration::from_millis(1);

@@ -268,7 +268,8 @@ impl Shared {
         }
         let mut attempts = 0;
         while attempts < self.options().attempts {
-            let Some(event) = position.id.clone().filter(|_| self.has_session()) else {
+            let of_session = self.has_session() || request.method == "initialize";
+            let Some(event) = position.id.clone().filter(|_| of_session) else {
                 break;
             };
             attempts += 1;
