@@ -927,11 +927,12 @@ async fn nonsense_for_an_answer_is_an_error_of_its_request() {
         5 => "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
             .to_owned(),
         6 => "no HTTP".to_owned(),
+        7 => json_answer(&format!("[{}]", result(body, LISTED))),
         _ => json_answer(&result(body, LISTED)),
     })
     .await;
     let client = client(&HttpClient::new(), &script.url).await.unwrap();
-    for n in 1..7 {
+    for n in 1..8 {
         let listed = soon(client.list_tools().into_future()).await;
         assert!(listed.is_err(), "{n}");
     }

@@ -92,6 +92,10 @@ impl Shared {
         session.version.is_some() || session.endpoint.is_some()
     }
 
+    fn has_batches(&self) -> bool {
+        self.session().version == Some(ProtocolVersion::V2025_03_26)
+    }
+
     /// Whether all that the server says comes by one stream.
     pub(super) fn has_stream(&self) -> bool {
         self.session().endpoint.is_some()
@@ -407,10 +411,13 @@ impl Shared {
                 return true;
             }
             Inbound::Malformed(ref malformed) => is_answer(malformed.id.as_ref()),
-            Inbound::Batch(ref members) => members.iter().flatten().any(|member| {
-                matches!(member, Message::Response(response) if is_answer(response.id.as_ref()))
-            }),
-            Inbound::Message(_) => false,
+            // Where there are none, nobody takes an answer out of one (REQ-BATCH-06).
+            Inbound::Batch(ref members) if self.has_batches() => {
+                members.iter().flatten().any(|member| {
+                    matches!(member, Message::Response(response) if is_answer(response.id.as_ref()))
+                })
+            }
+            Inbound::Batch(_) | Inbound::Message(_) => false,
         };
         self.to_program(inbound).await;
         answered
