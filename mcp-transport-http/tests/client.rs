@@ -155,6 +155,27 @@ async fn arguments_go_into_headers_once_the_tools_are_known() {
     assert_eq!(result.to_text(), " 0");
 }
 
+#[tokio::test]
+async fn a_tool_that_breaks_the_rules_for_headers_is_left_out_where_there_are_such_rules() {
+    // REQ-PARAM-03
+    let tools = r#"{"resultType":"complete","tools":[{"name":"a","inputSchema":{"type":"object","x-mcp-header":"A"}},{"name":"b","inputSchema":{"type":"object"}}],"ttlMs":0,"cacheScope":"private"}"#;
+    for (probe, expected) in [(BARE_400, 2), ("", 1)] {
+        let legacy = old(probe, |head, body, _| match head.starts_with("POST") {
+            true => json_answer(&result(body, tools)),
+            false => answer("405 No", "", ""),
+        });
+        let script = Script::start(move |head, body, n| match n {
+            0 if probe.is_empty() => discovered(body),
+            _ if probe.is_empty() => json_answer(&result(body, tools)),
+            _ => legacy(head, body, n),
+        })
+        .await;
+        let client = client(&HttpClient::new(), &script.url).await.unwrap();
+        let tools = soon(client.list_tools().into_future()).await.unwrap();
+        assert_eq!(tools.len(), expected);
+    }
+}
+
 #[test]
 fn only_urls_of_servers_are_connected_to() {
     let http = HttpClient::new();

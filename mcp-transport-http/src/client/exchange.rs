@@ -440,7 +440,9 @@ impl Shared {
                 }
                 result
             }
-            "tools/list" => self.tools.learn(result),
+            "tools/list" if modern_version(request.params.as_ref()).is_some() => {
+                self.tools.learn(result)
+            }
             _ => result,
         });
         let response = ResponseMessage {
