@@ -27,6 +27,8 @@ const TRANSPORT_ERROR: ErrorCode = ErrorCode(-32000);
 
 /// What may be between two attempts at a standing stream, unless the server or the program wants more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What is between two attempts at a stream, however soon the server wants the next one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the requests of one connection share.
 pub(super) struct Shared {
@@ -338,10 +340,10 @@ impl Shared {
         }
     }
 
-    async fn resume(&self, event: Option<String>) -> Result<Resumed, HttpError> {
+    async fn resume(&self, event: Option<HeaderValue>) -> Result<Resumed, HttpError> {
         let mut headers = self.session_headers();
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        if let Some(event) = event.and_then(|event| HeaderValue::try_from(event).ok()) {
+        if let Some(event) = event {
             headers.insert(LAST_EVENT, event);
         }
         let response = match self
@@ -373,9 +375,7 @@ impl Shared {
     ) -> Result<bool, HttpError> {
         let mut events = self.events(response);
         while let Some(event) = events.next().await? {
-            position.events += 1;
-            position.id = event.id.or(position.id.take());
-            position.retry = event.retry.map(Duration::from_millis).or(position.retry);
+            position.pass(event.id, event.retry);
             let is_message = event.name.is_none_or(|name| name == "message");
             if event.data.is_empty() || !is_message {
                 continue;
@@ -495,8 +495,22 @@ impl Events {
 struct Position {
     /// How many there were so far, those without a message included: a server may have itself polled by them.
     events: u64,
-    id: Option<String>,
+    id: Option<HeaderValue>,
     retry: Option<Duration>,
+}
+
+impl Position {
+    /// Goes on behind an event; `retry` is in milliseconds.
+    fn pass(&mut self, id: Option<String>, retry: Option<u64>) {
+        self.events += 1;
+        if let Some(id) = id {
+            // With an empty one the server says that there is none, and one that cannot be sent is as good as that.
+            let id = HeaderValue::try_from(id).ok();
+            self.id = id.filter(|id| !id.is_empty());
+        }
+        let retry = retry.map(|retry| Duration::from_millis(retry).max(SHORTEST_PAUSE));
+        self.retry = retry.or(self.retry);
+    }
 }
 
 enum Resumed {
@@ -548,4 +562,33 @@ pub(super) fn encode(message: &Message) -> Bytes {
     let mut out = BytesMut::with_capacity(message.weight() + 64);
     message.write(&mut out);
     out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// REQ-HTTPL-09
+    #[test]
+    fn a_stream_goes_on_where_its_last_event_says() {
+        let mut position = Position::default();
+        for (id, retry, from, pause) in [
+            (Some("a"), None, Some("a"), None),
+            (None, Some(0), Some("a"), Some(100)),
+            (None, Some(500), Some("a"), Some(500)),
+            (Some("b"), None, Some("b"), Some(500)),
+            (Some(""), None, None, Some(500)),
+            (Some("c"), None, Some("c"), Some(500)),
+            (Some("\u{1}"), None, None, Some(500)),
+        ] {
+            position.pass(id.map(str::to_owned), retry);
+            let found = position.id.as_ref().map(|id| id.to_str().unwrap());
+            assert_eq!(found, from, "{id:?}");
+            assert_eq!(
+                position.retry,
+                pause.map(Duration::from_millis),
+                "{retry:?}"
+            );
+        }
+    }
 }
