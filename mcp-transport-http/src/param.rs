@@ -53,6 +53,9 @@ pub(crate) fn encode(value: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("visible ASCII and spaces only")
 }
 
+/// Below this, each whole number is a `f64` (2^53).
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// One argument of a tool that goes into a header as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Annotated {
@@ -176,7 +179,7 @@ impl Param {
             Self::Text(text) => Cow::Borrowed(text),
             // 42.0 is the integer 42.
             Self::Number(number) => match number.as_f64() {
-                Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
                     Cow::Owned(format!("{float:.0}"))
                 }
                 _ => Cow::Owned(number.to_string()),
@@ -188,7 +191,7 @@ impl Param {
     pub(crate) fn is(&self, header: &str) -> bool {
         match self {
             Self::Text(text) => text == header,
-            Self::Number(_) => self.text() == without_zeros(header),
+            Self::Number(_) => without_zeros(&self.text()) == without_zeros(header),
         }
     }
 }
@@ -301,6 +304,7 @@ mod tests {
         assert_eq!(one(json!(null)), None);
         assert_eq!(one(json!([])), None);
         assert_eq!(one(json!(true)).unwrap().text(), "true");
+        assert_eq!(one(json!(1e15)).unwrap().text(), "1000000000000000");
         for (value, header, expected) in [
             (json!(42), "42", true),
             (json!(42), "42.0", true),
@@ -308,6 +312,10 @@ mod tests {
             (json!(42), "43", false),
             (json!(42), "42.", false),
             (json!(42.5), "42.5", true),
+            (json!(1e15), "1000000000000000.0", true),
+            (json!(9_007_199_254_740_992.0), "9007199254740992", true),
+            (json!(9_007_199_254_740_992.0), "9007199254740992.0", true),
+            (json!(9_007_199_254_740_994.0), "9007199254740992", false),
             (json!(9_007_199_254_740_993_i64), "9007199254740992", false),
             (json!("a"), "A", false),
             (json!("a"), "a", true),
