@@ -893,7 +893,7 @@ async fn a_token_is_asked_for_again_when_it_is_refused() {
             true => discovered(body),
             false => answer(
                 "401 Unauthorized",
-                "WWW-Authenticate: Bearer scope=\"x\"\r\n",
+                "WWW-Authenticate: Basic realm=\"r\"\r\nWWW-Authenticate: Bearer scope=\"x\"\r\n",
                 "",
             ),
         },
@@ -901,7 +901,7 @@ async fn a_token_is_asked_for_again_when_it_is_refused() {
     .await;
     let http = HttpClient::new().token(|challenge| async move {
         Some(match challenge.as_deref() {
-            Some("Bearer scope=\"x\"") => "good".to_owned(),
+            Some("Basic realm=\"r\", Bearer scope=\"x\"") => "good".to_owned(),
             _ => "stale".to_owned(),
         })
     });

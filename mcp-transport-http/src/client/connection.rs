@@ -65,7 +65,7 @@ pub enum HttpError {
     /// The server asks for authorization that there is none for.
     #[error("the server asks for authorization")]
     Unauthorized {
-        /// The value of `WWW-Authenticate`.
+        /// The value of `WWW-Authenticate`; several are joined by commas, which says the same.
         challenge: Option<String>,
     },
     /// The connection could not be opened: the server does not let this client in.

@@ -50,8 +50,9 @@ impl Shared {
             let response = response.map_err(|error| HttpError::Network(whole_story(&error)))?;
             match response.status() {
                 StatusCode::UNAUTHORIZED => {
-                    let asked = response.headers().get(WWW_AUTHENTICATE);
-                    let asked = asked.and_then(|asked| Some(asked.to_str().ok()?.to_owned()));
+                    let asked = response.headers().get_all(WWW_AUTHENTICATE).iter();
+                    let asked: Vec<_> = asked.filter_map(|asked| asked.to_str().ok()).collect();
+                    let asked = (!asked.is_empty()).then(|| asked.join(", "));
                     if refused || self.client.token.is_none() {
                         return Err(HttpError::Unauthorized { challenge: asked });
                     }
