@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use support::{directory, everything, mcp, run, run_with_stdin, with_everything};
+use support::{directory, everything, mcp, run, run_with_stdin, terminate, wait, with_everything};
 
 const ERAS: [&str; 2] = ["legacy", "modern"];
 const MCP: &str = env!("CARGO_BIN_EXE_mcp");
@@ -57,8 +57,7 @@ impl Bridge {
 
     /// Asks it to stop, and returns its exit code and what else it has said.
     fn stop(mut self) -> (Option<i32>, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").arg(id).status().unwrap().success());
+        terminate(&self.child);
         let status = wait(&mut self.child);
         let mut said = String::new();
         while self.stderr.read_line(&mut said).unwrap() > 0 {}
@@ -71,17 +70,6 @@ impl Drop for Bridge {
         // It fails if it has ended, as it has if all went well.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn wait(child: &mut Child) -> Option<i32> {
-    let begun = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "it hangs");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -61,8 +61,8 @@ fn completions_and_manual_are_generated() {
 #[test]
 fn a_script_can_be_stopped_between_its_lines_and_amid_one() {
     use std::io::{BufRead, BufReader, Write};
-    use std::process::{Command, Stdio};
-    use std::time::{Duration, Instant};
+    use std::process::Stdio;
+    use support::{terminate, wait};
 
     for (line, shown) in [("help", "Lines:"), ("t", "progress   1")] {
         // A tool that is never done.
@@ -92,20 +92,8 @@ fn a_script_can_be_stopped_between_its_lines_and_amid_one() {
             _ => err.read_line(&mut told).unwrap(),
         };
         assert!(told.starts_with(shown), "{told}");
-        let kill = Command::new("kill").arg(shell.id().to_string()).status();
-        assert!(kill.unwrap().success());
-        let begun = Instant::now();
-        let code = loop {
-            if let Some(status) = shell.try_wait().unwrap() {
-                break status.code();
-            }
-            if begun.elapsed() > Duration::from_secs(60) {
-                shell.kill().unwrap();
-                panic!("{line}: it goes on");
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        assert_eq!(code, Some(130), "{line}");
+        terminate(&shell);
+        assert_eq!(wait(&mut shell), Some(130), "{line}");
     }
 }
 
