@@ -1,5 +1,8 @@
 //! The `mcp` program: the Model Context Protocol in a terminal.
 
+// They panic when nobody reads any more.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
 mod answer;
 mod arguments;
 mod cli;
@@ -26,7 +29,7 @@ use crate::commands::{
     bridge, call, complete, doctor, generate, list, listen, ping, prompt, read, replay, shell,
 };
 use crate::exit::{Failure, USAGE};
-use crate::render::{Event, Json, Screen, printable};
+use crate::render::{Event, Json, Screen, tell};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
                     exit_code,
                     error: &failure.to_string(),
                 }),
-                _ => eprintln!("mcp: {}", printable(&failure.to_string())),
+                _ => tell(&format!("mcp: {failure}")),
             }
             ExitCode::from(exit_code)
         }

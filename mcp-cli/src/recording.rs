@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::exit::Failure;
 use crate::relay::Side;
+use crate::render::tell;
 
 /// A file that grows by a line with each message.
 #[derive(Clone)]
@@ -103,7 +104,7 @@ impl Recording {
         // Nobody writes half a line, and a full disk is no reason to stop those who talk.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(e) = file.write_all(lines.as_bytes()) {
-            eprintln!("mcp: not recorded: {e}");
+            tell(&format!("mcp: not recorded: {e}"));
         }
     }
 }

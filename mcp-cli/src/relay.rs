@@ -12,6 +12,7 @@ use mcp_client::types::{
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use crate::render::tell;
 use crate::target::{Boxed, Broken, Client};
 
 /// Who has sent a message.
@@ -204,7 +205,7 @@ pub(crate) fn sorted(
         Inbound::Batch(_) => {
             let error = ErrorObject::invalid_request("batches exist in 2025-03-26 sessions only");
             if from == Side::Server {
-                eprintln!("mcp: the server's message is lost: {}", error.message);
+                lost(&error.message);
             }
             replies.push(addressed(Message::error(None, error)));
         }
@@ -214,7 +215,7 @@ pub(crate) fn sorted(
 
 /// What stands for an answer of a server's that is none, lest its request stay open for ever.
 fn unreadable(malformed: Malformed) -> Option<Message> {
-    eprintln!("mcp: the server's message is lost: {malformed}");
+    lost(&malformed.to_string());
     let of_its_own = matches!(
         malformed.kind,
         MalformedKind::Request(_) | MalformedKind::Notification(_)
@@ -222,6 +223,10 @@ fn unreadable(malformed: Malformed) -> Option<Message> {
     let id = malformed.id.filter(|_| !of_its_own)?;
     let reason = format!("the server's answer cannot be read: {}", malformed.kind);
     Some(Message::error(Some(id), ErrorObject::internal(reason)))
+}
+
+fn lost(reason: &str) {
+    tell(&format!("mcp: the server's message is lost: {reason}"));
 }
 
 /// Whether a client may send batches: in a session of one revision only (REQ-BATCH-01, REQ-BATCH-06).

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::exit::Failure;
 use crate::mux::{ClientId, Mux, Routed};
 use crate::relay::{Batches, ENDING, Ended, LAST_WORDS, LINGER, Side, addressed, sorted};
-use crate::render::printable;
+use crate::render::tell;
 use crate::target::{Boxed, Broken, Client, Server};
 
 /// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
@@ -149,7 +149,7 @@ impl Shared {
         let (events, heard) = mpsc::channel(TO_SERVER);
         let task = tokio::spawn(async move {
             if let Err(broken) = run(server, heard).await {
-                eprintln!("mcp: {}", printable(&broken.to_string()));
+                tell(&format!("mcp: {broken}"));
             }
         });
         *hub = Some(Hub {

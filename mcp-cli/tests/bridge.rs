@@ -23,7 +23,7 @@ const MCP: &str = env!("CARGO_BIN_EXE_mcp");
 /// A bridge that listens somewhere; killed if the test forgets it.
 struct Bridge {
     child: Child,
-    stderr: BufReader<ChildStderr>,
+    stderr: Option<BufReader<ChildStderr>>,
     target: String,
 }
 
@@ -39,7 +39,7 @@ impl Bridge {
         let target = target.trim_end().to_owned();
         Self {
             child,
-            stderr,
+            stderr: Some(stderr),
             target,
         }
     }
@@ -60,7 +60,9 @@ impl Bridge {
         terminate(&self.child);
         let status = wait(&mut self.child);
         let mut said = String::new();
-        while self.stderr.read_line(&mut said).unwrap() > 0 {}
+        if let Some(stderr) = &mut self.stderr {
+            stderr.read_to_string(&mut said).unwrap();
+        }
         (status, said)
     }
 }
@@ -208,6 +210,17 @@ fn one_client_more_than_the_limit_waits() {
         .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
     assert_eq!(read(&mut BufReader::new(&second))["id"], 1);
+}
+
+#[test]
+fn a_bridge_goes_on_when_nobody_reads_what_it_says() {
+    let mut bridge = Bridge::start(&["bridge", "tcp://127.0.0.1:0", "--", "/no/such/program"]);
+    bridge.stderr = None;
+    for _ in 0..2 {
+        let ended = bridge.tcp().read(&mut [0]);
+        assert_eq!(ended.unwrap(), 0, "its server cannot be started");
+    }
+    assert_eq!(bridge.stop().0, Some(0));
 }
 
 #[test]

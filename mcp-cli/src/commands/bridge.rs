@@ -16,7 +16,7 @@ use crate::connect::{Reach, interrupted};
 use crate::exit::Failure;
 use crate::recording::Recording;
 use crate::relay::{Ended, Side, relay};
-use crate::render::{Event, Human, Screen, printable};
+use crate::render::{Event, Human, Screen, tell};
 use crate::share::Shared;
 use crate::target::{Admission, Client, Listen, Listener, Server};
 
@@ -164,7 +164,7 @@ pub(crate) async fn run(mut args: Bridge) -> Result<(), Failure> {
     };
     let listener = listen.bind(&admission).await?;
     if let Some(address) = listener.address() {
-        eprintln!("listening at {address}");
+        tell(&format!("listening at {address}"));
     }
     serve(listener, joint, &admission).await
 }
@@ -217,7 +217,7 @@ async fn serve(mut listener: Listener, joint: Joint, admission: &Admission) -> R
                 }
                 Ok(None) => open = false,
                 Err(e) => {
-                    eprintln!("mcp: a client could not be accepted: {e}");
+                    tell(&format!("mcp: a client could not be accepted: {e}"));
                     tokio::time::sleep(BREATH).await;
                 }
             },
@@ -246,7 +246,7 @@ fn outcome(ended: Result<Result<(), Failure>, JoinError>) -> Result<(), Failure>
 /// One connection that fails is no reason to end the others.
 fn report(outcome: Result<(), Failure>) {
     if let Err(failure) = outcome {
-        eprintln!("mcp: {}", printable(&failure.to_string()));
+        tell(&format!("mcp: {failure}"));
     }
 }
 

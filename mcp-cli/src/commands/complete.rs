@@ -7,7 +7,7 @@ use super::call::one_line;
 use super::{next, texts};
 use crate::connect::{Connect, print};
 use crate::exit::Failure;
-use crate::render::printable;
+use crate::render::{printable, tell};
 
 const HELP: &str = "\
 Examples:
@@ -60,7 +60,7 @@ pub(crate) async fn run(mut args: Complete) -> Result<(), Failure> {
                 print(&lines.collect::<String>());
                 if completion.has_more == Some(true) {
                     let total = completion.total.map(|total| format!(" ({total} in all)"));
-                    eprintln!("there are more{}", total.unwrap_or_default());
+                    tell(&format!("there are more{}", total.unwrap_or_default()));
                 }
                 Ok(())
             },

@@ -18,7 +18,7 @@ use crate::connect::{Reach, interrupted};
 use crate::exit::Failure;
 use crate::recording::{self, Recorded};
 use crate::relay::Side;
-use crate::render::{Human, Screen, shorten};
+use crate::render::{Human, Screen, shorten, tell};
 use crate::target::{Admission, Boxed, Broken, Listen};
 
 const HELP: &str = "\
@@ -101,7 +101,7 @@ async fn client(listen: &str) -> Result<Boxed, Failure> {
     }
     let mut listener = listen.bind(&Admission::one()).await?;
     if let Some(address) = listener.address() {
-        eprintln!("listening at {address}");
+        tell(&format!("listening at {address}"));
     }
     let accepted = tokio::select! {
         accepted = listener.accept(LineCodec::MAX_LENGTH) => accepted,

@@ -248,6 +248,11 @@ impl<W: Write> Lines<W> {
     }
 }
 
+/// Says something on stderr, whoever may read it: that nobody does is no reason to stop.
+pub(crate) fn tell(text: &str) {
+    Lines::new(std::io::stderr()).write(&(printable(text) + "\n"));
+}
+
 /// Whether a terminal is to be written to in colour.
 pub(crate) fn colours(term: &Term) -> bool {
     wants_colours(

@@ -18,7 +18,7 @@ use super::{call, prompt, texts};
 use crate::arguments;
 use crate::connect::{Connect, Session, interrupted, print};
 use crate::exit::Failure;
-use crate::render::{Contents, Saving, Screen, printable, table};
+use crate::render::{Contents, Saving, Screen, table, tell};
 
 use completion::{Completion, Offers};
 use terminal::Restored;
@@ -123,7 +123,7 @@ impl Running<'_> {
                 Ok(false) => return Ok(()),
                 Err(failure) if !interactive => return Err(failure),
                 Err(Failure::Tool(_)) => {}
-                Err(failure) => eprintln!("{}", printable(&failure.to_string())),
+                Err(failure) => tell(&failure.to_string()),
             }
             if self.session.client.peer().is_closed() {
                 return Err(Failure::Protocol("the connection is gone".to_owned()));
