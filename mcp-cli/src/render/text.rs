@@ -22,6 +22,7 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// A text in lines of at most `width` columns, broken at white space where there is some; without a width, as it is.
+/// What a line begins with stays, as far as there is room for more.
 pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else {
         return text.lines().map(str::to_owned).collect();
@@ -29,7 +30,7 @@ pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
-        for mut word in paragraph.split(' ') {
+        for mut word in words(paragraph, width / 2) {
             let full = measure_text_width(&line) + 1 + measure_text_width(word) > width;
             if full && !line.is_empty() {
                 lines.push(std::mem::take(&mut line));
@@ -48,6 +49,18 @@ pub(crate) fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
         lines.push(line);
     }
     lines
+}
+
+/// The words of a line; the first has the blanks before it, but not more of them than that.
+fn words(line: &str, most: usize) -> impl Iterator<Item = &str> {
+    let text = line.trim_start_matches(' ');
+    let blanks = line.len() - text.len();
+    let start = match text {
+        "" => blanks,
+        _ => blanks.saturating_sub(most),
+    };
+    let end = text.find(' ').map_or(line.len(), |at| blanks + at);
+    std::iter::once(&line[start..end]).chain(line[end..].split(' ').skip(1))
 }
 
 /// As much of a text as fits into `width` columns; at least one character, so that whoever cuts comes to an end.
@@ -177,6 +190,9 @@ mod tests {
         assert_eq!(wrap("one two three", Some(7)), ["one two", "three"]);
         assert_eq!(wrap("one two three", None), ["one two three"]);
         assert_eq!(wrap("a\nb", Some(7)), ["a", "b"]);
+        assert_eq!(wrap("    a  b c", Some(9)), ["    a  b", "c"]);
+        assert_eq!(wrap("      a", Some(4)), ["  a"], "there is room");
+        assert_eq!(wrap("   \n\n a ", Some(4)), ["", "", " a "]);
         assert_eq!(wrap("abcdefghij kl", Some(4)), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap("世界世界", Some(4)), ["世界", "世界"]);
         // A word as long as a message may be, which is not to be copied for each line.
