@@ -35,7 +35,8 @@ impl<W: Write + Send> Render for Json<W> {
             let error = e.to_string();
             serde_json::json!({ "ms": ms, "kind": "unprintable", "error": error }).to_string()
         });
-        self.lines.write(&(line + "\n"));
+        // A message is as it was sent: between its values JSON may have line ends.
+        self.lines.write(&(line.replace(['\n', '\r'], " ") + "\n"));
     }
 }
 
@@ -71,5 +72,22 @@ impl Serialize for Raw<'_> {
         RawJson::parse(self.0.to_string())
             .map_err(S::Error::custom)?
             .serialize(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_line() {
+        let params = RawJson::parse("{\"a\":\n \"b\\n\",\r\n\"c\":1}").unwrap();
+        let mut json = Json::new(Vec::new());
+        let method = "m";
+        json.show(0.0, &Event::Notification { method, params });
+        let shown = String::from_utf8(json.lines.out).unwrap();
+        assert_eq!(shown.lines().count(), 1, "{shown}");
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["params"]["a"], "b\n");
     }
 }
