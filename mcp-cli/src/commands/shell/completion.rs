@@ -14,7 +14,6 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::arguments;
-use crate::render::printable;
 
 /// What can be completed.
 #[derive(Debug, Default)]
@@ -68,91 +67,73 @@ impl Offers {
 
     /// What could stand in the place of the last word, and what is to be asked of the server besides.
     fn candidates(&self, words: &[&str], last: &str) -> (Vec<String>, Option<Question>) {
-        let starting = |names: Vec<String>| {
-            names
-                .into_iter()
-                .filter(|name| name.starts_with(last))
-                .collect()
+        let mut found = Vec::new();
+        // What a word is to begin with, and how it goes on.
+        let mut offer = |name: &str, end: &str| {
+            if name.starts_with(last) {
+                found.extend(typed("", name, end));
+            }
         };
         match (words, last.split_once('=')) {
             ([], _) => {
-                let builtin = [
-                    "read ", "prompt ", "list", "watch ", "unwatch ", "help", "exit",
-                ];
-                let tools = self.tools.keys().map(|name| format!("{name} "));
-                (
-                    starting(tools.chain(builtin.map(str::to_owned)).collect()),
-                    None,
-                )
+                self.tools.keys().for_each(|name| offer(name, " "));
+                for (name, end) in [
+                    ("read", " "),
+                    ("prompt", " "),
+                    ("list", ""),
+                    ("watch", " "),
+                    ("unwatch", " "),
+                    ("help", ""),
+                    ("exit", ""),
+                ] {
+                    offer(name, end);
+                }
             }
             (["read" | "watch" | "unwatch"], _) => {
-                let uris = self.resources.iter().cloned();
+                self.resources.iter().for_each(|uri| offer(uri, ""));
                 let starts = self
                     .templates
                     .iter()
-                    .filter_map(|template| template.split('{').next());
-                (
-                    starting(uris.chain(starts.map(str::to_owned)).collect()),
-                    None,
-                )
+                    .filter_map(|uri| uri.split('{').next());
+                starts.for_each(|start| offer(start, ""));
             }
-            (["prompt"], _) => (
-                starting(self.prompts.keys().map(|name| format!("{name} ")).collect()),
-                None,
-            ),
+            (["prompt"], _) => self.prompts.keys().for_each(|name| offer(name, " ")),
             (["prompt", name, given @ ..], None) => {
                 let names = self.prompts.get(*name).into_iter().flatten();
-                (
-                    starting(
-                        names
-                            .filter(|name| fresh(name, given))
-                            .map(|name| format!("{name}="))
-                            .collect(),
-                    ),
-                    None,
-                )
+                let names = names.filter(|name| fresh(name, given));
+                names.for_each(|name| offer(name, "="));
             }
             (["prompt", name, given @ ..], Some((argument, prefix))) => {
                 let params = CompleteParams::new(CompletionRef::prompt(*name), argument, prefix);
                 let others = given.iter().filter_map(|word| word.split_once('='));
                 let params = others.fold(params, |params, (key, value)| params.context(key, value));
-                (
-                    Vec::new(),
-                    Some(Question {
-                        argument: argument.to_owned(),
-                        params,
-                    }),
-                )
+                let argument = argument.to_owned();
+                return (Vec::new(), Some(Question { argument, params }));
             }
             ([tool, given @ ..], None) => {
-                let names = self
-                    .tools
-                    .get(*tool)
-                    .into_iter()
-                    .flat_map(|arguments| arguments.keys());
-                (
-                    starting(
-                        names
-                            .filter(|name| fresh(name, given))
-                            .map(|name| format!("{name}="))
-                            .collect(),
-                    ),
-                    None,
-                )
+                let names = self.tools.get(*tool).into_iter().flatten();
+                let names = names
+                    .map(|(name, _)| name)
+                    .filter(|name| fresh(name, given));
+                names.for_each(|name| offer(name, "="));
             }
-            ([tool, ..], Some((argument, _))) => {
-                let values = self
-                    .tools
-                    .get(*tool)
-                    .and_then(|arguments| arguments.get(argument));
+            ([tool, ..], Some((argument, prefix))) => {
+                let tool = self.tools.get(*tool);
+                let values = tool.and_then(|arguments| arguments.get(argument));
                 let values = values.into_iter().flatten();
-                (
-                    starting(values.map(|value| format!("{argument}={value} ")).collect()),
-                    None,
-                )
+                for value in values.filter(|value| value.starts_with(prefix)) {
+                    found.extend(typed(&format!("{argument}="), value, " "));
+                }
             }
         }
+        (found, None)
     }
+}
+
+/// A text of the server's as a person would type it as a word, or a part of one; none if it has what cannot be typed.
+fn typed(before: &str, text: &str, after: &str) -> Option<String> {
+    let quoted = shell_words::quote(text);
+    (!text.contains(char::is_control)).then(|| format!("{before}{quoted}{after}"))
 }
 
 /// The values that a schema names.
@@ -208,11 +189,10 @@ impl Completion {
             );
         });
         let values = receive.recv_timeout(PATIENCE).unwrap_or_default();
-        let values = values
-            .iter()
-            .map(|value| shell_words::quote(value).into_owned());
+        let before = format!("{argument}=");
+        let values = values.iter();
         values
-            .map(|value| format!("{argument}={} ", printable(&value)))
+            .filter_map(|value| typed(&before, value, " "))
             .collect()
     }
 }
@@ -241,7 +221,7 @@ impl Completer for Completion {
             candidates = self.suggested(question);
         }
         let pairs = candidates.into_iter().map(|candidate| Pair {
-            display: printable(candidate.trim_end()),
+            display: candidate.trim_end().to_owned(),
             replacement: candidate,
         });
         Ok((start, pairs.collect()))
@@ -261,22 +241,29 @@ mod tests {
                 vec!["metre".to_owned(), "mile".to_owned()],
             ),
             ("n".to_owned(), vec![]),
+            (
+                "of".to_owned(),
+                vec!["New York".to_owned(), "a\u{1b}b".to_owned()],
+            ),
         ];
         offers.tools.insert("measure".to_owned(), arguments.into());
         offers.tools.insert("mend".to_owned(), BTreeMap::new());
+        offers.tools.insert("mend\n".to_owned(), BTreeMap::new());
         offers
             .prompts
             .insert("poem".to_owned(), vec!["about".to_owned()]);
         offers.resources.push("file:///a".to_owned());
+        offers.resources.push("file:///a?b&c".to_owned());
         offers.templates.push("db:///{id}/x".to_owned());
         for (words, last, expected) in [
             (&[][..], "me", &["measure ", "mend "][..]),
             (&[], "re", &["read "]),
-            (&["measure"], "", &["n=", "unit="]),
-            (&["measure", "n=1"], "", &["unit="]),
+            (&["measure"], "", &["n=", "of=", "unit="]),
+            (&["measure", "n=1", "of=x"], "", &["unit="]),
+            (&["measure"], "of=", &["of='New York' "]),
             (&["measure"], "unit=m", &["unit=metre ", "unit=mile "]),
             (&["measure"], "unit=mi", &["unit=mile "]),
-            (&["read"], "", &["file:///a", "db:///"]),
+            (&["read"], "", &["file:///a", "'file:///a?b&c'", "db:///"]),
             (&["prompt"], "", &["poem "]),
             (&["prompt", "poem"], "a", &["about="]),
             (&["unknown"], "a", &[]),
