@@ -275,9 +275,18 @@ fn servers_are_found_by_name_in_the_format_of_hosts() {
     let file = directory.join(".mcp.json");
     let config = json!({ "mcpServers": {
         "all": { "type": "stdio", "command": everything() },
+        "h:1": { "url": "h:1" },
         "env": { "command": "sh", "args": ["-c", "echo $GREETING >&2; exit 1"], "env": { "GREETING": "${HELLO:-hi} there" } },
     } });
     fs::write(&file, config.to_string()).unwrap();
+    // A name with a colon is a name, and leads to no other one.
+    let ran = mcp(&["ping", "h:1"])
+        .current_dir(&directory)
+        .output()
+        .unwrap();
+    let ran: support::Ran = ran.into();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("`h:1` is no address"), "{ran:?}");
     // Here, by an option, by a variable.
     let ran = mcp(&["read", "all", "test://static-text"])
         .current_dir(&directory)
@@ -304,7 +313,7 @@ fn servers_are_found_by_name_in_the_format_of_hosts() {
         .unwrap();
     let told = String::from_utf8(ran.stderr).unwrap();
     assert!(
-        told.contains("has no server `other`; it has all, env"),
+        told.contains("has no server `other`; it has all, env, h:1"),
         "{told}"
     );
 }

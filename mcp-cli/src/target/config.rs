@@ -96,9 +96,10 @@ impl Server {
                     inherit_env: false,
                 }))
             }
-            (None, Some(url)) if url.contains(':') => {
-                let target = Target::parse(&expand(url)?, None);
-                let mut target = target.map_err(|failure| failure.to_string())?;
+            (None, Some(url)) => {
+                let url = expand(url)?;
+                let target = Target::address(&url).map_err(|failure| failure.to_string())?;
+                let mut target = target.ok_or_else(|| format!("`{url}` is no address"))?;
                 if let Target::Ws(url) | Target::Http(url) = &mut target {
                     for (name, value) in &self.headers {
                         url.header(name, &expand(value)?)?;

@@ -106,10 +106,7 @@ impl Listen {
                 "`{text}`: clients are waited for at stdio, unix:/path, or tcp://, ws:// or http://host:port"
             ))
         };
-        if !text.contains(':') {
-            return Err(wrong());
-        }
-        match Target::parse(text, None)? {
+        match Target::address(text)?.ok_or_else(wrong)? {
             Target::Unix(path) => Ok(Self::Unix(path)),
             Target::Tcp(address) => Ok(Self::Tcp(address)),
             Target::Ws(url) => match host_and_path(&url.url, "ws://") {

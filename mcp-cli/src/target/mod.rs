@@ -1,6 +1,6 @@
 //! What a command talks to: a process to start, or an address to connect to.
 //!
-//! A transport more is a variant more of [`Target`], a line in [`Target::parse`] and one in [`Target::open`].
+//! A transport more is a variant more of [`Target`], a line in [`Target::address`] and one in [`Target::open`].
 
 mod boxed;
 mod config;
@@ -92,16 +92,27 @@ impl Target {
     /// # Errors
     /// [`Failure::Usage`]: it is neither.
     pub(crate) fn parse(text: &str, config: Option<&Path>) -> Result<Self, Failure> {
+        match Self::address(text)? {
+            Some(target) => Ok(target),
+            None => config::find(text, config),
+        }
+    }
+
+    /// A target by its address; `None` for what is none, as names are.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: it is an address, and a wrong one.
+    pub(crate) fn address(text: &str) -> Result<Option<Self>, Failure> {
         if let Some(path) = text.strip_prefix("unix:") {
             // `unix:///path` is the same as `unix:/path`.
             let path = path.strip_prefix("//").unwrap_or(path);
-            return Ok(Self::Unix(path.into()));
+            return Ok(Some(Self::Unix(path.into())));
         }
         if let Some(address) = text.strip_prefix("tcp:") {
             let address = address.strip_prefix("//").unwrap_or(address);
             return match address.rsplit_once(':') {
                 Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                    Ok(Self::Tcp(address.to_owned()))
+                    Ok(Some(Self::Tcp(address.to_owned())))
                 }
                 _ => Err(Failure::Usage(format!(
                     "`{text}`: tcp wants a host and a port, as in tcp://127.0.0.1:7000"
@@ -114,14 +125,14 @@ impl Target {
                 headers: Vec::new(),
             };
             return match scheme {
-                "ws" | "wss" => Ok(Self::Ws(url)),
-                "http" | "https" => Ok(Self::Http(url)),
+                "ws" | "wss" => Ok(Some(Self::Ws(url))),
+                "http" | "https" => Ok(Some(Self::Http(url))),
                 _ => Err(Failure::Usage(format!(
                     "`{text}`: {scheme}:// is not supported; unix:, tcp://, ws(s):// and http(s):// are"
                 ))),
             };
         }
-        config::find(text, config)
+        Ok(None)
     }
 
     /// Starts the process or connects; no message from there is longer than so many bytes.
