@@ -29,7 +29,7 @@ fn forms_are_filled_in_by_the_command_line() {
             "--era",
             era,
             "--answer",
-            "username=5",
+            r#"{"username":"5","other":1}"#,
             "--answer",
             "email=a@b",
         ]);

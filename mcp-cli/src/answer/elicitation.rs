@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::form::{field, theme};
 use super::{Answering, ask};
-use crate::arguments;
+use crate::arguments::{self, Word};
 use crate::connect::interactive;
 use crate::render::Event;
 
@@ -42,19 +42,15 @@ impl Answering {
         let invalid = |e: &dyn std::fmt::Display| ErrorObject::invalid_params(e.to_string());
         let json: Value = form.requested_schema.decode().map_err(|e| invalid(&e))?;
         let schema = form.schema().map_err(|e| invalid(&e))?;
-        let asked = |word: &arguments::Word| match word {
-            arguments::Word::Typed(key, _) | arguments::Word::Json(key, _) => {
-                schema.property(key).is_some()
-            }
-            arguments::Word::Object(_) => true,
-        };
         // Others are for other questions.
-        let given = self
-            .answers
-            .iter()
-            .filter(|word| asked(word))
-            .cloned()
-            .collect();
+        let mut given = self.answers.clone();
+        given.retain_mut(|word| match word {
+            Word::Typed(key, _) | Word::Json(key, _) => schema.property(key).is_some(),
+            Word::Object(members) => {
+                members.retain(|key, _| schema.property(key).is_some());
+                true
+            }
+        });
         let mut content = match arguments::typed(given, &json) {
             Ok(content) => content,
             Err(failure) => {
