@@ -10,6 +10,7 @@ mod commands;
 mod connect;
 mod demo;
 mod exit;
+mod keyboard;
 mod logging;
 mod mux;
 mod recording;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     logging::start()?;
+    let _restored = keyboard::Restored::later();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

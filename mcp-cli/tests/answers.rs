@@ -366,13 +366,21 @@ mod at_a_terminal {
     }
 
     #[test]
-    fn ctrl_c_at_a_question_ends_it_all() {
-        let mut terminal = call(&["test_elicitation", "message=m"]);
-        terminal.expect("fill in the form");
-        let interrupt = Command::new("kill")
-            .args(["-s", "INT", &terminal.id().to_string()])
-            .status();
-        assert!(interrupt.unwrap().success());
-        assert_eq!(terminal.end(), Some(130));
+    fn ctrl_c_at_a_question_ends_it_all_and_leaves_the_terminal_as_it_was() {
+        for typed in [true, false] {
+            let mut terminal = call(&["test_elicitation", "message=m"]);
+            terminal.expect("fill in the form");
+            terminal.expect_keys();
+            if typed {
+                terminal.type_in("\u{3}");
+            } else {
+                let interrupt = Command::new("kill")
+                    .args(["-s", "INT", &terminal.id().to_string()])
+                    .status();
+                assert!(interrupt.unwrap().success());
+            }
+            assert_eq!(terminal.end(), Some(130));
+            terminal.is_as_it_was();
+        }
     }
 }

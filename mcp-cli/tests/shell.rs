@@ -148,13 +148,55 @@ mod at_a_terminal {
     }
 
     #[test]
+    fn what_is_asked_at_the_prompt_is_asked_after_the_line() {
+        let capabilities = json!({ "prompts": {}, "completions": {} });
+        let server = Scripted::new(move |line| {
+            match (legacy(line, capabilities.clone()), line["method"].as_str()) {
+                (Some(answer), _) => vec![answer],
+                (None, Some("prompts/list")) => {
+                    let prompt = json!({ "name": "p", "arguments": [{ "name": "a" }] });
+                    vec![result(line, json!({ "prompts": [prompt] }))]
+                }
+                // By this it is known that a person is at the prompt.
+                (None, Some("completion/complete")) => {
+                    let params = json!({ "message": "Who?", "requestedSchema": {
+                        "type": "object", "properties": { "name": { "type": "string" } },
+                    } });
+                    vec![
+                        json!({ "jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": params }),
+                        result(line, json!({ "completion": { "values": ["one"] } })),
+                    ]
+                }
+                (None, _) => vec![],
+            }
+        });
+        let mut terminal = Terminal::run(mcp(&["shell", &server.target]), 80, None);
+        terminal.expect("mcp> ");
+        terminal.type_in("prompt p a=\t");
+        terminal.expect("the server asks: Who?");
+        terminal.expect("press Enter to answer");
+        // A line that is thrown away.
+        terminal.type_in("\u{15}no_such_tool\u{15}\r");
+        terminal.expect("fill in the form");
+        terminal.type_in("\r");
+        terminal.expect("name");
+        terminal.type_in("abcdefghijklmnop\r");
+        let answer = server.lines.iter().find(|line| line["id"] == "q").unwrap();
+        assert_eq!(answer["result"]["content"]["name"], "abcdefghijklmnop");
+        terminal.expect("mcp> ");
+        terminal.type_in("exit\r");
+        assert_eq!(terminal.end(), Some(0));
+        assert!(!terminal.shown.contains("no tool"), "{}", terminal.shown);
+    }
+
+    #[test]
     fn the_terminal_is_as_it_was_after_a_signal() {
         let mut terminal = Terminal::run(mcp(&["shell", "--", everything()]), 80, None);
         terminal.expect("mcp> ");
         assert!(!terminal.is_cooked());
         signal(&terminal, "TERM");
         assert_eq!(terminal.end(), Some(130));
-        assert!(terminal.is_cooked());
+        terminal.is_as_it_was();
     }
 
     fn signal(terminal: &Terminal, name: &str) {

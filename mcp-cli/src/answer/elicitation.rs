@@ -6,10 +6,11 @@ use mcp_client::types::{
 };
 use serde_json::{Map, Value};
 
+use super::Answering;
 use super::form::{field, theme};
-use super::{Answering, ask};
 use crate::arguments::{self, Word};
 use crate::connect::interactive;
+use crate::keyboard::ask;
 use crate::render::Event;
 
 /// What a question to the user is called where it is shown.

@@ -52,7 +52,7 @@ pub(crate) struct Answering {
     answers: Vec<Word>,
     yes: bool,
     screen: Screen,
-    /// One question at a time: a person has but one keyboard.
+    /// One question at a time, with what is shown of it.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -93,17 +93,5 @@ impl Answering {
                 });
         }
         builder
-    }
-}
-
-/// Asks a person, who takes their time, in a thread that may wait.
-async fn ask<T: Send + 'static>(
-    screen: &Screen,
-    question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
-) -> dialoguer::Result<T> {
-    let _paused = screen.pause();
-    match tokio::task::spawn_blocking(question).await {
-        Ok(answer) => answer,
-        Err(panic) => Err(std::io::Error::other(panic).into()),
     }
 }

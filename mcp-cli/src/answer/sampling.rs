@@ -4,10 +4,11 @@ use dialoguer::{Confirm, Input};
 use mcp_client::CreateMessageResult;
 use mcp_client::types::{CreateMessageParams, ErrorCode, ErrorObject};
 
+use super::Answering;
 use super::form::theme;
 use super::model::Model;
-use super::{Answering, ask};
 use crate::connect::interactive;
+use crate::keyboard::ask;
 use crate::render::Event;
 
 /// What the specification's own examples use where the user has refused.

@@ -13,6 +13,7 @@ use crate::answer::form;
 use crate::arguments::{self, Word};
 use crate::connect::{Connect, Session, interactive, print};
 use crate::exit::Failure;
+use crate::keyboard::ask;
 use crate::render::{Contents, Event, Saving, Screen};
 
 const HELP: &str = "\
@@ -141,15 +142,13 @@ pub(crate) async fn by_schema(
             missing.join(" ")
         )));
     }
-    let _paused = screen.pause();
     for name in missing {
         let property = arguments::property(&schema, &name);
         let raw = RawJson::from(property.clone());
         let field = raw.decode().unwrap_or(PrimitiveSchema::Unknown(raw));
         let asked = name.clone();
-        let value = tokio::task::spawn_blocking(move || form::field(&asked, &field, true)).await;
-        match value {
-            Ok(Ok(Some(value))) => arguments.insert(name, value),
+        match ask(screen, move || form::field(&asked, &field, true)).await {
+            Ok(Some(value)) => arguments.insert(name, value),
             _ => return Err(Failure::Usage(format!("`{name}` is missing"))),
         };
     }

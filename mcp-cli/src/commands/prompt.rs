@@ -13,6 +13,7 @@ use super::{next, texts};
 use crate::answer::form;
 use crate::connect::{Connect, Session, interactive, print};
 use crate::exit::Failure;
+use crate::keyboard::ask;
 use crate::render::{Contents, Saving, Screen, colours, printable};
 
 const HELP: &str = "\
@@ -114,14 +115,13 @@ async fn ask_for_rest(
         .into_iter()
         .filter(|argument| argument.required && !given.iter().any(|(key, _)| *key == argument.name))
         .collect();
-    let _paused = (!missing.is_empty()).then(|| screen.pause());
     for argument in missing {
         let key = argument.name.clone();
         let mut schema = StringSchema::new();
         schema.description = argument.description;
-        let ask = move || form::field(&argument.name, &PrimitiveSchema::String(schema), true);
-        match tokio::task::spawn_blocking(ask).await {
-            Ok(Ok(Some(value))) => given.push((key, value.as_str().unwrap_or_default().to_owned())),
+        let field = move || form::field(&argument.name, &PrimitiveSchema::String(schema), true);
+        match ask(screen, field).await {
+            Ok(Some(value)) => given.push((key, value.as_str().unwrap_or_default().to_owned())),
             _ => return Err(Failure::Usage(format!("`{key}` is missing"))),
         }
     }

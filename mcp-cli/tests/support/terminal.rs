@@ -104,6 +104,28 @@ impl Terminal {
         attributes.local_modes.contains(LocalModes::ICANON)
     }
 
+    /// Waits until keys are read one by one.
+    pub(crate) fn expect_keys(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        while self.is_cooked() {
+            assert!(Instant::now() < end, "no keys are read: {}", self.shown);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Once the program has ended: lines are whole, what is typed can be seen, the cursor is there, what is pasted is plain.
+    pub(crate) fn is_as_it_was(&self) {
+        assert!(self.is_cooked(), "{}", self.shown);
+        for (last, off) in [("\u{1b}[?25", 'h'), ("\u{1b}[?2004", 'l')] {
+            let after = self.shown.rsplit_once(last).map(|(_, after)| after);
+            assert!(
+                after.is_none_or(|after| after.starts_with(off)),
+                "{last:?}: {:?}",
+                self.shown
+            );
+        }
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

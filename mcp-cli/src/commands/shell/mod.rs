@@ -1,7 +1,6 @@
 //! `mcp shell`: a server, talked to line by line.
 
 mod completion;
-mod terminal;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,10 +17,10 @@ use super::{call, prompt, texts};
 use crate::arguments;
 use crate::connect::{Connect, Session, interrupted, print};
 use crate::exit::Failure;
+use crate::keyboard;
 use crate::render::{Contents, Saving, Screen, table, tell};
 
 use completion::{Completion, Offers};
-use terminal::Restored;
 
 const HELP: &str = "\
 Lines:
@@ -98,8 +97,6 @@ impl Running<'_> {
             client: self.session.client.clone(),
             runtime: Handle::current(),
         };
-        // The shell may be ended while the editor waits for keys.
-        let _restored = Restored::later();
         // It waits for keys, which a task must not.
         std::thread::spawn(move || match interactive {
             true => edit(completion, &send),
@@ -226,7 +223,7 @@ fn edit(completion: Completion, send: &mpsc::Sender<Line>) {
     };
     editor.set_helper(Some(completion));
     loop {
-        match editor.readline("mcp> ") {
+        match keyboard::line(|| editor.readline("mcp> ")) {
             Ok(line) => {
                 // A line that is not kept can be typed again.
                 let _ = editor.add_history_entry(line.as_str());
