@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use support::{
     Scripted, directory, everything, legacy, mcp, notification, result, run, run_with_stdin,
-    with_everything,
+    terminate, wait, with_everything,
 };
 
 const ERAS: [&str; 2] = ["legacy", "modern"];
@@ -481,6 +481,27 @@ fn ctrl_c_cancels_on_the_wire_and_then_exits() {
         (ran.code, ran.out.as_str(), ran.err.as_str()),
         (130, "", "mcp: interrupted\n")
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_answers_nothing_does_not_keep_a_command_from_ending() {
+    for (args, method, code) in [
+        (&["shell"][..], "tools/list", 130),
+        // A signal is how this is meant to end.
+        (&["watch", "a:b"], "resources/subscribe", 0),
+    ] {
+        let capabilities = json!({ "tools": {}, "resources": { "subscribe": true } });
+        let server =
+            Scripted::new(move |line| legacy(line, capabilities.clone()).into_iter().collect());
+        let mut args = args.to_vec();
+        args.insert(1, &server.target);
+        let mut command = mcp(&args).stdin(Stdio::piped()).spawn().unwrap();
+        let _stdin = command.stdin.take();
+        server.heard(method);
+        terminate(&command);
+        assert_eq!(wait(&mut command), Some(code), "{args:?}");
+    }
 }
 
 #[cfg(unix)]

@@ -142,7 +142,6 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
     };
     connect
         .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
-            let mut subscription = session.client.subscribe(filter).await?;
             let reading = async {
                 while let Some(uri) = updates.recv().await {
                     let params = ReadResourceParams::new(uri);
@@ -159,10 +158,10 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
                 }
                 std::future::pending::<()>().await
             };
-            let ended = async { subscription.ended().await.map_err(Failure::from) };
             let over = async {
+                let mut subscription = session.client.subscribe(filter).await?;
                 tokio::select! {
-                    ended = ended => ended,
+                    ended = subscription.ended() => Ok(ended?),
                     () = reading => Ok(()),
                 }
             };
@@ -203,9 +202,11 @@ pub(crate) async fn listen(mut args: Listen) -> Result<(), Failure> {
     };
     connect
         .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
-            let mut subscription = session.client.subscribe(filter).await?;
-            let ended = async { subscription.ended().await.map_err(Failure::from) };
-            heard.until_enough(ended).await
+            let over = async {
+                let mut subscription = session.client.subscribe(filter).await?;
+                Ok(subscription.ended().await?)
+            };
+            heard.until_enough(over).await
         })
         .await
 }

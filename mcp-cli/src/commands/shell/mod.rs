@@ -92,8 +92,12 @@ impl Running<'_> {
     async fn run(&mut self) -> Result<(), Failure> {
         let interactive = crate::connect::interactive();
         let (send, mut lines) = mpsc::channel::<Line>(1);
+        let offers = tokio::select! {
+            offers = Offers::of(&self.session.client) => offers,
+            () = interrupted() => return Err(Failure::Interrupted),
+        };
         let completion = Completion {
-            offers: Offers::of(&self.session.client).await,
+            offers,
             client: self.session.client.clone(),
             runtime: Handle::current(),
         };
