@@ -179,7 +179,6 @@ impl Connect {
         &self,
         target: &Target,
         screen: Screen,
-        prepare: impl FnOnce(ClientBuilder) -> ClientBuilder,
         work: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let interruptible = async |session: &Session| {
@@ -189,11 +188,12 @@ impl Connect {
                 () = interrupted() => Err(Failure::Interrupted),
             }
         };
-        self.with_ctrl_c(target, screen, prepare, interruptible)
+        let prepare = |builder| others(logs(builder, &screen), &screen);
+        self.with_ctrl_c(target, screen.clone(), prepare, interruptible)
             .await
     }
 
-    /// The same, where Ctrl-C is the work's own matter once there is a connection.
+    /// The same, where Ctrl-C is the work's own matter once there is a connection, and so is what the server says by itself.
     ///
     /// # Errors
     /// [`Failure`], with its exit code.
@@ -231,21 +231,14 @@ impl Connect {
         limits.request_timeout = self.timeout;
         limits.handshake_timeout = limits.handshake_timeout.min(self.timeout);
         limits.probe_timeout = limits.probe_timeout.min(self.timeout);
-        let (logs, progress, others) = (screen.clone(), screen.clone(), screen.clone());
+        let progress = screen.clone();
         let builder = Client::builder("mcp-cli", env!("CARGO_PKG_VERSION"))
             .era(self.era)
             .limits(limits)
             .log_level(self.log_level)
             // Whatever a server says of its own is shown.
             .with_notifications()
-            .on_log(move |params| logs.show(&Event::Log(&params)))
-            .on_notification::<Progress>(move |params| progress.show(&Event::from(&params)))
-            .on_other_notification(move |notification| {
-                others.show(&Event::Notification {
-                    method: &notification.method,
-                    params: notification.params.clone().unwrap_or(RawJson::NULL),
-                });
-            });
+            .on_notification::<Progress>(move |params| progress.show(&Event::from(&params)));
         let builder = match &*self.root {
             [] => builder,
             roots => builder.roots(roots.iter().map(|root| Root::new(as_uri(root)))),
@@ -262,6 +255,23 @@ impl Connect {
             timeout: self.timeout,
         })
     }
+}
+
+/// Shows what the server logs.
+pub(crate) fn logs(builder: ClientBuilder, screen: &Screen) -> ClientBuilder {
+    let screen = screen.clone();
+    builder.on_log(move |params| screen.show(&Event::Log(&params)))
+}
+
+/// Shows notifications that nothing else is registered for.
+pub(crate) fn others(builder: ClientBuilder, screen: &Screen) -> ClientBuilder {
+    let screen = screen.clone();
+    builder.on_other_notification(move |notification| {
+        screen.show(&Event::Notification {
+            method: &notification.method,
+            params: notification.params.clone().unwrap_or(RawJson::NULL),
+        });
+    })
 }
 
 /// The transport with its messages shown.

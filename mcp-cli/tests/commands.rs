@@ -422,6 +422,7 @@ fn what_a_server_says_by_itself_is_heard() {
         (&lines[1]["method"], &lines[1]["params"]["text"]),
         (&json!("chat.said"), &json!("two"))
     );
+    assert_eq!(ran.err, "", "once is enough");
     assert_eq!(chatty.heard("logging/setLevel")["params"]["level"], "debug");
 
     let logs = server(|line| match line["method"].as_str() {
@@ -436,9 +437,8 @@ fn what_a_server_says_by_itself_is_heard() {
     });
     let ran = run(&["log", &logs.target, "--count", "1"]);
     assert_eq!(
-        (ran.code, ran.out.as_str()),
-        (0, "error      l: {\"a\":1}\n"),
-        "{ran:?}"
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (0, "error      l: {\"a\":1}\n", "")
     );
     let ran = with_everything(&["log", "--era", "modern"]);
     assert_eq!(ran.code, 1, "{ran:?}");

@@ -65,19 +65,14 @@ pub(crate) async fn run(mut args: Call) -> Result<(), Failure> {
     let complete = args.args.is_some() && !arguments::need_schema(&words);
     let screen = connect.screen();
     connect
-        .with(
-            &target,
-            screen.clone(),
-            |builder| builder,
-            async |session| {
-                let arguments = match complete {
-                    true => arguments::typed(words, &Value::Null)?,
-                    false => by_schema(session, &screen, &name, words).await?,
-                };
-                let saving = Saving::new(&args.save, &name);
-                call(session, &screen, &name, arguments, connect.json, saving).await
-            },
-        )
+        .with(&target, screen.clone(), async |session| {
+            let arguments = match complete {
+                true => arguments::typed(words, &Value::Null)?,
+                false => by_schema(session, &screen, &name, words).await?,
+            };
+            let saving = Saving::new(&args.save, &name);
+            call(session, &screen, &name, arguments, connect.json, saving).await
+        })
         .await
 }
 

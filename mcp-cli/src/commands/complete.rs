@@ -42,29 +42,24 @@ pub(crate) async fn run(mut args: Complete) -> Result<(), Failure> {
     let params = CompleteParams::new(reference(&of), argument, prefix);
     let params = arguments.fold(params, |params, (key, value)| params.context(key, value));
     connect
-        .with(
-            &target,
-            connect.screen(),
-            |builder| builder,
-            async |session| {
-                let (raw, result) = session.request::<Method>(&params).await?;
-                if connect.json {
-                    print(&one_line(&raw));
-                    return Ok(());
-                }
-                let completion = result.completion;
-                let lines = completion
-                    .values
-                    .iter()
-                    .map(|value| printable(value).replace('\n', " ") + "\n");
-                print(&lines.collect::<String>());
-                if completion.has_more == Some(true) {
-                    let total = completion.total.map(|total| format!(" ({total} in all)"));
-                    tell(&format!("there are more{}", total.unwrap_or_default()));
-                }
-                Ok(())
-            },
-        )
+        .with(&target, connect.screen(), async |session| {
+            let (raw, result) = session.request::<Method>(&params).await?;
+            if connect.json {
+                print(&one_line(&raw));
+                return Ok(());
+            }
+            let completion = result.completion;
+            let lines = completion
+                .values
+                .iter()
+                .map(|value| printable(value).replace('\n', " ") + "\n");
+            print(&lines.collect::<String>());
+            if completion.has_more == Some(true) {
+                let total = completion.total.map(|total| format!(" ({total} in all)"));
+                tell(&format!("there are more{}", total.unwrap_or_default()));
+            }
+            Ok(())
+        })
         .await
 }
 

@@ -68,20 +68,15 @@ pub(crate) async fn run(mut args: List) -> Result<(), Failure> {
     let target = connect.target(&mut args.words)?;
     no_more(&args.words)?;
     connect
-        .with(
-            &target,
-            connect.screen(),
-            |builder| builder,
-            async |session| {
-                let offer = offer(session, &args.only).await?;
-                let server = session.client.server();
-                print(&match connect.json {
-                    true => as_json(&offer, &server),
-                    false => for_people(&offer, &server, args.long),
-                });
-                Ok(())
-            },
-        )
+        .with(&target, connect.screen(), async |session| {
+            let offer = offer(session, &args.only).await?;
+            let server = session.client.server();
+            print(&match connect.json {
+                true => as_json(&offer, &server),
+                false => for_people(&offer, &server, args.long),
+            });
+            Ok(())
+        })
         .await
 }
 

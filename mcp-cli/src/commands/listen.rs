@@ -12,7 +12,7 @@ use mcp_client::{ClientBuilder, RequestError};
 use tokio::sync::Notify;
 
 use super::no_more;
-use crate::connect::{Connect, Session, interrupted};
+use crate::connect::{Connect, Session, interrupted, logs, others};
 use crate::exit::Failure;
 use crate::render::{Event, Screen};
 
@@ -93,13 +93,17 @@ pub(crate) async fn log(mut args: Log) -> Result<(), Failure> {
     if connect.era == crate::cli::Era::Auto {
         connect.era = crate::cli::Era::Legacy;
     }
+    let screen = connect.screen();
     let heard = Heard::new(connect.screen_of_results(), args.until.count);
     let logs = heard.clone();
     connect
         .with_ctrl_c(
             &target,
-            connect.screen(),
-            |builder| builder.on_log(move |params| logs.show(&Event::Log(&params))),
+            screen.clone(),
+            |builder| {
+                let builder = builder.on_log(move |params| logs.show(&Event::Log(&params)));
+                others(builder, &screen)
+            },
             async |session| {
                 if session.client.era() == Era::Modern {
                     let reason = "a modern server logs during a call only; `mcp call` shows it";
@@ -126,9 +130,10 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
         .fold(changes(), |filter, uri| filter.resource(uri));
     let (changed, mut updates) = tokio::sync::mpsc::channel(1024);
     let reads = args.read.then_some(changed);
+    let screen = connect.screen();
     let on_update = heard.clone();
     let prepare = |builder: ClientBuilder| {
-        let builder = lists(builder, &heard);
+        let builder = others(logs(lists(builder, &heard), &screen), &screen);
         builder.on_notification::<ResourceUpdated>(move |params| {
             let told = RawJson::encode(&params).ok();
             let Some(reads) = &reads else {
@@ -141,7 +146,7 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
         })
     };
     connect
-        .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
+        .with_ctrl_c(&target, screen.clone(), prepare, async |session| {
             let reading = async {
                 while let Some(uri) = updates.recv().await {
                     let params = ReadResourceParams::new(uri);

@@ -42,34 +42,29 @@ pub(crate) async fn run(mut args: Ping) -> Result<(), Failure> {
     let target = connect.target(&mut args.words)?;
     no_more(&args.words)?;
     connect
-        .with(
-            &target,
-            connect.screen(),
-            |builder| builder,
-            async |session| {
-                for n in 1..=args.count {
-                    if n > 1 {
-                        tokio::time::sleep(args.interval).await;
-                    }
-                    let started = Instant::now();
-                    let method = match session.client.era() {
-                        Era::Legacy => session
-                            .request::<Method>(&EmptyParams::default())
-                            .await
-                            .map(|_| "ping"),
-                        _ => session
-                            .request::<Discover>(&EmptyParams::default())
-                            .await
-                            .map(|_| "server/discover"),
-                    }?;
-                    let ms = started.elapsed().as_secs_f64() * 1e3;
-                    print(&match connect.json {
-                        true => format!("{}\n", json!({ "n": n, "method": method, "ms": ms })),
-                        false => format!("{target} answered {method} in {ms:.2} ms\n"),
-                    });
+        .with(&target, connect.screen(), async |session| {
+            for n in 1..=args.count {
+                if n > 1 {
+                    tokio::time::sleep(args.interval).await;
                 }
-                Ok(())
-            },
-        )
+                let started = Instant::now();
+                let method = match session.client.era() {
+                    Era::Legacy => session
+                        .request::<Method>(&EmptyParams::default())
+                        .await
+                        .map(|_| "ping"),
+                    _ => session
+                        .request::<Discover>(&EmptyParams::default())
+                        .await
+                        .map(|_| "server/discover"),
+                }?;
+                let ms = started.elapsed().as_secs_f64() * 1e3;
+                print(&match connect.json {
+                    true => format!("{}\n", json!({ "n": n, "method": method, "ms": ms })),
+                    false => format!("{target} answered {method} in {ms:.2} ms\n"),
+                });
+            }
+            Ok(())
+        })
         .await
 }

@@ -46,15 +46,10 @@ pub(crate) async fn run(mut args: Prompt) -> Result<(), Failure> {
     let given = texts(&args.words)?;
     let screen = connect.screen();
     connect
-        .with(
-            &target,
-            screen.clone(),
-            |builder| builder,
-            async |session| {
-                let saving = Saving::new(&args.save, &name);
-                show(session, &screen, &name, given, connect.json, saving).await
-            },
-        )
+        .with(&target, screen.clone(), async |session| {
+            let saving = Saving::new(&args.save, &name);
+            show(session, &screen, &name, given, connect.json, saving).await
+        })
         .await
 }
 

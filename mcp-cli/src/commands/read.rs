@@ -41,32 +41,27 @@ pub(crate) async fn run(mut args: Read) -> Result<(), Failure> {
     let uri = next(&mut args.words, "the URI of a resource")?;
     no_more(&args.words)?;
     connect
-        .with(
-            &target,
-            connect.screen(),
-            |builder| builder,
-            async |session| {
-                let params = ReadResourceParams::new(&uri);
-                let (raw, result) = session.request::<ReadResource>(&params).await?;
-                if connect.json {
-                    print(&one_line(&raw));
-                    return Ok(());
-                }
-                if let [ResourceContents::Blob(blob)] = &*result.contents
-                    && !std::io::stdout().is_terminal()
-                {
-                    let bytes = blob.bytes().map_err(|e| Failure::Protocol(e.to_string()))?;
-                    // A reader that goes away is no error.
-                    let _ = std::io::stdout().write_all(&bytes);
-                    return Ok(());
-                }
-                let stem = uri.rsplit('/').next().unwrap_or(&uri);
-                let mut contents = Contents::stdout(Saving::new(&args.save, stem));
-                for resource in &result.contents {
-                    print(&contents.resource(resource));
-                }
-                Ok(())
-            },
-        )
+        .with(&target, connect.screen(), async |session| {
+            let params = ReadResourceParams::new(&uri);
+            let (raw, result) = session.request::<ReadResource>(&params).await?;
+            if connect.json {
+                print(&one_line(&raw));
+                return Ok(());
+            }
+            if let [ResourceContents::Blob(blob)] = &*result.contents
+                && !std::io::stdout().is_terminal()
+            {
+                let bytes = blob.bytes().map_err(|e| Failure::Protocol(e.to_string()))?;
+                // A reader that goes away is no error.
+                let _ = std::io::stdout().write_all(&bytes);
+                return Ok(());
+            }
+            let stem = uri.rsplit('/').next().unwrap_or(&uri);
+            let mut contents = Contents::stdout(Saving::new(&args.save, stem));
+            for resource in &result.contents {
+                print(&contents.resource(resource));
+            }
+            Ok(())
+        })
         .await
 }

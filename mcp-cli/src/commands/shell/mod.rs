@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{call, prompt, texts};
 use crate::arguments;
-use crate::connect::{Connect, Session, interrupted, print};
+use crate::connect::{self, Connect, Session, interrupted, print};
 use crate::exit::Failure;
 use crate::keyboard;
 use crate::render::{Contents, Saving, Screen, table, tell};
@@ -62,11 +62,11 @@ pub(crate) async fn run(mut args: Shell) -> Result<(), Failure> {
         .with_ctrl_c(
             &target,
             screen.clone(),
-            |builder| builder,
+            |builder| connect::others(connect::logs(builder, &screen), &screen),
             async |session| {
                 let mut shell = Running {
                     session,
-                    screen,
+                    screen: screen.clone(),
                     json: connect.json,
                     save: args.save.clone(),
                     watched: BTreeMap::new(),
