@@ -43,7 +43,7 @@ Start here:
 
 Exit codes:
   0    it worked
-  1    the command line makes no sense
+  1    the command line makes no sense, or the result cannot be written
   2    could not connect: no such program, no handshake, no common version
   3    protocol error: the request was refused, a rule was broken, the connection was lost
   4    the tool ran and failed

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::answer::{Answering, Answers};
 use crate::cli::{Era, Wire, seconds};
 use crate::exit::Failure;
-use crate::render::{Event, Human, Json, Screen};
+use crate::render::{Event, Human, Json, Lines, Screen, Stdout};
 use crate::target::{Boxed, Broken, Command, OnStderr, Opened, Target};
 use crate::wire::Observer;
 
@@ -166,7 +166,7 @@ impl Connect {
     pub(crate) fn screen_of_results(&self) -> Screen {
         let wire = self.wire.unwrap_or(Wire::Short);
         match self.json {
-            true => Screen::new(Json::new(std::io::stdout())),
+            true => Screen::new(Json::new(Stdout::new())),
             false => Screen::new(Human::stdout(wire)),
         }
     }
@@ -349,9 +349,9 @@ impl Session {
     }
 }
 
-/// Prints a result to stdout; a reader that goes away is no error.
+/// Prints a result to stdout; that it could not is told when all else has ended.
 pub(crate) fn print(text: &str) {
-    crate::render::Lines::new(std::io::stdout()).write(text);
+    Lines::new(Stdout::new()).write(text);
 }
 
 /// Whether a person can be asked: there is somebody at both ends.

@@ -14,7 +14,7 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// Why the program did not do what it was asked to; each has its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The command line, or the environment, makes no sense.
+    /// The command line, or the environment, makes no sense: a result that cannot be written, for one.
     Usage(String),
     /// There is no connection to a server.
     Connect(String),

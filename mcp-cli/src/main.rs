@@ -30,7 +30,7 @@ use crate::commands::{
     bridge, call, complete, doctor, generate, list, listen, ping, prompt, read, replay, shell,
 };
 use crate::exit::{Failure, USAGE};
-use crate::render::{Event, Json, Screen, tell};
+use crate::render::{Event, Json, Screen, Stdout, tell};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         }
     };
     let json = cli.command.wants_json();
-    match run(cli) {
+    match run(cli).and_then(|()| Stdout::ended().unwrap_or(Ok(()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let exit_code = failure.code();

@@ -504,6 +504,59 @@ fn a_server_that_answers_nothing_does_not_keep_a_command_from_ending() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure_and_one_that_nobody_reads_is_not() {
+    let chatty = || {
+        Scripted::new(|line| match legacy(line, json!({ "logging": {} })) {
+            Some(answer) => vec![answer],
+            None => vec![
+                result(line, json!({})),
+                notification(
+                    "notifications/message",
+                    json!({ "level": "error", "data": 1 }),
+                ),
+            ],
+        })
+    };
+    let full = || {
+        fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap()
+    };
+    for args in [
+        &["call", "test_simple_text"][..],
+        &["call", "test_simple_text", "--json"],
+        &["complete", "test_prompt_with_arguments", "arg1=test"],
+        &["doctor"],
+        &["list"],
+        &["ping"],
+        &["prompt", "test_simple_prompt"],
+        &["read", "test://static-text"],
+        &["read", "test://static-binary"],
+        &["log"],
+    ] {
+        let chatty = chatty();
+        let mut args = args.to_vec();
+        match args[0] {
+            "log" => args.push(&chatty.target),
+            _ => args.extend(["--", everything()]),
+        }
+        let ran: support::Ran = mcp(&args).stdout(full()).output().unwrap().into();
+        assert_eq!(ran.code, 1, "{args:?}: {ran:?}");
+        assert!(
+            ran.err.contains("stdout: No space left"),
+            "{args:?}: {ran:?}"
+        );
+    }
+    let chatty = chatty();
+    let mut log = mcp(&["log", &chatty.target]);
+    let mut log = log.stdout(Stdio::piped()).spawn().unwrap();
+    drop(log.stdout.take());
+    assert_eq!(wait(&mut log), Some(0));
+}
+
 #[cfg(unix)]
 #[test]
 fn unix_sockets_are_targets_too() {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::no_more;
 use crate::connect::{Connect, Session, interrupted, logs, others};
 use crate::exit::Failure;
-use crate::render::{Event, Screen};
+use crate::render::{Event, Screen, Stdout};
 
 /// Shows the log messages of a server
 ///
@@ -276,7 +276,8 @@ impl Heard {
         }
         self.screen.show(event);
         self.left.store(left - 1, Ordering::Relaxed);
-        if left == 1 {
+        // What nobody reads is enough, too.
+        if left == 1 || Stdout::ended().is_some() {
             self.enough.notify_one();
         }
     }

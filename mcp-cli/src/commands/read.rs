@@ -10,7 +10,7 @@ use super::call::one_line;
 use super::{next, no_more};
 use crate::connect::{Connect, print};
 use crate::exit::Failure;
-use crate::render::{Contents, Saving};
+use crate::render::{Contents, Saving, Stdout};
 
 const HELP: &str = "\
 Examples:
@@ -52,8 +52,9 @@ pub(crate) async fn run(mut args: Read) -> Result<(), Failure> {
                 && !std::io::stdout().is_terminal()
             {
                 let bytes = blob.bytes().map_err(|e| Failure::Protocol(e.to_string()))?;
-                // A reader that goes away is no error.
-                let _ = std::io::stdout().write_all(&bytes);
+                let mut stdout = Stdout::new();
+                // That it could not is told when all else has ended.
+                let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush());
                 return Ok(());
             }
             let stem = uri.rsplit('/').next().unwrap_or(&uri);

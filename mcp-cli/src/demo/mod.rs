@@ -16,7 +16,7 @@ use crate::cli::{Demo, Wire};
 use crate::connect::interrupted;
 use crate::demo::server::MessageReceived;
 use crate::exit::Failure;
-use crate::render::{Done, Event, Human, Json, Screen};
+use crate::render::{Done, Event, Human, Json, Screen, Stdout};
 use crate::wire::Observer;
 use crate::{logging, summarise};
 
@@ -29,7 +29,7 @@ const PACE: u64 = 150;
 /// [`Failure`], with its exit code.
 pub(crate) async fn run(args: Demo) -> Result<(), Failure> {
     let screen = match args.json {
-        true => Screen::new(Json::new(std::io::stdout())),
+        true => Screen::new(Json::new(Stdout::new())),
         false => Screen::new(Human::stdout(args.wire.unwrap_or(Wire::Short))),
     };
     let mut session = Session::default();

@@ -10,7 +10,7 @@ use mcp_peer::Direction;
 
 use super::bar::Bar;
 use super::text::{Fields, abridged, plain, printable, shorten, wrap};
-use super::{Done, Event, Lines, Render};
+use super::{Done, Event, Lines, Render, Stdout};
 use crate::cli::Wire;
 use crate::exit::INTERRUPTED;
 use crate::wire::Route;
@@ -41,10 +41,10 @@ const QUESTION: usize = 4;
 const HELD: usize = 1 << 20;
 const DROPPED: &str = "(more was not kept)\n";
 
-impl Human<std::io::Stdout> {
+impl Human<Stdout> {
     /// Shows events on stdout, as it is.
     pub(crate) fn stdout(wire: Wire) -> Self {
-        Self::new(std::io::stdout(), Term::stdout(), wire, || {
+        Self::new(Stdout::new(), Term::stdout(), wire, || {
             columns(&Term::stdout())
         })
     }

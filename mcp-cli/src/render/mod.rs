@@ -4,6 +4,7 @@ mod bar;
 mod content;
 mod human;
 mod json;
+mod stdout;
 mod table;
 mod text;
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 pub(crate) use content::{Contents, Saving};
 pub(crate) use human::Human;
 pub(crate) use json::Json;
+pub(crate) use stdout::Stdout;
 pub(crate) use table::table;
 pub(crate) use text::{printable, shorten, wrap};
 
