@@ -325,11 +325,6 @@ impl Mux {
         self.clients.iter().filter(meant).copied().collect()
     }
 
-    /// Whether a client waits for an answer.
-    pub(crate) fn awaits(&self, client: ClientId) -> bool {
-        self.open.values().any(|open| open.client == client)
-    }
-
     fn response(&mut self, mut response: ResponseMessage) -> Vec<Routed> {
         let ours = match &response.id {
             Some(RequestId::Number(ours)) => self.open.remove(ours),
@@ -673,9 +668,6 @@ mod tests {
             1,
             "the one legacy client"
         );
-        assert!(mux.awaits(3));
-        mux.server_said(rpc(json!({ "id": 4, "result": {} })));
-        assert!(!mux.awaits(3));
     }
 
     #[test]

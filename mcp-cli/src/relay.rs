@@ -35,7 +35,7 @@ pub(crate) enum Ended {
 }
 
 /// How long a server may stay silent after its client has gone, before it is given up.
-pub(crate) const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_secs(60);
 /// How long a server that takes nothing any more is still listened to.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long a server may take to end, with all that is still to be written to it; a process is killed before that.

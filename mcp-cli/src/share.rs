@@ -1,21 +1,22 @@
 //! One connection to a server for several clients.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::pin::pin;
+use std::collections::{HashMap, VecDeque};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use futures::{SinkExt, StreamExt};
+use futures::{Sink, SinkExt, Stream, StreamExt};
 use mcp_client::types::{Inbound, Message, Outbound};
-use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::sync::PollSender;
 
 use crate::exit::Failure;
 use crate::mux::{ClientId, Mux, Routed};
-use crate::relay::{Batches, ENDING, Ended, LAST_WORDS, LINGER, Side, addressed, sorted};
+use crate::relay::{Batches, ENDING, LAST_WORDS, Side, sorted};
 use crate::render::tell;
-use crate::target::{Boxed, Broken, Client, Server};
+use crate::target::{Boxed, Broken, Server};
 
 /// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
 const TO_CLIENT: usize = 4096;
@@ -36,106 +37,79 @@ struct Hub {
 enum Event {
     Joined(ClientId, mpsc::Sender<Message>),
     Said(ClientId, Message),
-    /// It has asked all it wants to, and waits for what is not answered yet.
-    Finished(ClientId),
     Left(ClientId),
 }
 
+/// A client's place at the hub: to a relay it is the server.
+struct Seat {
+    client: ClientId,
+    events: PollSender<Event>,
+    messages: mpsc::Receiver<Message>,
+    left: bool,
+}
+
+fn gone() -> Broken {
+    Broken::new("the server has gone")
+}
+
+impl Stream for Seat {
+    type Item = Result<Inbound, Broken>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(match ready!(self.messages.poll_recv(cx)) {
+            Some(message) => Some(Ok(Inbound::Message(message))),
+            None if self.left => None,
+            None => Some(Err(gone())),
+        })
+    }
+}
+
+impl Sink<Outbound> for Seat {
+    type Error = Broken;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.events.poll_reserve(cx).map_err(|_| gone())
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, item: Outbound) -> Result<(), Broken> {
+        let said = Event::Said(self.client, item.message);
+        self.events.send_item(said).map_err(|_| gone())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if !self.left {
+            ready!(self.as_mut().poll_ready(cx))?;
+            let left = Event::Left(self.client);
+            self.events.send_item(left).map_err(|_| gone())?;
+            self.left = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Shared {
-    /// Lets a client talk to the server until one of them goes, or the client has asked all it wants to and has its answers.
-    pub(crate) async fn serve(
-        &self,
-        number: ClientId,
-        client: Client,
-        server: &Server,
-        mut stop: watch::Receiver<bool>,
-        see: impl Fn(Side, &Inbound),
-    ) -> Result<Result<(), Ended>, Failure> {
+    /// A place at the server for a client: a connection to it as if there were no others. It is left by closing it.
+    ///
+    /// # Errors
+    /// [`Failure::Connect`]
+    ///
+    /// # Cancel safety
+    /// A server that is being opened is given up; whoever comes next opens it anew.
+    pub(crate) async fn join(&self, client: ClientId, server: &Server) -> Result<Boxed, Failure> {
         let events = self.events(server).await?;
-        let (send, mut messages) = mpsc::channel(TO_CLIENT);
-        let gone = || Ended::Broken(Side::Server, Broken::new("the server has gone"));
-        if events.send(Event::Joined(number, send)).await.is_err() {
-            return Ok(Err(gone()));
-        }
-        let half_closes = client.half_closes;
-        let (to_client, mut from_client) = client.transport.split();
-        let to_client = Mutex::new(to_client);
-        let finished = Notify::new();
-        let batches = Batches::default();
-        let see = |side, item: &Inbound| {
-            batches.see(item);
-            see(side, item);
-        };
-        let told = async |message: Outbound| {
-            let sent = to_client.lock().await.send(message).await;
-            sent.map_err(|e| Ended::Broken(Side::Client, e))
-        };
-        let listening = async {
-            while let Some(item) = from_client.next().await {
-                let item = item.map_err(|e| Ended::Broken(Side::Client, e))?;
-                see(Side::Client, &item);
-                let (said, replies) = sorted(Side::Client, item, &batches);
-                for message in said {
-                    let event = Event::Said(number, message.message);
-                    events.send(event).await.map_err(|_| gone())?;
-                }
-                for reply in replies {
-                    told(reply).await?;
-                }
-            }
-            if !half_closes {
-                return Err(Ended::Stopped);
-            }
-            finished.notify_one();
-            let event = Event::Finished(number);
-            events.send(event).await.map_err(|_| gone())
-        };
-        let telling = async {
-            let mut patience = Duration::MAX;
-            loop {
-                let message = tokio::select! {
-                    biased;
-                    () = finished.notified() => {
-                        patience = LINGER;
-                        continue;
-                    }
-                    message = timeout(patience, messages.recv()) => message,
-                };
-                match message {
-                    Ok(Some(message)) => {
-                        see(Side::Server, &Inbound::Message(message.clone()));
-                        told(addressed(message)).await?;
-                    }
-                    Ok(None) if patience == Duration::MAX || events.is_closed() => {
-                        return Err(gone());
-                    }
-                    // It has all its answers,
-                    Ok(None) => return Ok(()),
-                    // or they do not come.
-                    Err(_) => return Err(Ended::Idle(patience)),
-                }
-            }
-        };
-        let both = async {
-            let mut telling = pin!(telling);
-            tokio::select! {
-                listened = listening => listened?,
-                told = &mut telling => return told,
-            }
-            // Not begun anew: it may be amid a message.
-            telling.await
-        };
-        let ended = tokio::select! {
-            ended = both => ended,
-            _ = stop.wait_for(|stop| *stop) => Err(Ended::Stopped),
-        };
-        // The hub may be gone; then nothing is open there. Or its server does not read, and it is to stop.
-        tokio::select! {
-            biased;
-            _ = events.send(Event::Left(number)) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-        Ok(ended)
+        let (send, messages) = mpsc::channel(TO_CLIENT);
+        // A hub that has gone meanwhile is told by the place at it.
+        let _ = events.send(Event::Joined(client, send)).await;
+        Ok(Box::pin(Seat {
+            client,
+            events: PollSender::new(events),
+            messages,
+            left: false,
+        }))
     }
 
     async fn events(&self, server: &Server) -> Result<mpsc::Sender<Event>, Failure> {
@@ -187,7 +161,6 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
         let mut mux = Mux::default();
         let batches = Batches::default();
         let mut clients: HashMap<ClientId, mpsc::Sender<Message>> = HashMap::new();
-        let mut finished: HashSet<ClientId> = HashSet::new();
         let mut unsent: VecDeque<Message> = VecDeque::new();
         loop {
             let routed = tokio::select! {
@@ -205,13 +178,8 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                         continue;
                     }
                     Some(Event::Said(client, message)) => mux.client_said(client, message),
-                    Some(Event::Finished(client)) => {
-                        finished.insert(client);
-                        Vec::new()
-                    }
                     Some(Event::Left(client)) => {
                         clients.remove(&client);
-                        finished.remove(&client);
                         mux.leave(client)
                     }
                 },
@@ -247,14 +215,6 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                     }
                 }
             }
-            // Its end of the queue goes when it has got all that is in it.
-            finished.retain(|client| {
-                let awaits = mux.awaits(*client);
-                if !awaits {
-                    clients.remove(client);
-                }
-                awaits
-            });
             if unsent.len() > UNREAD {
                 return Err(Broken::new("the server asks and does not read the answers"));
             }
@@ -276,11 +236,103 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use mcp_client::types::{RawJson, meta::key};
     use mcp_codec::framed;
+    use mcp_peer::{Duplex, duplex};
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use tokio::sync::watch;
 
     use super::*;
-    use crate::target::boxed;
+    use crate::relay::{Ended, addressed, relay};
+    use crate::target::{Target, boxed};
+
+    /// Two clients at one server, each joined to it by a relay; they end with these.
+    async fn joined() -> (Duplex, [(Duplex, Joined); 2]) {
+        let (server, to_server) = duplex(8);
+        let (events, heard) = mpsc::channel(8);
+        let task = tokio::spawn(async move {
+            // The relays say it, too.
+            let _ = run(boxed(to_server), heard).await;
+        });
+        let hub = Shared(Arc::new(Mutex::new(Some(Hub { events, task }))));
+        let client = async |number| {
+            let (client, to_client) = duplex(8);
+            let seat = hub.join(number, &no_server()).await.unwrap();
+            let (stop, stopped) = watch::channel(false);
+            let relay = async move {
+                let _stop = stop;
+                let client = boxed(to_client).into();
+                relay(client, seat, Duration::MAX, stopped, |_, _| {}).await
+            };
+            (client, tokio::spawn(relay))
+        };
+        (server, [client(1).await, client(2).await])
+    }
+
+    type Joined = JoinHandle<Result<(), Ended>>;
+
+    /// One that cannot be opened.
+    fn no_server() -> Server {
+        Server {
+            target: Target::Tcp("none".to_owned()),
+            on_stderr: None,
+            max_message: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_said_all_and_has_its_answers_does_not_wait_for_its_subscription() {
+        let (mut server, [(mut client, relay), _other]) = joined().await;
+        let meta = serde_json::json!({ "_meta": { key::PROTOCOL_VERSION: "2026-07-28" } });
+        for (id, method) in [(7, "subscriptions/listen"), (8, "tools/call")] {
+            let request = Message::request(id, method, Some(meta.clone().into()));
+            client.send(request.into()).await.unwrap();
+            server.next().await.unwrap().unwrap();
+        }
+        client.close().await.unwrap();
+        let answer = Message::result(2, RawJson::EMPTY_OBJECT);
+        server.send(answer.into()).await.unwrap();
+        assert!(client.next().await.is_some(), "the answer");
+        let ended = relay.await.unwrap();
+        assert!(ended.is_ok(), "{ended:?}");
+        let Inbound::Message(Message::Notification(end)) = server.next().await.unwrap().unwrap()
+        else {
+            panic!("its subscription goes on");
+        };
+        assert_eq!(end.method, "notifications/cancelled");
+    }
+
+    #[tokio::test]
+    async fn what_a_server_has_said_before_it_ends_is_its_clients() {
+        for _ in 0..32 {
+            let (mut server, [(mut client, relay), _other]) = joined().await;
+            for id in [7, 8] {
+                client.send(request(id)).await.unwrap();
+                server.next().await.unwrap().unwrap();
+            }
+            for id in [1, 2] {
+                let answer = Message::result(id, RawJson::EMPTY_OBJECT);
+                server.send(answer.into()).await.unwrap();
+            }
+            drop(server);
+            // It says more before it reads.
+            client.send(request(9)).await.unwrap();
+            for id in [7, 8] {
+                let said = client.next().await;
+                let Some(Ok(Inbound::Message(Message::Response(answer)))) = said else {
+                    panic!("no answer to {id}: {said:?}");
+                };
+                assert_eq!(answer.id, Some(id.into()));
+            }
+            assert!(relay.await.unwrap().is_err());
+        }
+    }
+
+    fn request(id: i64) -> Outbound {
+        addressed(Message::request(id, "tools/call", None))
+    }
 
     #[tokio::test]
     async fn a_server_that_may_send_batches_may_do_so() {

@@ -275,14 +275,14 @@ async fn join(
         }
     };
     // What stands for itself belongs to none of the connections that a server of its own could be had for.
-    let ended = if joint.shared || client.single {
-        let hub = &joint.hub;
-        hub.serve(number, client, &joint.server, stop, see).await?
-    } else {
-        let server = joint.server.open().await?;
-        relay(client, server, joint.idle, stop, see).await
+    let shared = joint.shared || client.single;
+    let server = match shared {
+        true => joint.hub.join(number, &joint.server).await?,
+        false => joint.server.open().await?,
     };
-    match ended {
+    // A server for all may be silent to one of them.
+    let idle = if shared { Duration::MAX } else { joint.idle };
+    match relay(client, server, idle, stop, see).await {
         // A client that goes away has that right.
         Ok(()) | Err(Ended::Stopped | Ended::Broken(Side::Client, _)) => Ok(()),
         Err(Ended::Broken(Side::Server, error)) => {
