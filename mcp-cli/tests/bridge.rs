@@ -820,6 +820,19 @@ fn a_server_that_does_not_read_does_not_keep_a_bridge_from_ending() {
 }
 
 #[test]
+fn a_server_that_does_not_open_does_not_keep_a_bridge_from_ending() {
+    // It is connected to, and never shakes hands.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("ws://{}", listener.local_addr().unwrap());
+    for shared in ["--shared", "--max-clients=1"] {
+        let bridge = Bridge::start(&["bridge", "tcp://127.0.0.1:0", shared, &server]);
+        let _client = bridge.tcp();
+        let _opening = listener.accept().unwrap();
+        assert_eq!(bridge.stop(), (Some(0), String::new()), "{shared}");
+    }
+}
+
+#[test]
 fn the_only_client_of_a_shared_server_lets_it_end() {
     let path = directory("bridge-shared-stdio").join("ended");
     let script = format!("cat >/dev/null; echo ended >{}", path.display());

@@ -254,7 +254,7 @@ async fn join(
     client: Client,
     joint: Joint,
     number: u64,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
     let see = |from, item: &Inbound| {
         if let Some(recording) = &joint.recording {
@@ -276,9 +276,15 @@ async fn join(
     };
     // What stands for itself belongs to none of the connections that a server of its own could be had for.
     let shared = joint.shared || client.single;
-    let server = match shared {
-        true => joint.hub.join(number, &joint.server).await?,
-        false => joint.server.open().await?,
+    let opening = async {
+        match shared {
+            true => joint.hub.join(number, &joint.server).await,
+            false => joint.server.open().await,
+        }
+    };
+    let server = tokio::select! {
+        server = opening => server?,
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
     };
     // A server for all may be silent to one of them.
     let idle = if shared { Duration::MAX } else { joint.idle };
