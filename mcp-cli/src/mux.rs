@@ -10,6 +10,9 @@ use mcp_client::types::{
     ErrorObject, Message, ObjectBuf, RawJson, RequestId, RequestMessage, ResponseMessage, meta::key,
 };
 
+/// Requests that may be open, those of the clients and those of the server; who makes one more is refused.
+const OPEN: usize = 1 << 16;
+
 /// One of the clients.
 pub(crate) type ClientId = u64;
 
@@ -171,6 +174,9 @@ impl Mux {
             (Some(_), Some(_)) => Modern::WithLogs,
         };
         let initialize = era == Modern::No && request.method == "initialize";
+        if self.open.len() >= OPEN {
+            return vec![refused(client, request.id, too_many())];
+        }
         if initialize && !self.sessions.insert(client) {
             let error = ErrorObject::invalid_request("the session is initialized already");
             return vec![refused(client, request.id, error)];
@@ -231,6 +237,10 @@ impl Mux {
                 let known = |client: &ClientId| self.clients.contains(client);
                 let mut sessions = self.clients.iter().filter(|c| self.sessions.contains(c));
                 match self.latest.filter(known).or(sessions.next().copied()) {
+                    Some(_) if self.asked.len() >= OPEN => {
+                        let refusal = Message::error(Some(request.id), too_many());
+                        vec![Routed::ToServer(refusal)]
+                    }
                     Some(client) => {
                         self.asked.insert(request.id.clone(), client);
                         vec![Routed::ToClient(client, Message::Request(request))]
@@ -378,6 +388,10 @@ pub(crate) fn is_of_session(method: &str) -> bool {
             | "notifications/resources/list_changed"
             | "notifications/resources/updated"
     )
+}
+
+fn too_many() -> ErrorObject {
+    ErrorObject::internal(format!("{OPEN} requests are not answered yet"))
 }
 
 fn refused(client: ClientId, id: RequestId, error: ErrorObject) -> Routed {
@@ -667,6 +681,39 @@ mod tests {
             seen(mux.server_said(asked))[0].0,
             1,
             "the one legacy client"
+        );
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_may_be_open() {
+        let mut mux = two();
+        let call = |id: usize| Message::request(id as i64, "tools/call", None);
+        for id in 0..OPEN {
+            assert!(matches!(
+                &mux.client_said(1, call(id))[..],
+                [Routed::ToServer(_)]
+            ));
+        }
+        let refused = seen(mux.client_said(2, call(OPEN)));
+        assert_eq!(
+            (refused[0].0, &refused[0].1["error"]["code"]),
+            (2, &json!(-32603))
+        );
+        let answer = Message::result(1, RawJson::EMPTY_OBJECT);
+        assert_eq!(seen(mux.server_said(answer))[0].0, 1);
+        assert_eq!(seen(mux.client_said(2, call(OPEN)))[0].0, 0);
+        mux.sessions.insert(1);
+        let asks = |id: usize| Message::request(id as i64, "roots/list", None);
+        for id in 0..OPEN {
+            assert!(matches!(
+                &mux.server_said(asks(id))[..],
+                [Routed::ToClient(..)]
+            ));
+        }
+        let refused = seen(mux.server_said(asks(OPEN)));
+        assert_eq!(
+            (refused[0].0, &refused[0].1["error"]["code"]),
+            (0, &json!(-32603))
         );
     }
 
