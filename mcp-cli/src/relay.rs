@@ -65,7 +65,7 @@ pub(crate) async fn relay(
     let (open, mut answered) = watch::channel(HashSet::new());
     let batches = Batches::default();
     let see = |side, item: &Inbound| {
-        batches.see(item);
+        batches.see(side, item);
         see(side, item);
     };
     let result = {
@@ -250,19 +250,19 @@ impl Batches {
     }
 
     /// Looks at what goes from one side to the other.
-    pub(crate) fn see(&self, item: &Inbound) {
+    pub(crate) fn see(&self, from: Side, item: &Inbound) {
         if let Inbound::Message(message) = item {
-            self.passed(message);
+            self.passed(from, message);
         }
     }
 
-    /// The same, of a message.
-    pub(crate) fn passed(&self, message: &Message) {
-        match message {
-            Message::Request(request) if request.method == "initialize" => {
+    /// The same, of a message. Each side has ids of its own.
+    pub(crate) fn passed(&self, from: Side, message: &Message) {
+        match (from, message) {
+            (Side::Client, Message::Request(request)) if request.method == "initialize" => {
                 self.lock().opening = Some(request.id.clone());
             }
-            Message::Response(response) => {
+            (Side::Server, Message::Response(response)) => {
                 let mut session = self.lock();
                 if session.opening.is_none() || session.opening != response.id {
                     return;
@@ -328,6 +328,20 @@ mod tests {
             let ids: Vec<_> = messages.iter().map(|m| m.related_to.clone()).collect();
             let expected = answered.then_some(Some(RequestId::Number(7)));
             assert_eq!(ids, Vec::from_iter(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_the_server_is_none_to_its_client() {
+        let batches = Batches::default();
+        batches.passed(Side::Client, &Message::request(1, "initialize", None));
+        let opened = serde_json::json!({ "protocolVersion": "2025-03-26" });
+        for (from, result, legal) in [
+            (Side::Client, RawJson::EMPTY_OBJECT, false),
+            (Side::Server, opened.into(), true),
+        ] {
+            batches.passed(from, &Message::result(1, result));
+            assert_eq!(batches.are_legal(), legal, "{from:?}");
         }
     }
 

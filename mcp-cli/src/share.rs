@@ -187,7 +187,7 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                     None => return Err(Broken::new("the server has closed its end")),
                     Some(item) => {
                         let item = item?;
-                        batches.see(&item);
+                        batches.see(Side::Server, &item);
                         let (messages, _) = sorted(Side::Server, item, &batches);
                         messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
                     }
@@ -196,7 +196,7 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
             for routed in routed {
                 match routed {
                     Routed::ToServer(message) => {
-                        batches.passed(&message);
+                        batches.passed(Side::Client, &message);
                         unsent.push_back(message);
                     }
                     Routed::ToClient(client, message) => {

@@ -140,7 +140,7 @@ async fn carry(client: HttpTransport, bridge: Duplex, done: &AtomicBool) {
     let hearing = async {
         while let Some(Ok(item)) = from_client.next().await {
             // What is no message was refused before it came here.
-            batches.see(&item);
+            batches.see(Side::Client, &item);
             let (messages, _) = sorted(Side::Client, item, &batches);
             for message in messages {
                 kinship().asked(&message.message);
@@ -155,7 +155,7 @@ async fn carry(client: HttpTransport, bridge: Duplex, done: &AtomicBool) {
     };
     let telling = async {
         while let Some(Ok(item)) = from_bridge.next().await {
-            batches.see(&item);
+            batches.see(Side::Server, &item);
             let (messages, _) = sorted(Side::Server, item, &batches);
             for Outbound { message, .. } in messages {
                 let related_to = kinship().of(&message);
