@@ -83,7 +83,7 @@ impl Terminal {
             } else {
                 "has left"
             };
-            eprintln!("* {} {what}", change.name);
+            eprintln!("* {} {what}", printable(&change.name));
         });
         loop {
             let connection = client.server();
@@ -149,8 +149,10 @@ impl Terminal {
                     Err(error @ RequestError::ConnectionLost(_)) => return Err(error.into()),
                     // Nobody has joined on the next connection yet.
                     Ok(result) if result.is_error && is_lost() => return Err(lost().into()),
-                    Err(error) => eprintln!("* {error}"),
-                    Ok(result) if result.is_error => eprintln!("* {}", result.to_text()),
+                    Err(error) => eprintln!("* {}", printable(&error.to_string())),
+                    Ok(result) if result.is_error => {
+                        eprintln!("* {}", printable(&result.to_text()))
+                    }
                     Ok(_) => {}
                 }
                 *unsent = None;
@@ -165,8 +167,8 @@ impl Terminal {
                 Some("") => {}
                 Some(tool @ ("/who" | "/summarise")) => {
                     match client.call_tool(&tool[1..], here).await {
-                        Ok(result) => eprintln!("* {}", result.to_text()),
-                        Err(error) => eprintln!("* {error}"),
+                        Ok(result) => eprintln!("* {}", printable(&result.to_text())),
+                        Err(error) => eprintln!("* {}", printable(&error.to_string())),
                     }
                 }
                 Some(command) if command.starts_with('/') => eprintln!("* {HELP}"),
@@ -198,7 +200,8 @@ impl Terminal {
             }
             if !joined.more {
                 let members = joined.members.join(", ");
-                eprintln!("* in {} with {members}; {HELP}", joined.room);
+                let here = format!("in {} with {members}", joined.room);
+                eprintln!("* {}; {HELP}", printable(&here));
                 return Ok(());
             }
         }
@@ -208,8 +211,17 @@ impl Terminal {
 /// Shows a message once, however often it comes.
 fn show(last: &AtomicU64, message: &crate::Message) {
     if last.fetch_max(message.id, Ordering::Relaxed) < message.id {
-        println!("{}: {}", message.by, message.text);
+        println!(
+            "{}",
+            printable(&format!("{}: {}", message.by, message.text))
+        );
     }
+}
+
+/// What others write, without anything that a terminal would obey.
+fn printable(text: &str) -> String {
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    text.replace(obeyed, "\u{fffd}")
 }
 
 /// Has the command answer.
@@ -228,11 +240,45 @@ async fn answer(
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // One that answers without having read everything is a model, too.
-        let _ = stdin.write_all(question.as_bytes()).await;
+    let stdin = child.stdin.take();
+    let asking = async {
+        if let Some(mut stdin) = stdin {
+            // One that answers without having read everything is a model, too.
+            let _ = stdin.write_all(question.as_bytes()).await;
+        }
+    };
+    // At once, as it may answer before it has read everything.
+    let ((), output) = tokio::join!(asking, child.wait_with_output());
+    let output = output.map_err(failed)?;
+    if !output.status.success() {
+        return Err(failed(std::io::Error::other(output.status.to_string())));
     }
-    let output = child.wait_with_output().await.map_err(failed)?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok(CreateMessageResult::text(command, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use mcp_client::types::Sampling;
+    use mcp_testing::soon;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_model_may_answer_while_it_reads_and_has_to_succeed() {
+        // More than there is room for in a pipe.
+        let long = "x".repeat(1 << 20);
+        let ask = |command: &str| {
+            let question = Sampling::user(long.as_str());
+            soon(answer(command.to_owned(), question))
+        };
+        assert_eq!(ask("cat").await.unwrap().to_text(), long);
+        assert_eq!(ask("echo fine").await.unwrap().to_text(), "fine");
+        assert!(ask("exit 3").await.is_err());
+    }
+
+    #[test]
+    fn nobody_else_drives_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\nä"), "a\u{fffd}[2Jb\u{fffd}\nä");
+    }
 }
