@@ -59,7 +59,7 @@ fn rounds(server: Server) -> Result<Server, Box<dyn std::error::Error>> {
 async fn http(address: &str, http_sse: bool) -> Result<(), Box<dyn std::error::Error>> {
     let server = rounds(server())?.start();
     let catalog = server.catalog();
-    let service = HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
+    let service = HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
         .path("/mcp")
         .tool_schemas(move |tool| catalog.input_schema(tool));
     let service = if http_sse {
@@ -83,6 +83,6 @@ async fn ws(address: &str) -> Result<(), Box<dyn std::error::Error>> {
     loop {
         let accepted = listener.accept().await;
         // How a connection ends is its client's matter.
-        tokio::spawn(server.serve(accepted.socket, accepted.extensions));
+        tokio::spawn(server.serve_with(accepted.socket, accepted.extensions));
     }
 }

@@ -562,14 +562,34 @@ impl ServerConnection {
         self.0.hub().shut_down(deadline).await
     }
 
-    /// Serves one more connection until it ends, with what is known about it; nothing happens on it until it is polled.
+    /// Serves one more connection until it ends; nothing happens on it until it is polled.
+    ///
+    /// ```no_run
+    /// # async fn run(one: impl mcp_server::Transport, other: impl mcp_server::Transport) {
+    /// # use mcp_server::Server;
+    /// let server = Server::new("greeter", "1.0.0").start();
+    /// // Over whatever transports.
+    /// let _ended = tokio::join!(server.serve(one), server.serve(other));
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ServeError`]: the transport failed, or the connection was not taken.
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection and drops every handler.
-    pub fn serve<T: Transport>(&self, transport: T, extensions: Extensions) -> Served<T> {
+    pub fn serve<T: Transport>(&self, transport: T) -> Served<T> {
+        self.serve_with(transport, self.0.options.extensions.clone())
+    }
+
+    /// As [`serve`](Self::serve), with what is known about the connection.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Cancel safety
+    /// As [`serve`](Self::serve).
+    pub fn serve_with<T: Transport>(&self, transport: T, extensions: Extensions) -> Served<T> {
         let setup = self.0.setup();
         let connected = self.connect_set_up(transport, extensions, Arc::clone(&setup));
         Served::new(

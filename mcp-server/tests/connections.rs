@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use mcp_peer::duplex;
-use mcp_server::{Extensions, JsonSchema, NotConnected, ServeError, Server, tool};
+use mcp_server::{JsonSchema, NotConnected, ServeError, Server, tool};
 use serde::Deserialize;
 use serde_json::json;
 use support::{ALL, Hand};
@@ -24,7 +24,7 @@ async fn one_connection_too_many_is_refused_until_another_ends() {
         let (left, right) = duplex(16);
         let refused = server.connect(right).err().unwrap();
         assert_eq!(refused.why, NotConnected::TooMany { limit: 2 });
-        let served = clone.serve(refused.transport, Extensions::new()).await;
+        let served = clone.serve(refused.transport).await;
         let why = match served {
             Err(ServeError::NotConnected(why)) => why,
             served => panic!("{served:?}"),

@@ -78,7 +78,7 @@ async fn server() -> (Running, Arc<Notify>, Arc<Notify>) {
         }))
         .start();
     let catalog = server.catalog();
-    let service = HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
+    let service = HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
         .tool_schemas(move |tool| catalog.input_schema(tool));
     (serve(service).await, started, ended)
 }
@@ -862,7 +862,7 @@ async fn each_request_carries_the_program_s_headers_on_a_connection_that_is_kept
         .tool(tool("origin", origin))
         .start();
     let server = serve(HttpService::renewing(move |c| {
-        server.serve(c.transport, c.extensions)
+        server.serve_with(c.transport, c.extensions)
     }))
     .await;
     let key = http::HeaderValue::from_static("k1");

@@ -26,7 +26,7 @@ async fn server() -> Running {
     let mut options = HttpOptions::default();
     options.body_bytes = 4096;
     options.body_time = Duration::from_millis(300);
-    let service = HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
+    let service = HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
         .tool_schemas(move |tool| catalog.input_schema(tool))
         .authenticate(|parts| {
             let token = parts.headers.get("authorization").cloned();

@@ -47,7 +47,7 @@ fn service() -> HttpService {
         .tool(tool("everything", everything))
         .tool(tool("flood", flood))
         .start();
-    HttpService::new(move |c| server.serve(c.transport, c.extensions)).http_sse()
+    HttpService::new(move |c| server.serve_with(c.transport, c.extensions)).http_sse()
 }
 
 // ---- the server, by hand ----

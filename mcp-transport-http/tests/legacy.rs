@@ -69,7 +69,7 @@ fn service(signals: &Arc<Signals>) -> HttpService {
         .tool(tool("wait", with(Arc::clone(signals), wait)))
         .tool(tool("hang_up", with(Arc::clone(signals), hang_up)))
         .start();
-    HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
+    HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
 }
 
 async fn server() -> (Running, Arc<Signals>) {
@@ -340,7 +340,7 @@ async fn a_session_whose_driver_panics_is_gone() {
     let server = Server::new("legacy", "1.0.0").start();
     let panics = Arc::clone(&panic);
     let service = HttpService::new(move |accepted| {
-        let serving = server.serve(accepted.transport, accepted.extensions);
+        let serving = server.serve_with(accepted.transport, accepted.extensions);
         let panics = Arc::clone(&panics);
         async move {
             tokio::select! {
@@ -365,7 +365,7 @@ async fn sessions_end_with_the_last_clone_of_their_service() {
     let ended = Arc::new(Notify::new());
     let ends = Arc::clone(&ended);
     let service = HttpService::new(move |accepted| {
-        let serving = server.serve(accepted.transport, accepted.extensions);
+        let serving = server.serve_with(accepted.transport, accepted.extensions);
         let ends = Arc::clone(&ends);
         async move {
             let ended = serving.await;

@@ -94,7 +94,7 @@ fn service(signals: &Arc<Signals>) -> HttpService {
         .tool(tool("capital", capital))
         .with_notifications()
         .start();
-    HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
+    HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
 }
 
 async fn server() -> (Running, Arc<Signals>) {

@@ -37,7 +37,7 @@ fn service() -> HttpService {
         .tool(tool("steps", steps))
         .tool(tool("slow", slow))
         .start();
-    HttpService::renewing(move |c| server.serve(c.transport, c.extensions))
+    HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Stage {
         let (serving, count) = (server.clone(), Arc::clone(&begun));
         let service = HttpService::renewing(move |c| {
             count.fetch_add(1, Ordering::SeqCst);
-            serving.serve(c.transport, c.extensions)
+            serving.serve_with(c.transport, c.extensions)
         });
         let running = serve(service).await;
         Self {
@@ -181,7 +181,7 @@ async fn a_service_that_does_not_renew_asks_for_each() {
             .extensions
             .get::<HeaderMap>()
             .is_some_and(|headers| headers["x-own"] == "b");
-        servers[usize::from(second)].serve(c.transport, c.extensions)
+        servers[usize::from(second)].serve_with(c.transport, c.extensions)
     });
     let running = serve(service).await;
     for own in ["a", "b", "a", "b"] {

@@ -53,7 +53,7 @@ async fn start(alpn: &[&str]) -> (String, ClientConfig, Arc<Mutex<Vec<Version>>>
     let server = Server::new("secured", "1.0.0")
         .tool(tool("steps", steps))
         .start();
-    let service = HttpService::new(move |c| server.serve(c.transport, c.extensions));
+    let service = HttpService::new(move |c| server.serve_with(c.transport, c.extensions));
     let versions = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&versions);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

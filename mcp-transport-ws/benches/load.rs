@@ -400,7 +400,7 @@ fn serve(
     server: &ServerConnection,
     accepted: mcp_transport_ws::Accepted<mcp_transport_ws::Tracked>,
 ) {
-    tokio::spawn(server.serve(accepted.socket, accepted.extensions));
+    tokio::spawn(server.serve_with(accepted.socket, accepted.extensions));
 }
 
 /// The same on the wire, with tokio-tungstenite as it comes: no session, no router, and messages that are known beforehand.

@@ -75,7 +75,7 @@ async fn member(server: &ServerConnection) -> (WebSocket<DuplexStream>, Arc<Atom
     let connecting = connect("ws://localhost/").connect_on(there);
     let (accepted, client) = tokio::join!(accepting, connecting);
     let (accepted, mut client) = (accepted.unwrap(), client.unwrap());
-    tokio::spawn(server.serve(accepted.socket, accepted.extensions));
+    tokio::spawn(server.serve_with(accepted.socket, accepted.extensions));
     let initialize = json!({
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" },
     });

@@ -22,7 +22,6 @@ use mcp_peer::session::{
     CallKey, CallOptions, ClientConfig, EraChoice, Event, Limits, ServerConfig, Session,
 };
 use mcp_peer::types::{Implementation, Inbound, Message, ObjectBuf, RawJson};
-use mcp_server::types::Extensions;
 use mcp_server::{ServerConnection, tool};
 
 /// Calls that are written once, whatever the count, which is a multiple of it.
@@ -195,7 +194,7 @@ fn number(what: &str) -> Result<usize, Failure> {
 /// A client of a server in memory; both have time, which runs slowly here, and room for all calls.
 async fn connect(server: &ServerConnection) -> Result<Client, Failure> {
     let (left, right) = mcp_peer::duplex(64);
-    tokio::spawn(server.serve(right, Extensions::new()));
+    tokio::spawn(server.serve(right));
     let client = Client::builder("bench", "1.0.0").era(EraChoice::Modern);
     Ok(client.limits(limits()).connect(left).await?)
 }

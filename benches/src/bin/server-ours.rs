@@ -2,7 +2,6 @@
 
 use benches::Failure;
 use benches::endpoint::{Endpoint, announce};
-use mcp_server::types::Extensions;
 use mcp_transport_stdio::UnixServer;
 use mcp_transport_ws::{AcceptOptions, Listener};
 
@@ -16,7 +15,7 @@ async fn main() -> Result<(), Failure> {
             announce(listener.path().display())?;
             loop {
                 let transport = listener.accept().await?;
-                tokio::spawn(server.serve(transport, Extensions::new()));
+                tokio::spawn(server.serve(transport));
             }
         }
         Endpoint::Ws(address) => {
@@ -25,7 +24,7 @@ async fn main() -> Result<(), Failure> {
             announce(listener.local_addr()?)?;
             loop {
                 let accepted = listener.accept().await;
-                tokio::spawn(server.serve(accepted.socket, accepted.extensions));
+                tokio::spawn(server.serve_with(accepted.socket, accepted.extensions));
             }
         }
     }

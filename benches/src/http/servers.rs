@@ -49,7 +49,7 @@ pub async fn serve(make: Make, listener: TcpListener) -> Result<(), Failure> {
 /// Ours, for whatever listens.
 pub fn service() -> HttpService {
     let server = ours::server().start();
-    HttpService::renewing(move |c| server.serve(c.transport, c.extensions)).path("/mcp")
+    HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions)).path("/mcp")
 }
 
 async fn serve_by_hyper<S, B>(listener: TcpListener, service: S) -> Result<(), Failure>

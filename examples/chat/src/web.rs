@@ -50,7 +50,7 @@ async fn mcp(
                 Ok(accepted) => accepted,
                 Err(error) => return tracing::debug!(%error, "no connection"),
             };
-            let serving = server.serve(accepted.socket, accepted.extensions);
+            let serving = server.serve_with(accepted.socket, accepted.extensions);
             if let Err(error) = serving.await {
                 tracing::debug!(%error, "a connection broke");
             }

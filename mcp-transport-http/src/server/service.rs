@@ -52,7 +52,7 @@ impl Drop for Permit {
 /// }
 ///
 /// let server = Server::new("greeter", "1.0.0").tool(tool("hello", hello)).start();
-/// let service = HttpService::renewing(move |client| server.serve(client.transport, client.extensions));
+/// let service = HttpService::renewing(move |client| server.serve_with(client.transport, client.extensions));
 /// ```
 ///
 /// Clones are one service.
