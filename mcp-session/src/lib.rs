@@ -35,4 +35,6 @@ pub use rounds::{InputRequired, Question};
 pub use session::{Counters, Role, Session};
 pub use subscribed::Subscribed;
 
+/// The types of messages, for those who drive a session themselves.
+pub use mcp_types as types;
 pub use mcp_types::NOTIFICATIONS_EXTENSION;

@@ -23,7 +23,7 @@ pub use child::{ChildProcess, ChildTransport, SpawnError, Stderr};
 pub use own::{Stdio, StdioOptions, shutdown_signal, stdio};
 #[cfg(feature = "own")]
 #[doc(hidden)]
-pub use program::run;
+pub use program::{guarded, run};
 #[cfg(feature = "child")]
 pub use restart::{RestartError, RestartPolicy};
 #[cfg(feature = "sockets")]

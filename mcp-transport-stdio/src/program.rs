@@ -2,11 +2,17 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
+
+use crate::own::Stdio;
 
 /// Makes a program of a server: its `main`, which serves over this process's stdin and stdout until the client leaves.
 ///
 /// Of the server only `serve(transport)` is asked. Its expression may `.await`, and fail by `?`. Everything runs on one
 /// thread; a program that computes much, or has more to do, has a `main` of its own.
+///
+/// On Unix stdout is the client's alone: what the program prints, by `println!` say, goes to stderr
+/// ([`StdioOptions::guard`](crate::StdioOptions::guard)).
 ///
 /// ```
 /// # mod mcp_server {
@@ -24,9 +30,15 @@ use std::future::Future;
 macro_rules! main {
     ($server:expr $(,)?) => {
         fn main() -> ::core::result::Result<(), ::std::boxed::Box<dyn ::std::error::Error>> {
-            $crate::run(async { Ok($server.serve($crate::stdio()?).await?) })
+            $crate::run(async { Ok($server.serve($crate::guarded()?).await?) })
         }
     };
+}
+
+/// A server's own stdin and stdout.
+#[doc(hidden)]
+pub fn guarded() -> io::Result<Stdio> {
+    Stdio::options().guard(cfg!(unix)).open()
 }
 
 /// Runs a program on one thread.

@@ -98,12 +98,21 @@ impl Default for HttpClientOptions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// It is no URL.
-    #[error("not a URL: {0}")]
+    /// It is no URL, or it has a port that is none, or a name with a password.
+    #[error("not a URL of a server: {0}")]
     Syntax(String),
     /// Its scheme is neither `http` nor, with the feature `rustls`, `https`.
-    #[error("URLs of scheme {0:?} cannot be reached")]
+    #[error("URLs of scheme {0:?} cannot be reached{hint}", hint = other(.0))]
     Scheme(String),
+}
+
+/// What else reaches URLs of that scheme.
+fn other(scheme: &str) -> &'static str {
+    match scheme {
+        "https" => " without the feature `rustls` of mcp-transport-http",
+        "ws" | "wss" => " over HTTP; mcp-transport-ws does that",
+        _ => "",
+    }
 }
 
 impl HttpClient {
