@@ -26,7 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let result = client
         .call_tool("batch_process", files)
         .on_progress(|progress| println!("{progress}"))
-        .await?;
+        .await?
+        .ok()?;
     println!("{} in the {} era", result.to_text(), client.era());
     client.close().await;
     Ok(())

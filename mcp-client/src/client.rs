@@ -26,7 +26,7 @@ use crate::subscription::Subscribed;
 /// use mcp_client::Client;
 ///
 /// let client = Client::builder("me", "1.0.0").connect(transport).await?;
-/// let result = client.call_tool("greet", serde_json::json!({ "name": "you" })).await?;
+/// let result = client.call_tool("greet", serde_json::json!({ "name": "you" })).await?.ok()?;
 /// println!("{}", result.to_text());
 /// # Ok(()) }
 /// ```
@@ -200,7 +200,9 @@ impl Client {
 
     /// Notifications of a type from now on, in the order of the wire.
     ///
-    /// A modern server sends a program's own only if [`ClientBuilder::with_notifications`] declared the extension.
+    /// A modern server sends a program's own only if [`ClientBuilder::with_notifications`] declared the extension, and what goes
+    /// to a room or to everybody only to who has [subscribed](Client::subscribe) to it, as
+    /// [`ClientBuilder::on_notification`] does by itself.
     pub fn notifications<N: Notification>(&self) -> Receiver<N> {
         self.peer.notifications::<N>()
     }

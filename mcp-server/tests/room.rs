@@ -240,7 +240,7 @@ async fn a_full_room_takes_nobody_and_an_empty_one_is_forgotten() {
     let mut first = connect(&server, ALL[0]).await;
     let mut second = connect(&server, ALL[0]).await;
     call(&mut first, "join", "a").await;
-    assert_eq!(call(&mut second, "join", "b").await, "The tool failed.");
+    assert_eq!(call(&mut second, "join", "b").await, "the room is full");
     assert!(format!("{:?}", server.hub()).contains("rooms: 1"));
     call(&mut first, "leave", "").await;
     assert!(format!("{:?}", server.hub()).contains("rooms: 0"));

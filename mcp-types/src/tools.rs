@@ -463,7 +463,7 @@ impl CallToolResult {
     pub fn ok(self) -> Result<Self, ToolFailed> {
         match self.is_error {
             false => Ok(self),
-            true => Err(ToolFailed(self)),
+            true => Err(ToolFailed(Box::new(self))),
         }
     }
 }
@@ -471,7 +471,7 @@ impl CallToolResult {
 /// The result of a tool that has failed, as an error.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the tool failed: {}", .0.to_text())]
-pub struct ToolFailed(pub CallToolResult);
+pub struct ToolFailed(pub Box<CallToolResult>);
 
 impl From<ContentBlock> for CallToolResult {
     fn from(block: ContentBlock) -> Self {
