@@ -320,10 +320,10 @@ fn failures_are_told_to_programs() {
     let done = lines.last().unwrap();
     assert_eq!((code, &done["exit_code"]), (5, &5.into()));
     assert_eq!(done["server_exit"], 0);
-    // The server is told that nobody waits any more.
+    // The server is told that nobody waits any more, nor listens.
     assert_eq!(
         with_method(&wire(&lines, "out"), "notifications/cancelled").len(),
-        1
+        2
     );
 }
 
