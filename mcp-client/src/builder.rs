@@ -72,6 +72,7 @@ impl ClientBuilder {
     /// let pinned = Client::builder("me", "1.0.0").era(ProtocolVersion::V2025_06_18).connect(second).await?;
     /// # Ok(()) }
     /// ```
+    #[doc(alias = "version")]
     pub fn era(mut self, era: impl Into<EraChoice>) -> Self {
         self.config.era = era.into();
         self

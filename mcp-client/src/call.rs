@@ -90,6 +90,9 @@ impl<'a, M: Request> Call<'a, M> {
 
     /// Asks for progress and calls back for each update, all of them before the result is there.
     ///
+    /// Where their place among logs and other notifications matters,
+    /// [`on_notification::<Progress>`](crate::ClientBuilder::on_notification) has them in the order of the wire.
+    ///
     /// Updates that nobody polls for are coalesced once there are thousands of them; the last one is never lost.
     pub fn on_progress(mut self, callback: impl FnMut(ProgressUpdate) + Send + 'a) -> Self {
         self.request.options.progress = true;

@@ -34,7 +34,7 @@ pub use mcp_peer::types;
 pub use mcp_peer::types::{CreateMessageResult, Notification};
 pub use mcp_peer::{
     Direction, Missed, Options, Overflow, ProgressUpdate, Receiver, RequestContext, Tap, Transport,
-    tap,
+    duplex, tap,
 };
 pub use progress::Progressing;
 pub use reconnect::Reconnect;

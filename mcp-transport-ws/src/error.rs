@@ -1,35 +1,74 @@
 //! How a connection breaks.
 
+use std::fmt;
 use std::io;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::close::{Close, CloseCode};
 
 /// Why a connection ended early.
-#[derive(Debug, thiserror::Error)]
+///
+/// What says that the peer is gone has an [`io::Error`] for its source, as such errors have on other transports.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The stream below failed.
-    #[error("the stream failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The stream ended without a close frame: the peer is gone, or something between is.
-    #[error("the stream ended without a close frame")]
     Cut,
     /// The peer closed, and not because it was done.
-    #[error("the peer closed the connection: {0}")]
     Closed(Close),
     /// The peer broke the protocol; it was told so by a close frame.
-    #[error("the peer broke the protocol: {0}")]
-    Violation(#[from] Violation),
+    Violation(Violation),
     /// A ping was not answered, and nothing else came either.
-    #[error("nothing came from the peer within {0:?} of a ping")]
     Unresponsive(Duration),
     /// The peer took nothing of what was to be sent.
-    #[error("the peer took nothing for {0:?}")]
     Stalled(Duration),
     /// It was used after it had ended.
-    #[error("the connection has ended")]
     Ended,
+}
+
+/// That the peer is gone.
+static GONE: LazyLock<io::Error> = LazyLock::new(|| io::ErrorKind::ConnectionAborted.into());
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the stream failed: {error}"),
+            Self::Cut => f.write_str("the stream ended without a close frame"),
+            Self::Closed(close) => write!(f, "the peer closed the connection: {close}"),
+            Self::Violation(violation) => write!(f, "the peer broke the protocol: {violation}"),
+            Self::Unresponsive(time) => {
+                write!(f, "nothing came from the peer within {time:?} of a ping")
+            }
+            Self::Stalled(time) => write!(f, "the peer took nothing for {time:?}"),
+            Self::Ended => f.write_str("the connection has ended"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Cut | Self::Closed(_) => Some(&*GONE),
+            Self::Violation(violation) => Some(violation),
+            Self::Unresponsive(_) | Self::Stalled(_) | Self::Ended => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
 }
 
 /// How a peer breaks the protocol; each has the code that the connection is closed with.
