@@ -110,9 +110,9 @@ impl ClientBuilder {
     ///
     /// [`Progress`](mcp_peer::types::Progress) is one, too, of calls that have [`on_progress`](crate::Call::on_progress).
     /// For a program's own type this declares the extension that modern servers need to send it, and asks them to tell what goes
-    /// to many, as [`on_tools_changed`](Self::on_tools_changed) does; what is sent while the connection is lost is not told. A
-    /// program that [subscribes](Client::subscribe) to it as well is told twice: it registers with
-    /// [`Peer::on_notification`](mcp_peer::Peer::on_notification) instead.
+    /// to many, as [`on_tools_changed`](Self::on_tools_changed) does; what is sent while the connection is lost is not told. To
+    /// [subscribe](Client::subscribe) to it as well changes nothing. (Who has to know when it is told again registers with
+    /// [`Peer::on_notification`](mcp_peer::Peer::on_notification), and subscribes.)
     ///
     /// The callback runs within the connection's task and should return quickly; [`Client::notifications`] is a stream instead.
     pub fn on_notification<N: Notification>(
@@ -208,7 +208,8 @@ impl ClientBuilder {
     }
 
     /// Lets a modern server make tasks of this client's calls, each of which then waits for the end of its task as it would for
-    /// an answer: what the task asks goes to the handlers, and the task is cancelled with the call.
+    /// an answer: what the task asks goes to the handlers, and the task is cancelled with the call, unless that is given up
+    /// before it is known.
     ///
     /// [`Call::as_task`](crate::Call::as_task) does not wait, and asks 2025-11-25 servers for a task.
     pub fn with_tasks(mut self) -> Self {
@@ -284,7 +285,13 @@ impl ClientBuilder {
         reconnect: Option<Reconnect>,
         drive: impl FnOnce(Driver<T>, EraChoice) -> Fut,
     ) -> Result<Client, ConnectError> {
-        let (era, timeout) = (self.config.era, self.config.limits.request_timeout);
+        let era = self.config.era;
+        let Limits {
+            request_timeout: timeout,
+            request_total: total,
+            ..
+        } = self.config.limits;
+        let told = self.changes.notifications.clone().unwrap_or_default();
         let takes_tasks = self
             .config
             .capabilities
@@ -315,6 +322,8 @@ impl ClientBuilder {
             server,
             reconnect,
             timeout,
+            total,
+            told,
             takes_tasks,
             lists,
             subscribed: Default::default(),

@@ -11,6 +11,7 @@ use mcp_peer::session::{ApiMisuse, CallOptions, RequestError};
 use mcp_peer::types::{CallTool, LogLevel, Meta, MethodName, ObjectBuf, RawJson, Request};
 use mcp_peer::{Calling, ProgressPolicy, ProgressUpdate};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::cancel::Cancel;
 use crate::client::Client;
@@ -121,7 +122,8 @@ impl<'a, M: Request> Call<'a, M> {
         self
     }
 
-    /// Sets how long to wait for the answer, 60 s by default.
+    /// Sets how long to wait for the answer, 60 s by default; if that is a [task](crate::ClientBuilder::with_tasks), the wait for
+    /// its end is [`max_total`](Self::max_total)'s matter.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.options.timeout = Some(timeout);
         self
@@ -193,21 +195,28 @@ impl<'a> Unsent<'a> {
 
     /// The result as it came.
     pub(crate) async fn finished(mut self) -> Result<RawJson, RequestError> {
-        let (client, follows, total) = (self.client, self.follows, self.options.total);
+        let (client, follows) = (self.client, self.follows);
+        let total = self.options.total.unwrap_or(client.total());
         let cancel = self.cancel.take();
         let outcome = async {
+            let began = Instant::now();
             let result = self.sent().await?;
             match follows {
                 false => Ok(result),
-                true => followed(client, result, total).await,
+                true => {
+                    let left = total.saturating_sub(began.elapsed());
+                    followed(client, result, left, total).await
+                }
             }
         };
         match cancel {
             None => outcome.await,
+            Some(cancel) if cancel.is_cancelled() => Err(RequestError::Cancelled),
+            // A task that has come at the same moment has to be known, to be cancelled.
             Some(cancel) => tokio::select! {
                 biased;
-                () = cancel.cancelled() => Err(RequestError::Cancelled),
                 result = outcome => result,
+                () = cancel.cancelled() => Err(RequestError::Cancelled),
             },
         }
     }

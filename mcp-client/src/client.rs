@@ -45,6 +45,10 @@ pub(crate) struct Link {
     pub(crate) reconnect: Option<Reconnect>,
     /// How long a call waits that has no time of its own.
     pub(crate) timeout: Duration,
+    /// And how long in all.
+    pub(crate) total: Duration,
+    /// What the builder's callbacks hear of the program's own.
+    pub(crate) told: Vec<String>,
     /// Whether a modern server may make tasks of its calls.
     pub(crate) takes_tasks: bool,
     pub(crate) lists: Lists,
@@ -86,6 +90,14 @@ impl Client {
     /// Whether a lost connection is opened again.
     pub(crate) fn reopens(&self) -> bool {
         self.link.reconnect.is_some()
+    }
+
+    pub(crate) fn total(&self) -> Duration {
+        self.link.total
+    }
+
+    pub(crate) fn told(&self) -> &[String] {
+        &self.link.told
     }
 
     pub(crate) fn takes_tasks(&self) -> bool {

@@ -8,8 +8,7 @@ use std::time::Duration;
 use mcp_peer::session::{ApiMisuse, Established, NOTIFICATIONS_EXTENSION, RequestError};
 use mcp_peer::types::{
     Era, PromptListChanged, Request, ResourceListChanged, ResourceUpdated, ResourceUpdatedParams,
-    ServerCapabilities, Subscribe, SubscribeParams, SubscriptionFilter, TASKS_EXTENSION,
-    ToolListChanged, Unsubscribe,
+    Subscribe, SubscribeParams, SubscriptionFilter, TASKS_EXTENSION, ToolListChanged, Unsubscribe,
 };
 use mcp_peer::{Listening, Peer};
 use tokio::sync::watch;
@@ -137,7 +136,10 @@ impl Client {
         &self,
         to: impl Into<SubscriptionFilter>,
     ) -> Result<Subscription, RequestError> {
-        let filter = to.into();
+        let wanted = to.into();
+        let (told, filter) = self.split(&wanted);
+        // What is told anyway need not be asked for.
+        let asks = told.is_empty() || !filter.is_empty();
         let peer = self.open_peer(None).await?.observer();
         let server = peer.established().unwrap_or_else(|| self.server());
         let shares = Shares::new(self, &filter);
@@ -145,13 +147,21 @@ impl Client {
             Era::Legacy => Some(self.subscribed().telling.lock().await),
             Era::Modern => None,
         };
-        let (era, honoured) = ask(&peer, &server, &filter).await?;
+        let (era, mut honoured) = match asks {
+            true => ask(&peer, &server, &filter).await?,
+            false => (Source::Connection, SubscriptionFilter::new()),
+        };
         drop(telling);
-        if let (true, Some(capability)) = (honoured.is_empty(), capability_for(&filter)) {
+        let told = offered(&told, &server).notifications;
+        honoured = told
+            .into_iter()
+            .flatten()
+            .fold(honoured, |all, method| all.notification(method));
+        if let (true, Some(capability)) = (honoured.is_empty(), capability_for(&wanted)) {
             let method = mcp_peer::types::Listen::METHOD.into();
             return Err(ApiMisuse::MissingCapability { method, capability }.into());
         }
-        let stream = match self.reconnect() {
+        let stream = match self.reconnect().filter(|_| asks) {
             None => Stream::Once(era),
             Some(policy) => {
                 let (sender, ended) = watch::channel(None);
@@ -176,6 +186,21 @@ impl Client {
     }
 }
 
+impl Client {
+    /// What of a filter the builder's callbacks are told anyway, and the rest.
+    fn split(&self, filter: &SubscriptionFilter) -> (SubscriptionFilter, SubscriptionFilter) {
+        let (mut told, mut rest) = (SubscriptionFilter::new(), filter.clone());
+        if let Some(methods) = rest.notifications.take() {
+            for method in methods {
+                let known = self.told().contains(&method);
+                let part = if known { &mut told } else { &mut rest };
+                part.notifications.get_or_insert_default().push(method);
+            }
+        }
+        (told, rest)
+    }
+}
+
 /// Asks on the connection that there is, and says what the server has agreed to.
 async fn ask(
     peer: &Peer,
@@ -187,7 +212,7 @@ async fn ask(
         let honoured = listening.filter().clone();
         return Ok((Source::Listening(listening), honoured));
     }
-    let filter = offered(filter, &server.capabilities);
+    let filter = offered(filter, server);
     for uri in filter.resource_subscriptions.iter().flatten() {
         let params = SubscribeParams::new(uri);
         peer.request::<Subscribe>(&params, Default::default())
@@ -212,8 +237,9 @@ fn capability_for(filter: &SubscriptionFilter) -> Option<&'static str> {
 }
 
 /// What a server can tell of a filter.
-fn offered(filter: &SubscriptionFilter, server: &ServerCapabilities) -> SubscriptionFilter {
+fn offered(filter: &SubscriptionFilter, server: &Established) -> SubscriptionFilter {
     let mut filter = filter.clone();
+    let (era, server) = (server.version.era(), &server.capabilities);
     let resources = server.resources.as_ref();
     filter.tools_list_changed &= server.tools.as_ref().is_some_and(|t| t.list_changed);
     filter.prompts_list_changed &= server.prompts.as_ref().is_some_and(|p| p.list_changed);
@@ -221,8 +247,13 @@ fn offered(filter: &SubscriptionFilter, server: &ServerCapabilities) -> Subscrip
     if !resources.is_some_and(|r| r.subscribe) {
         filter.resource_subscriptions = None;
     }
-    if server.extension(NOTIFICATIONS_EXTENSION).is_none() {
-        filter.notifications = None;
+    match era {
+        // A program's own are told unasked.
+        Era::Legacy => filter.task_ids = None,
+        Era::Modern if server.extension(NOTIFICATIONS_EXTENSION).is_none() => {
+            filter.notifications = None;
+        }
+        Era::Modern => {}
     }
     filter
 }
@@ -272,7 +303,7 @@ impl Wish {
         server: &Established,
     ) -> Result<(Source, SubscriptionFilter), RequestError> {
         if self.stands {
-            let filter = offered(&self.filter, &server.capabilities);
+            let filter = offered(&self.filter, server);
             match filter.is_empty() {
                 true => Ok((Source::Connection, filter)),
                 false => ask(peer, server, &filter).await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcp_peer::session::{PeerMisbehaved, RequestError};
 use mcp_peer::types::{
-    CallTool, CallToolResult, CancelTask, CreateTaskResult, Era, ErrorObject, GetTask,
+    CallTool, CallToolResult, CancelTask, CreateTaskResult, Era, ErrorCode, ErrorObject, GetTask,
     GetTaskParams, InputRequests, InputResponses, ProtocolVersion, RawJson, Request, Task,
     TaskMetadata, TaskResult, TaskState, UpdateTask, UpdateTaskParams,
 };
@@ -18,6 +18,10 @@ use crate::client::Client;
 const POLL: Duration = Duration::from_secs(1);
 /// How often it is asked at most, whatever it names.
 const MIN_POLL: Duration = Duration::from_millis(50);
+/// How long it is left alone at most.
+const MAX_POLL: Duration = Duration::from_secs(30);
+/// How often in a row it may be unable to say.
+const PATIENCE: u32 = 5;
 
 /// What a tool's call has come to: its result, or a task that will have it.
 #[derive(Debug)]
@@ -28,17 +32,20 @@ pub enum Started {
     Task(TaskHandle),
 }
 
-/// A task of a server's; dropping it leaves the task as it is.
-#[derive(Debug)]
+/// A task of a server's; dropping it leaves the task as it is, and clones are of the same.
+#[derive(Debug, Clone)]
 pub struct TaskHandle {
     client: Client,
-    task: Task,
+    task: Box<Task>,
 }
 
 /// A call that may become a task; made by [`Call::as_task`].
 #[must_use = "a request is sent when it is awaited"]
 #[derive(Debug)]
-pub struct Starting<'a>(Call<'a, CallTool>);
+pub struct Starting<'a> {
+    call: Call<'a, CallTool>,
+    task: TaskMetadata,
+}
 
 impl<'a> Call<'a, CallTool> {
     /// Does not wait for the end of a task, if the server makes one of the call.
@@ -61,19 +68,16 @@ impl<'a> Call<'a, CallTool> {
     /// ```
     pub fn as_task(mut self) -> Starting<'a> {
         self.request.follows = false;
-        let server = self.request.client.server();
-        let takes_tasks = (server.capabilities.tasks.as_ref())
-            .and_then(|tasks| tasks.requests.as_ref()?.tools.as_ref())
-            .is_some_and(|tools| tools.call.is_some());
-        // REQ-TSKL-03
-        if server.version == ProtocolVersion::V2025_11_25
-            && takes_tasks
-            && let Ok(params) = &mut self.request.params
-        {
-            let added = params.insert("task", &TaskMetadata::new());
-            debug_assert!(added.is_ok(), "it serialises");
-        }
-        Starting(self)
+        let task = TaskMetadata::new();
+        Starting { call: self, task }
+    }
+}
+
+impl Starting<'_> {
+    /// Asks a 2025-11-25 server to keep the task for so long from its creation on.
+    pub fn keep(mut self, time: Duration) -> Self {
+        self.task.ttl = Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self
     }
 }
 
@@ -82,15 +86,27 @@ impl<'a> IntoFuture for Starting<'a> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let request = self.0.request;
+        let mut request = self.call.request;
         Box::pin(async move {
             let client = request.client;
+            let server = client.server();
+            let takes_tasks = (server.capabilities.tasks.as_ref())
+                .and_then(|tasks| tasks.requests.as_ref()?.tools.as_ref())
+                .is_some_and(|tools| tools.call.is_some());
+            // REQ-TSKL-03
+            if server.version == ProtocolVersion::V2025_11_25
+                && takes_tasks
+                && let Ok(params) = &mut request.params
+            {
+                let added = params.insert("task", &self.task);
+                debug_assert!(added.is_ok(), "it serialises");
+            }
             let result = request.finished().await?;
             Ok(match task_of(&result) {
                 None => Started::Done(mcp_peer::read_result::<CallTool>(&result)?),
                 Some(task) => Started::Task(TaskHandle {
                     client: client.clone(),
-                    task,
+                    task: Box::new(task),
                 }),
             })
         })
@@ -106,11 +122,9 @@ impl Client {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn task(&self, id: impl Into<String>) -> Result<TaskHandle, RequestError> {
-        let task = get(self, &id.into()).await?;
-        Ok(TaskHandle {
-            client: self.clone(),
-            task,
-        })
+        let task = Box::new(get(self, &id.into()).await?);
+        let client = self.clone();
+        Ok(TaskHandle { client, task })
     }
 }
 
@@ -133,7 +147,7 @@ impl TaskHandle {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn refresh(&mut self) -> Result<&Task, RequestError> {
-        self.task = get(&self.client, self.id()).await?;
+        *self.task = get(&self.client, self.id()).await?;
         Ok(&self.task)
     }
 
@@ -149,15 +163,18 @@ impl TaskHandle {
         self.client.request::<CancelTask>(&params).await.map(drop)
     }
 
-    /// Waits for its end. What the task asks goes to the handlers of the builder.
+    /// Waits for its end, however long that takes. What the task asks goes to the handlers of the builder.
+    ///
+    /// A server that cannot say how the task stands is asked again, a few times.
     ///
     /// # Errors
-    /// [`RequestError::Refused`], if it has failed or was cancelled; else by whose fault it is.
+    /// [`RequestError::Refused`], if it has failed, was cancelled, or is not known any more; else by whose fault it is.
     ///
     /// # Cancel safety
-    /// The task goes on if the future is dropped; [`Client::task`] finds it again.
-    pub async fn result(self) -> Result<CallToolResult, RequestError> {
-        let result = finish(&self.client, self.task).await?;
+    /// The task goes on if the future is dropped, and can be waited for again.
+    pub async fn result(&self) -> Result<CallToolResult, RequestError> {
+        let task = Task::clone(&self.task);
+        let result = finish(&self.client, task).await??;
         mcp_peer::read_result::<CallTool>(&result)
     }
 }
@@ -171,29 +188,34 @@ fn task_of(result: &RawJson) -> Option<Task> {
 }
 
 async fn get(client: &Client, id: &str) -> Result<Task, RequestError> {
-    client.request::<GetTask>(&GetTaskParams::new(id)).await
+    let get = client.request::<GetTask>(&GetTaskParams::new(id));
+    get.idempotent().await
 }
 
 /// What a call comes to in the end, if it has become a task; a task that nobody waits for any more is cancelled.
+///
+/// `left` is what the call has of its time, which was `total`.
 pub(crate) async fn followed(
     client: &Client,
     result: RawJson,
-    total: Option<Duration>,
+    left: Duration,
+    total: Duration,
 ) -> Result<RawJson, RequestError> {
     let Some(task) = task_of(&result) else {
         return Ok(result);
     };
     let unwanted = Unwanted(Some(TaskHandle {
         client: client.clone(),
-        task: task.clone(),
+        task: Box::new(task.clone()),
     }));
-    let total = total.unwrap_or(Duration::MAX);
-    let outcome = tokio::time::timeout(total, finish(client, task)).await;
-    match outcome {
-        Ok(Ok(_) | Err(RequestError::Refused(_))) => unwanted.forget(),
-        Ok(Err(_)) | Err(_) => {}
+    match tokio::time::timeout(left, finish(client, task)).await {
+        Ok(Ok(ended)) => {
+            unwanted.forget();
+            ended
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(RequestError::TimedOut(total)),
     }
-    outcome.unwrap_or(Err(RequestError::TimedOut(total)))
 }
 
 /// A task whose caller may go away.
@@ -217,16 +239,24 @@ impl Drop for Unwanted {
     }
 }
 
-/// Waits for a task's end, and returns what its request would have been answered with.
-async fn finish(client: &Client, mut task: Task) -> Result<RawJson, RequestError> {
+/// What the request of a task that has ended would have been answered with.
+type Ended = Result<RawJson, RequestError>;
+
+/// Waits for a task's end; fails if that cannot be seen.
+async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> {
     if client.era() == Era::Legacy {
         // It waits for the end, and what is asked meanwhile comes as requests (REQ-TSKL-02).
         let params = GetTaskParams::new(task.task_id);
-        let result = client.request::<TaskResult>(&params);
-        return result.timeout(Duration::MAX).max_total(Duration::MAX).await;
+        let result = client.request::<TaskResult>(&params).idempotent();
+        return result
+            .timeout(Duration::MAX)
+            .max_total(Duration::MAX)
+            .await
+            .map(Ok);
     }
     // Questions that were answered may still be listed when the server is asked next.
     let mut answered = Vec::new();
+    let mut silent = 0;
     loop {
         match &task.status {
             TaskState::Completed => {
@@ -234,12 +264,12 @@ async fn finish(client: &Client, mut task: Task) -> Result<RawJson, RequestError
                     method: GetTask::METHOD.into(),
                     reason: "a completed task without its result".to_owned(),
                 };
-                return task.result.ok_or_else(|| missing().into());
+                return task.result.ok_or_else(|| missing().into()).map(Ok);
             }
             TaskState::Failed | TaskState::Cancelled => {
                 let text = format!("the task is {}", task.status);
                 let error = task.error.unwrap_or_else(|| ErrorObject::internal(text));
-                return Err(RequestError::Refused(error));
+                return Ok(Err(RequestError::Refused(error)));
             }
             _ => {}
         }
@@ -248,12 +278,28 @@ async fn finish(client: &Client, mut task: Task) -> Result<RawJson, RequestError
         questions.0.retain(|key, _| !answered.contains(key));
         if questions.0.is_empty() {
             let poll = task.poll_interval.map_or(POLL, Duration::from_millis);
-            tokio::time::sleep(poll.max(MIN_POLL)).await;
+            tokio::time::sleep(poll.clamp(MIN_POLL, MAX_POLL)).await;
         } else {
             update(client, &task.task_id, &questions).await?;
         }
         answered = listed;
-        task = get(client, &task.task_id).await?;
+        match get(client, &task.task_id).await {
+            Ok(now) => (task, silent) = (now, 0),
+            Err(error) if silent < PATIENCE && passes(client, &error) => silent += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a server that cannot say how a task stands may be able to later.
+fn passes(client: &Client, error: &RequestError) -> bool {
+    match error {
+        RequestError::Refused(error) => {
+            ![ErrorCode::INVALID_PARAMS, ErrorCode::METHOD_NOT_FOUND].contains(&error.code)
+        }
+        RequestError::TimedOut(_) => true,
+        RequestError::ConnectionLost(_) => client.reopens(),
+        _ => false,
     }
 }
 

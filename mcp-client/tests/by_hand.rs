@@ -153,6 +153,65 @@ async fn a_subscription_outlives_a_server_that_ends_in_good_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() {
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Modern)
+        .with_tasks()
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        let request = server.expect("server/discover").await;
+        let tasks = json!({ "io.modelcontextprotocol/tasks": {} });
+        let capabilities = json!({ "tools": {}, "extensions": tasks });
+        let result = json!({ "supportedVersions": ["2026-07-28"], "capabilities": capabilities });
+        server.answer(&request, result).await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    let task = |status: &str, members: Value| {
+        let mut task = json!({
+            "taskId": "t", "status": status, "createdAt": "", "lastUpdatedAt": "", "ttlMs": null,
+            "pollIntervalMs": 1000,
+        });
+        let more = members.as_object().unwrap().clone();
+        task.as_object_mut().unwrap().extend(more);
+        task
+    };
+    for known in [true, false] {
+        let call = client.call_tool("t", ());
+        let serving = async {
+            let request = server.expect("tools/call").await;
+            let created = task("working", json!({ "resultType": "task" }));
+            server.answer(&request, created).await;
+            for code in [-32603, -32000] {
+                let request = server.expect("tasks/get").await;
+                let error = json!({ "code": code, "message": "not now" });
+                server
+                    .send(json!({ "id": request["id"], "error": error }))
+                    .await;
+            }
+            let request = server.expect("tasks/get").await;
+            if known {
+                let ended = json!({ "result": { "content": [] } });
+                server.answer(&request, task("completed", ended)).await;
+            } else {
+                let error = json!({ "code": -32602, "message": "unknown" });
+                server
+                    .send(json!({ "id": request["id"], "error": error }))
+                    .await;
+            }
+        };
+        let (outcome, ()) = tokio::join!(call.into_future(), serving);
+        assert_eq!(outcome.is_ok(), known, "{outcome:?}");
+    }
+    // What cannot be seen to have ended is not wanted any more.
+    let request = server.expect("tasks/cancel").await;
+    assert_eq!(request["params"]["taskId"], "t");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
     let (connect, mut hands) = by_hand();
     let connecting = Client::builder("c", "1")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_client::types::{ElicitResult, ProtocolVersion, TaskState};
-use mcp_client::{Client, ClientBuilder, RequestError, Started, TaskHandle};
+use mcp_client::{Cancel, Client, ClientBuilder, RequestError, Started, TaskHandle};
 use mcp_peer::duplex;
 use mcp_server::{
     Cx, HandlerError, JsonSchema, Server, ServerConnection, TaskSupport, ToolError, schemars, tool,
@@ -142,9 +142,26 @@ async fn a_call_waits_for_its_task_and_takes_it_along() {
     let asked = client.call_tool("asking", ()).await.expect("ends");
     assert_eq!(asked.to_text(), "one two ");
     let held = Arc::strong_count(&alive);
+    let gone = async || {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(Arc::strong_count(&alive), held, "its task has ended, too");
+    };
     let hour = Duration::from_secs(3600);
-    let call = client.call_tool("hold", ()).max_total(hour).await;
-    assert_eq!(call, Err(RequestError::TimedOut(hour)));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(Arc::strong_count(&alive), held, "its task has ended, too");
+    // The limit is that of any call, unless it has another.
+    for (call, limit) in [
+        (client.call_tool("hold", ()), hour),
+        (client.call_tool("hold", ()).max_total(hour / 2), hour / 2),
+    ] {
+        assert_eq!(call.await, Err(RequestError::TimedOut(limit)));
+        gone().await;
+    }
+    let cancel = Cancel::new();
+    let call = client.call_tool("hold", ()).cancelled_by(&cancel);
+    let cancelling = async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(call.into_future(), cancelling);
+    assert_eq!(outcome, Err(RequestError::Cancelled));
+    gone().await;
 }
