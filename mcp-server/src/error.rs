@@ -7,7 +7,7 @@ use mcp_peer::session::{ApiMisuse, NotSent, RequestError};
 use mcp_peer::types::{CallToolResult, Era, ErrorCode, ErrorObject, ProtocolVersion};
 use serde_json::json;
 
-use crate::room::NotJoined;
+use crate::room::{NotJoined, NotPublished};
 
 /// Why a handler failed.
 ///
@@ -183,7 +183,12 @@ impl Failed<'_> {
 fn own(error: &(dyn Error + 'static)) -> Option<String> {
     let sent = error.downcast_ref::<NotSent>().map(NotSent::to_string);
     let joined = error.downcast_ref::<NotJoined>().map(NotJoined::to_string);
-    sent.or(joined)
+    let published = match error.downcast_ref::<NotPublished>() {
+        // What that says is the program's.
+        None | Some(NotPublished::Backplane(_)) => None,
+        Some(error) => Some(error.to_string()),
+    };
+    sent.or(joined).or(published)
 }
 
 fn unanswered(error: &dyn Error) -> String {

@@ -252,6 +252,9 @@ impl Session {
         options: CallOptions,
     ) -> Result<(), ApiMisuse> {
         let (era, params) = self.may_call(&method, params, options.related)?;
+        if options.questions.is_some() && self.as_client().is_none() {
+            return Err(ApiMisuse::InputRound("only clients are asked in rounds"));
+        }
         if self.outgoing.calls.contains(key) {
             return Err(ApiMisuse::KeyInUse(key));
         }
