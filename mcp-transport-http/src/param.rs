@@ -1,6 +1,7 @@
 //! Values of messages in headers: what may stand there as it is, and what has to be wrapped.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +13,32 @@ use serde_json::{Map, Value};
 const PREFIX: &str = "=?base64?";
 const SUFFIX: &str = "?=";
 
-/// Arguments of one tool that may go into headers.
-const ARGUMENTS: usize = 64;
-/// Bytes that their names, and those of what they stand in, may have together: no server takes more in headers.
-const NAMES: usize = 16 * 1024;
+/// What of one tool may go into headers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    arguments: usize,
+    /// Bytes that their names, and those of what they stand in, may have together.
+    names: usize,
+}
+
+impl Room {
+    /// For a tool of another program: no server takes more in headers.
+    pub(crate) const OTHERS: Self = Self {
+        arguments: 64,
+        names: 16 * 1024,
+    };
+    /// For a tool of this program: none of its headers goes unchecked.
+    pub(crate) const OURS: Self = Self {
+        arguments: usize::MAX,
+        names: usize::MAX,
+    };
+
+    fn take(&mut self, annotated: &Annotated) -> Option<()> {
+        self.arguments = self.arguments.checked_sub(1)?;
+        self.names = self.names.checked_sub(annotated.weight())?;
+        Some(())
+    }
+}
 
 /// What a header says about a value of the body.
 ///
@@ -68,19 +91,19 @@ pub(crate) struct Annotated {
 /// The arguments that a tool's input schema wants in headers.
 ///
 /// # Errors
-/// The annotation breaks a rule of REQ-PARAM-02, or there are too many; what it says is for a log.
-pub(crate) fn annotated(schema: &RawJson) -> Result<Vec<Annotated>, String> {
+/// The annotation breaks a rule of REQ-PARAM-02, or there is no room for all; what it says is for a log.
+pub(crate) fn annotated(schema: &RawJson, mut room: Room) -> Result<Vec<Annotated>, String> {
     // Nearly no schema has one, and finding that out should cost next to nothing.
     if memmem::find(schema.as_bytes(), b"x-mcp-header").is_none() {
         return Ok(Vec::new());
     }
     let schema: Value = schema.decode().map_err(|e| e.to_string())?;
     let mut found: Vec<Annotated> = Vec::new();
-    visit(&schema, &mut Vec::new(), true, &mut found)?;
-    for (at, annotated) in found.iter().enumerate() {
-        let same = |other: &Annotated| other.header.eq_ignore_ascii_case(&annotated.header);
-        if found[..at].iter().any(same) {
-            return Err(format!("`{}` stands twice", annotated.header));
+    visit(&schema, &mut Vec::new(), true, &mut found, &mut room)?;
+    let mut names = HashSet::new();
+    for Annotated { header, .. } in &found {
+        if !names.insert(header.to_ascii_lowercase()) {
+            return Err(format!("`{header}` stands twice"));
         }
     }
     Ok(found)
@@ -92,37 +115,36 @@ fn visit(
     path: &mut Vec<String>,
     reachable: bool,
     found: &mut Vec<Annotated>,
+    room: &mut Room,
 ) -> Result<(), String> {
     match schema {
         Value::Array(members) => members
             .iter()
-            .try_for_each(|member| visit(member, path, false, found)),
+            .try_for_each(|member| visit(member, path, false, found, room)),
         Value::Object(members) => {
             if let Some(name) = members.get("x-mcp-header") {
                 if !reachable || path.is_empty() {
                     return Err("`x-mcp-header` stands where no argument is".to_owned());
                 }
-                found.push(Annotated {
+                let annotated = Annotated {
                     header: checked(name, members)?,
                     path: path.clone(),
-                });
-                let names: usize = found.iter().map(Annotated::weight).sum();
-                if found.len() > ARGUMENTS || names > NAMES {
-                    return Err("too much goes into headers".to_owned());
-                }
+                };
+                room.take(&annotated).ok_or("too much goes into headers")?;
+                found.push(annotated);
             }
             for (key, member) in members {
                 match (key.as_str(), member) {
                     ("properties", Value::Object(properties)) => {
                         for (name, property) in properties {
                             path.push(name.clone());
-                            visit(property, path, reachable, found)?;
+                            visit(property, path, reachable, found, room)?;
                             path.pop();
                         }
                     }
                     // Values, and not schemas.
                     ("x-mcp-header" | "default" | "const" | "enum" | "examples", _) => {}
-                    (_, member) => visit(member, path, false, found)?,
+                    (_, member) => visit(member, path, false, found, room)?,
                 }
             }
             Ok(())
@@ -243,7 +265,7 @@ mod tests {
 
     fn of(properties: Value) -> Result<Vec<Annotated>, String> {
         let schema = json!({"type": "object", "properties": properties});
-        annotated(&RawJson::from(schema))
+        annotated(&RawJson::from(schema), Room::OTHERS)
     }
 
     /// REQ-PARAM-02

@@ -8,6 +8,7 @@ use mcp_server::types::Principal;
 use mcp_server::{JsonSchema, Server, schemars, tool};
 use mcp_transport_http::{Denied, HttpOptions, HttpService, ListenerOptions};
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use support::{META, Running, request, serve_with};
 
 #[derive(Deserialize, JsonSchema)]
@@ -16,11 +17,19 @@ struct Located {
     region: String,
 }
 
+/// More than a client takes from a server that it does not know.
+fn wide() -> Value {
+    let argument = |at| json!({"type": "string", "x-mcp-header": format!("A{at}")});
+    let arguments: Map<_, _> = (0..65).map(|at| (format!("a{at}"), argument(at))).collect();
+    json!({"type": "object", "properties": arguments})
+}
+
 /// A server of which little is too much already.
 async fn server() -> Running {
     let server = Server::new("hostile", "1.0.0")
         .tool(tool("hello", || "Hello."))
         .tool(tool("located", |located: Located| located.region))
+        .tool(tool("wide", || "Wide.").input_schema(wide()))
         .start();
     let catalog = server.catalog();
     let mut options = HttpOptions::default();
@@ -174,6 +183,7 @@ const CASES: &[Case] = &[
     ("Mcp-Param in base64", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: located\nMcp-Param-Region: =?base64?S8O2bG4=?=", R, 200, "a result"),
     ("Mcp-Param in base64 of no text", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: located\nMcp-Param-Region: =?base64?/w==?=", R, 400, "#-32020: the header `mcp-param-region` is not valid base64 of UTF-8"),
     ("Mcp-Param for nothing", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: located\nMcp-Param-Region: x", r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"located","arguments":{"region":null},$M}}"#, 400, r##"#-32020: the header `mcp-param-region` says "x", the body says "nothing""##),
+    ("another Mcp-Param of many", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: wide\nMcp-Param-A64: x", r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"wide","arguments":{"a64":"y"},$M}}"#, 400, r##"#-32020: the header `mcp-param-a64` says "x", the body says "y""##),
     ("a method of the other era", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: initialize", r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{$M}}"#, 404, "#-32601: method not found: initialize"),
     ("a method of nobody", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: no/such", r#"{"jsonrpc":"2.0","id":1,"method":"no/such","params":{$M}}"#, 404, "#-32601: method not found: no/such"),
     ("a tool of nobody", "POST", "MCP-Protocol-Version: 2026-07-28\nMcp-Method: tools/call\nMcp-Name: none", r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"none",$M}}"#, 200, r##"#-32602: unknown tool "none""##),
@@ -187,7 +197,7 @@ const CASES: &[Case] = &[
 
 /// The answer as the table has it.
 fn told(body: &str) -> String {
-    let Ok(body) = serde_json::from_str::<serde_json::Value>(body) else {
+    let Ok(body) = serde_json::from_str::<Value>(body) else {
         return body.to_owned();
     };
     let error = &body["error"];

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName};
 use mcp_types::{ObjectBuf, RawJson};
 use memchr::memmem;
 
-use crate::param::{self, Annotated};
+use crate::param::{self, Annotated, Room};
 
 /// Tools with arguments that go into headers; a server that has more of them than this gets the rest without.
 const TOOLS: usize = 4096;
@@ -54,7 +54,7 @@ impl Tools {
             // Whatever it is, it is for whoever decodes it to say.
             return true;
         };
-        let annotated = match param::annotated(&schema) {
+        let annotated = match param::annotated(&schema, Room::OTHERS) {
             Ok(annotated) => annotated,
             Err(reason) => {
                 tracing::warn!(

@@ -24,7 +24,8 @@ use super::service::{Client, Inner, unavailable};
 use super::session::{self, Session, Streams};
 use super::shutdown::Ending;
 use super::transport::{HttpTransport, Kind};
-use crate::{head, param};
+use crate::head;
+use crate::param::{self, Room};
 
 /// What becomes of a message.
 enum Posted {
@@ -262,7 +263,7 @@ impl Inner {
             return Ok(());
         };
         // A schema whose annotations are wrong has none.
-        let annotated = param::annotated(&schema).unwrap_or_default();
+        let annotated = param::annotated(&schema, Room::OURS).unwrap_or_default();
         headers::check_params(&client.headers, &annotated, arguments.as_ref())
     }
 
