@@ -352,14 +352,14 @@ fn the_wire_can_be_watched() {
 #[test]
 fn what_a_server_says_by_itself_is_heard() {
     let capabilities = json!({ "logging": {}, "resources": { "subscribe": true, "listChanged": true }, "tools": { "listChanged": true } });
-    let server = |then: fn(&Value) -> Vec<Value>| {
+    let server = |capabilities: &Value, then: fn(&Value) -> Vec<Value>| {
         let capabilities = capabilities.clone();
         Scripted::new(move |line| match legacy(line, capabilities.clone()) {
             Some(reply) => vec![reply],
             None => then(line),
         })
     };
-    let watched = server(|line| match line["method"].as_str() {
+    let watched = server(&capabilities, |line| match line["method"].as_str() {
         Some("resources/subscribe") => vec![
             result(line, json!({})),
             notification("notifications/tools/list_changed", json!({})),
@@ -386,17 +386,20 @@ fn what_a_server_says_by_itself_is_heard() {
     );
     assert_eq!(watched.heard("resources/subscribe")["params"]["uri"], "a:b");
 
-    let chatty = server(|line| match line["method"].as_str() {
-        Some("logging/setLevel") => vec![
-            result(line, json!({})),
-            notification(
-                "notifications/message",
-                json!({ "level": "warning", "data": "one" }),
-            ),
-            notification("chat.said", json!({ "text": "two" })),
-        ],
-        _ if line["id"].is_number() => vec![result(line, json!({}))],
-        _ => vec![],
+    // It tells of no changes, and nobody has to ask it for anything else.
+    let chatty = server(&json!({ "logging": {} }), |line| {
+        match line["method"].as_str() {
+            Some("logging/setLevel") => vec![
+                result(line, json!({})),
+                notification(
+                    "notifications/message",
+                    json!({ "level": "warning", "data": "one" }),
+                ),
+                notification("chat.said", json!({ "text": "two" })),
+            ],
+            _ if line["id"].is_number() => vec![result(line, json!({}))],
+            _ => vec![],
+        }
     });
     let ran = run(&[
         "listen",
@@ -408,6 +411,7 @@ fn what_a_server_says_by_itself_is_heard() {
         "--log-level",
         "debug",
     ]);
+    assert_eq!(ran.code, 0, "{ran:?}");
     let lines: Vec<Value> = ran
         .out
         .lines()
@@ -425,7 +429,7 @@ fn what_a_server_says_by_itself_is_heard() {
     assert_eq!(ran.err, "", "once is enough");
     assert_eq!(chatty.heard("logging/setLevel")["params"]["level"], "debug");
 
-    let logs = server(|line| match line["method"].as_str() {
+    let logs = server(&capabilities, |line| match line["method"].as_str() {
         Some("logging/setLevel") => vec![
             result(line, json!({})),
             notification(

@@ -164,9 +164,8 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
                 std::future::pending::<()>().await
             };
             let over = async {
-                let mut subscription = session.client.subscribe(filter).await?;
                 tokio::select! {
-                    ended = subscription.ended() => Ok(ended?),
+                    ended = told(session, filter) => ended,
                     () = reading => Ok(()),
                 }
             };
@@ -207,11 +206,7 @@ pub(crate) async fn listen(mut args: Listen) -> Result<(), Failure> {
     };
     connect
         .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
-            let over = async {
-                let mut subscription = session.client.subscribe(filter).await?;
-                Ok(subscription.ended().await?)
-            };
-            heard.until_enough(over).await
+            heard.until_enough(told(session, filter)).await
         })
         .await
 }
@@ -293,6 +288,16 @@ impl Heard {
             over = over => over,
         }
     }
+}
+
+/// Asks for what a filter names, and waits until nothing more is told.
+async fn told(session: &Session, filter: SubscriptionFilter) -> Result<(), Failure> {
+    // There is nothing to ask a legacy server for but resources: what else it tells of it tells by itself.
+    if session.client.era() == Era::Legacy && filter.resource_subscriptions.is_none() {
+        return lost(session).await;
+    }
+    let mut subscription = session.client.subscribe(filter).await?;
+    Ok(subscription.ended().await?)
 }
 
 /// Waits until the connection is gone.
