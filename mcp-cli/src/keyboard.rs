@@ -27,7 +27,7 @@ fn mode() -> MutexGuard<'static, Mode> {
 /// Asks a person, who takes their time, in a thread that may wait; at the prompt of a shell, after the line.
 ///
 /// # Cancel safety
-/// Who has been asked goes on to be: nothing else is read before there is an answer.
+/// Who has been asked goes on to be: nothing else is read before there is an answer. The screen goes on at once.
 pub(crate) async fn ask<T: Send + 'static>(
     screen: &Screen,
     question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static,
@@ -38,17 +38,19 @@ pub(crate) async fn ask<T: Send + 'static>(
     let turn = TURN.lock().await;
     let paused = screen.pause();
     let asked = move || {
-        let _while_asked = (paused, turn);
         *mode() = Mode::Question;
         let answer = question();
         if answer.is_err() {
             restore_cursor();
         }
         *mode() = Mode::AsItWas;
-        answer
+        (answer, turn)
     };
-    match tokio::task::spawn_blocking(asked).await {
-        Ok(answer) => answer,
+    let asked = tokio::task::spawn_blocking(asked).await;
+    // Before the turn ends: whose it is next pauses the screen, too.
+    drop(paused);
+    match asked {
+        Ok((answer, _turn)) => answer,
         Err(panic) => Err(std::io::Error::other(panic).into()),
     }
 }

@@ -254,7 +254,7 @@ fn a_server_is_not_told_why_a_model_fails() {
 mod at_a_terminal {
     use super::*;
     use std::process::Command;
-    use support::terminal::Terminal;
+    use support::{notification, terminal::Terminal};
 
     fn call(args: &[&str]) -> Terminal {
         let mut all = vec!["call"];
@@ -363,6 +363,48 @@ mod at_a_terminal {
         terminal.type_in("nothing.txt\r");
         terminal.expect("no file");
         assert_eq!(terminal.end(), Some(4));
+    }
+
+    #[test]
+    fn what_is_said_when_nobody_waits_for_the_answer_any_more_is_shown() {
+        let (seen, is_seen) = std::sync::mpsc::channel();
+        let mut call = Value::Null;
+        let server = Scripted::new(move |line| {
+            if let Some(answer) = legacy(line, json!({ "tools": {} })) {
+                return vec![answer];
+            }
+            match (line["method"].as_str(), line["id"].as_str()) {
+                (Some("tools/list"), _) => {
+                    let tool = json!({ "name": "t", "inputSchema": { "type": "object" } });
+                    vec![result(line, json!({ "tools": [tool] }))]
+                }
+                (Some("tools/call"), _) => {
+                    call = line.clone();
+                    let params = json!({ "message": "Who?", "requestedSchema": {
+                        "type": "object", "properties": {},
+                    } });
+                    vec![
+                        json!({ "jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": params }),
+                        json!({ "jsonrpc": "2.0", "id": "p", "method": "ping" }),
+                    ]
+                }
+                (None, Some("p")) => {
+                    is_seen.recv().unwrap();
+                    let content = json!({ "type": "text", "text": "gave up" });
+                    vec![
+                        notification("notifications/cancelled", json!({ "requestId": "q" })),
+                        result(&call, json!({ "content": [content], "isError": true })),
+                    ]
+                }
+                _ => vec![],
+            }
+        });
+        let mut terminal = Terminal::run(mcp(&["call", &server.target, "t"]), 80, None);
+        terminal.expect("fill in the form");
+        seen.send(()).unwrap();
+        terminal.expect("gave up");
+        assert_eq!(terminal.end(), Some(4));
+        terminal.is_as_it_was();
     }
 
     #[test]
