@@ -1,5 +1,6 @@
 //! What Tab completes: names, arguments, and what the server suggests.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -65,16 +66,20 @@ impl Offers {
         offers
     }
 
-    /// What could stand in the place of the last word, and what is to be asked of the server besides.
-    fn candidates(&self, words: &[&str], last: &str) -> (Vec<String>, Option<Question>) {
+    /// What could stand in the place of the last word of a line, where that begins, and what is to be asked of the server
+    /// besides.
+    fn candidates(&self, line: &str) -> (usize, Vec<String>, Option<Question>) {
+        let (words, start) = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let last = &*meant(&line[start..]);
         let mut found = Vec::new();
-        // What a word is to begin with, and how it goes on.
+        // What a word is, and how it goes on.
         let mut offer = |name: &str, end: &str| {
             if name.starts_with(last) {
                 found.extend(typed("", name, end));
             }
         };
-        match (words, last.split_once('=')) {
+        match (&*words, last.split_once('=')) {
             ([], _) => {
                 self.tools.keys().for_each(|name| offer(name, " "));
                 for (name, end) in [
@@ -108,7 +113,7 @@ impl Offers {
                 let others = given.iter().filter_map(|word| word.split_once('='));
                 let params = others.fold(params, |params, (key, value)| params.context(key, value));
                 let argument = argument.to_owned();
-                return (Vec::new(), Some(Question { argument, params }));
+                return (start, Vec::new(), Some(Question { argument, params }));
             }
             ([tool, given @ ..], None) => {
                 let names = self.tools.get(*tool).into_iter().flatten();
@@ -122,18 +127,47 @@ impl Offers {
                 let values = tool.and_then(|arguments| arguments.get(argument));
                 let values = values.into_iter().flatten();
                 for value in values.filter(|value| value.starts_with(prefix)) {
-                    found.extend(typed(&format!("{argument}="), value, " "));
+                    found.extend(typed(&format!("{}=", quoted(argument)), value, " "));
                 }
             }
         }
-        (found, None)
+        (start, found, None)
     }
 }
 
 /// A text of the server's as a person would type it as a word, or a part of one; none if it has what cannot be typed.
 fn typed(before: &str, text: &str, after: &str) -> Option<String> {
-    let quoted = shell_words::quote(text);
-    (!text.contains(char::is_control)).then(|| format!("{before}{quoted}{after}"))
+    (!text.contains(char::is_control)).then(|| format!("{before}{}{after}", quoted(text)))
+}
+
+/// A text as a word of a line of this shell, which expands nothing: it stays as it is wherever it can.
+fn quoted(text: &str) -> Cow<'_, str> {
+    match shell_words::split(text).as_deref() {
+        Ok([word]) if word == text => text.into(),
+        _ => shell_words::quote(text),
+    }
+}
+
+/// The words of a line before the last, and where that begins; it may be empty, and its quotes still be open.
+fn words(line: &str) -> (Vec<String>, usize) {
+    let blanks = line.rmatch_indices(char::is_whitespace);
+    for (at, blank) in blanks {
+        let end = at + blank.len();
+        // Where a letter would be a word of its own no quotes are open.
+        if let Ok(mut words) = shell_words::split(&format!("{}x", &line[..end]))
+            && words.pop().as_deref() == Some("x")
+        {
+            return (words, end);
+        }
+    }
+    (Vec::new(), 0)
+}
+
+/// What a word means, though its quotes may still be open.
+fn meant(word: &str) -> String {
+    let closed = ["", "'", "\""].map(|quote| shell_words::split(&format!("{word}{quote}")));
+    let meant = closed.into_iter().find_map(Result::ok);
+    meant.unwrap_or_default().concat()
 }
 
 /// The values that a schema names.
@@ -189,7 +223,7 @@ impl Completion {
             );
         });
         let values = receive.recv_timeout(PATIENCE).unwrap_or_default();
-        let before = format!("{argument}=");
+        let before = format!("{}=", quoted(&argument));
         let values = values.iter();
         values
             .filter_map(|value| typed(&before, value, " "))
@@ -213,10 +247,7 @@ impl Completer for Completion {
         pos: usize,
         _: &rustyline::Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let before = &line[..pos];
-        let start = before.rfind(char::is_whitespace).map_or(0, |at| at + 1);
-        let words: Vec<&str> = before[..start].split_whitespace().collect();
-        let (mut candidates, question) = self.offers.candidates(&words, &before[start..]);
+        let (start, mut candidates, question) = self.offers.candidates(&line[..pos]);
         if let Some(question) = question {
             candidates = self.suggested(question);
         }
@@ -231,6 +262,7 @@ impl Completer for Completion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustyline::completion::longest_common_prefix;
 
     #[test]
     fn names_and_arguments_are_completed() {
@@ -255,29 +287,61 @@ mod tests {
         offers.resources.push("file:///a".to_owned());
         offers.resources.push("file:///a?b&c".to_owned());
         offers.templates.push("db:///{id}/x".to_owned());
-        for (words, last, expected) in [
-            (&[][..], "me", &["measure ", "mend "][..]),
-            (&[], "re", &["read "]),
-            (&["measure"], "", &["n=", "of=", "unit="]),
-            (&["measure", "n=1", "of=x"], "", &["unit="]),
-            (&["measure"], "of=", &["of='New York' "]),
-            (&["measure"], "unit=m", &["unit=metre ", "unit=mile "]),
-            (&["measure"], "unit=mi", &["unit=mile "]),
-            (&["read"], "", &["file:///a", "'file:///a?b&c'", "db:///"]),
-            (&["prompt"], "", &["poem "]),
-            (&["prompt", "poem"], "a", &["about="]),
-            (&["unknown"], "a", &[]),
+        offers.resources.push("file:///d/a%20b".to_owned());
+        offers.resources.push("file:///d/a%20c".to_owned());
+        offers
+            .prompts
+            .insert("it's mine".to_owned(), vec!["to whom".to_owned()]);
+        offers.prompts.insert("it's yours".to_owned(), vec![]);
+        offers.tools.insert(
+            "my tool".to_owned(),
+            [("a b".to_owned(), vec!["c d".to_owned()])].into(),
+        );
+        for (line, expected) in [
+            ("me", &["measure ", "mend "][..]),
+            ("re", &["read "]),
+            ("measure ", &["n=", "of=", "unit="]),
+            ("measure n=1  of=x ", &["unit="]),
+            ("measure of=", &["of='New York' "]),
+            ("measure of='New", &["of='New York' "]),
+            ("measure \"of=New ", &["of='New York' "]),
+            ("measure of=New\\ Y", &["of='New York' "]),
+            ("measure of='New York' u", &["unit="]),
+            ("measure unit=m", &["unit=metre ", "unit=mile "]),
+            ("measure unit=mi", &["unit=mile "]),
+            ("my", &["'my tool' "]),
+            ("'my tool' ", &["'a b'="]),
+            ("'my tool' 'a b'=", &["'a b'='c d' "]),
+            ("read file:///a", &["file:///a", "file:///a?b&c"]),
+            ("read d", &["db:///"]),
+            ("prompt p", &["poem "]),
+            ("prompt poem a", &["about="]),
+            ("prompt 'it'\\''s mine' ", &["'to whom'="]),
+            ("unknown a", &[]),
         ] {
-            let (found, question) = offers.candidates(words, last);
-            assert_eq!(found, expected, "{words:?} {last}");
+            let (_, found, question) = offers.candidates(line);
+            assert_eq!(found, expected, "{line}");
             assert!(question.is_none());
         }
-        let (_, question) = offers.candidates(&["prompt", "poem", "x=y"], "about=se");
+        // What Tab inserts of more than one can be gone on with.
+        for (line, more, expected) in [
+            ("read file:///d", "b", "read file:///d/a%20b"),
+            ("prompt it", "y", r"prompt 'it'\''s yours' "),
+        ] {
+            let (start, found, _) = offers.candidates(line);
+            let common = longest_common_prefix(&found).unwrap();
+            let line = format!("{}{common}{more}", &line[..start]);
+            let (start, found, _) = offers.candidates(&line);
+            assert_eq!(found.len(), 1, "{line}: {found:?}");
+            assert_eq!(line[..start].to_owned() + &found[0], expected);
+        }
+        let (start, _, question) = offers.candidates("prompt poem x='y z' about='s e");
+        assert_eq!(start, "prompt poem x='y z' ".len());
         let params = serde_json::to_value(question.unwrap().params).unwrap();
         assert_eq!(
             params["argument"],
-            serde_json::json!({ "name": "about", "value": "se" })
+            serde_json::json!({ "name": "about", "value": "s e" })
         );
-        assert_eq!(params["context"]["arguments"]["x"], "y");
+        assert_eq!(params["context"]["arguments"]["x"], "y z");
     }
 }
