@@ -242,7 +242,7 @@ impl ServerSide {
             caller_bytes: match described(&capabilities, meta.info.as_ref()) {
                 // The next request may well be of the same one.
                 ..=REMEMBERED => 0,
-                long => DECODED * long,
+                long => DECODED * capabilities.len() + long + caller.info.as_ref().map_or(0, lists),
             },
             ..Terms::plain(caller)
         };
@@ -512,6 +512,13 @@ fn meta_of(request: &RequestMessage) -> Option<RawJson> {
 /// Bytes of the text from which a caller is made.
 fn described(capabilities: &RawJson, info: Option<&RawJson>) -> usize {
     capabilities.len() + info.map_or(0, RawJson::len)
+}
+
+/// Bytes that a description takes besides those of its texts.
+fn lists(info: &Implementation) -> usize {
+    let icons = info.icons.as_deref().unwrap_or_default();
+    let sizes = icons.iter().flat_map(|icon| icon.sizes.iter().flatten());
+    size_of_val(icons) + sizes.count() * size_of::<String>()
 }
 
 fn in_modern(request: &RequestMessage) -> Result<(), ErrorObject> {

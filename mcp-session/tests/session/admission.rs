@@ -619,6 +619,21 @@ fn what_a_request_says_of_its_client_weighs_what_it_takes() {
     assert_eq!(server.take_events().len(), 97);
     let callers = server.asked[1..].iter().map(|asked| &asked.caller);
     assert!(callers.is_sorted_by(|one, next| std::sync::Arc::ptr_eq(one, next)));
+
+    // An icon of some size takes what it is long, and so do not very many that are short.
+    let icon = format!(r#"{{"src":"data:,{}"}}"#, "x".repeat(100 << 10));
+    let icons = [r#"{"src":""}"#; 10_000].join(",");
+    for (icons, bytes, taken) in [(&icon, 64 << 20, 100), (&icons, 1 << 20, 1)] {
+        let mut server = Side::server(|config| config.limits.incoming_bytes = bytes);
+        for id in 0..100 {
+            let info = format!(r#"{{"name":"c","version":"1","icons":[{icons}]}}"#);
+            let meta = format!(r#"{{"$V":"2026-07-28","$C":{{}},"$I":{info}}}"#);
+            server.hear(&format!(
+                r#"{{"id":{id},"method":"tools/call","params":{{"_meta":{meta}}}}}"#
+            ));
+        }
+        assert_eq!(server.take_events().len(), taken);
+    }
 }
 
 #[test]
