@@ -25,12 +25,12 @@ pub enum RequestError {
     /// The answer broke the protocol.
     #[error("the peer misbehaved: {0}")]
     Misbehaved(#[from] PeerMisbehaved),
-    /// The peer asked for input, and the handler that should give it failed.
+    /// The peer asked for input, and the handler that should give it failed, or other requests left no room for it.
     #[error("no input for `{method}`: {error}")]
     InputFailed {
         /// What was asked for.
         method: MethodName,
-        /// What the handler said.
+        /// What the handler said, or what there was no room for.
         error: ErrorObject,
     },
     /// The request could not be sent as it was made.

@@ -177,13 +177,8 @@ impl Session {
     }
 
     fn accept(&mut self, request: RequestMessage, terms: Terms) {
-        let limit = self.limits.incoming_requests;
-        if self.incoming.len() >= limit {
-            let what = format!("more than {limit} requests in flight");
-            return self.refuse(request.id, what);
-        }
         let bytes = weight(&request, &terms);
-        if let Some(what) = self.overweight(bytes) {
+        if let Some(what) = self.lacks_room(1, bytes) {
             return self.refuse(request.id, what);
         }
         let origin = Origin::Wire(request.id.clone());
@@ -205,8 +200,17 @@ impl Session {
         }));
     }
 
+    /// What is said to so many requests more, which would keep so many bytes, if that is too much.
+    pub(crate) fn lacks_room(&self, requests: usize, bytes: usize) -> Option<String> {
+        let limit = self.limits.incoming_requests;
+        if self.incoming.len() + requests > limit {
+            return Some(format!("more than {limit} requests in flight"));
+        }
+        self.overweight(bytes)
+    }
+
     /// What is said to a request that would keep so many bytes more, if that is too much.
-    pub(crate) fn overweight(&self, bytes: usize) -> Option<String> {
+    fn overweight(&self, bytes: usize) -> Option<String> {
         let limit = self.limits.incoming_bytes;
         let over = self.incoming.len() > 0 && self.incoming.bytes + bytes > limit;
         over.then(|| format!("more than {limit} bytes of requests in flight"))

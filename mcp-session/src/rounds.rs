@@ -128,22 +128,23 @@ impl Session {
             Some(Ok(questions)) => questions,
             Some(Err(_)) => return invalid("`inputRequests` is no map of requests"),
         };
-        // Each is to the program what a request on the wire is, and bounded as those are.
-        let room = self
-            .limits
-            .incoming_requests
-            .saturating_sub(self.incoming.len());
-        if questions.len() > self.limits.round_inputs.min(room) {
+        if questions.len() > self.limits.round_inputs {
             return invalid("too many questions");
         }
-        // The state is kept for as long as one of them is open.
-        let state_len = state.as_ref().map_or(0, RawJson::len);
+        // Each is to the program what a request on the wire is, and bounded as those are.
         let weight = |(name, question): (&String, &Question)| {
-            name.len() + question.method.len() + question.params.len() + state_len
+            name.len() + question.method.len() + question.params.len()
         };
-        let bytes = questions.iter().map(weight).sum();
-        if !questions.is_empty() && self.overweight(bytes).is_some() {
-            return invalid("too many bytes of questions");
+        // The state is kept for as long as one of them is open; it is weighed with the first.
+        let mut state_len = state.as_ref().map_or(0, RawJson::len);
+        let bytes = state_len + questions.iter().map(weight).sum::<usize>();
+        if let Some(question) = questions.values().next()
+            && let Some(what) = self.lacks_room(questions.len(), bytes)
+        {
+            return Err(RequestError::InputFailed {
+                method: question.method.clone(),
+                error: ErrorObject::internal(what),
+            });
         }
         let Some(client) = self.as_client() else {
             return invalid("only clients are asked in rounds");
@@ -161,7 +162,7 @@ impl Session {
         let open = questions
             .into_iter()
             .map(|(name, question)| {
-                let bytes = weight((&name, &question));
+                let bytes = weight((&name, &question)) + std::mem::take(&mut state_len);
                 self.ask_program(key, name, question, bytes, &caller)
             })
             .collect::<Vec<_>>();

@@ -280,8 +280,20 @@ fn questions_are_bounded_as_requests_are() {
     let long =
         format!(r#"{{"a":{{"method":"elicitation/create","params":{{"message":"{text}"}}}}}}"#);
     for (requests, bytes, first, second, what) in [
-        (3, 1000, &two, &two, "too many questions"),
-        (9, 100, &long, &long, "too many bytes of questions"),
+        (
+            3,
+            1000,
+            &two,
+            &two,
+            "`roots/list`: more than 3 requests in flight",
+        ),
+        (
+            9,
+            100,
+            &long,
+            &long,
+            "`elicitation/create`: more than 100 bytes of requests in flight",
+        ),
     ] {
         let mut client = Side::modern_client(|config| {
             able(config);
@@ -293,9 +305,9 @@ fn questions_are_bounded_as_requests_are() {
         client.hear(&ask(2, first, "")).forget();
         let asked = client.asked.len();
         client.forget();
-        client.hear(&ask(3, second, "")).tells(&[&format!(
-            "answer 2: the peer misbehaved: invalid input round: {what}"
-        )]);
+        client
+            .hear(&ask(3, second, ""))
+            .tells(&[&format!("answer 2: no input for {what}*")]);
         // What is open goes on, and when it is over there is room again.
         for n in 0..asked {
             client.respond(n, r#"{"action":"cancel"}"#);
@@ -307,6 +319,17 @@ fn questions_are_bounded_as_requests_are() {
         client
             .hear(r#"{"id":4,"result":{}}"#)
             .tells(&["answer 1: {}"]);
+    }
+    // A state is kept once, however many questions come with it.
+    let mut client = Side::modern_client(|config| {
+        able(config);
+        config.limits.incoming_bytes = 300;
+    });
+    client.call(1, "tools/call", "{}");
+    client.call(2, "tools/call", "{}");
+    for id in [2, 3] {
+        client.hear(&ask(id, &two, &format!(r#""{text}""#)));
+        assert_eq!(client.take_events().len(), 2);
     }
 }
 
