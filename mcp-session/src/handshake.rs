@@ -364,9 +364,11 @@ impl Session {
         if let Some(client) = self.as_client_mut() {
             match client.phase {
                 Phase::Probing { retried, .. } => {
+                    client.babble = None;
                     return self.handle_discovered(now, Err(error), retried);
                 }
                 Phase::Initializing { retried, .. } if !std::mem::take(&mut client.owes_answer) => {
+                    client.babble = None;
                     return self.handle_initialized(now, Err(error), retried);
                 }
                 _ => {}
