@@ -29,8 +29,8 @@ pub(crate) struct ClientSide {
     pub(crate) server: Arc<Caller>,
     /// The request that sets the legacy log level; its answer is of no interest.
     housekeeping: Option<i64>,
-    /// The probe had no answer in time: an error without an id may be one that comes late.
-    owes_answer: bool,
+    /// The probe that had no answer in time: an error without an id may be one that comes late.
+    owes_answer: Option<i64>,
     /// The first thing that the other side said that was no message, until it answers the handshake.
     babble: Option<String>,
 }
@@ -67,7 +67,7 @@ impl ClientSide {
                 capabilities: ClientCapabilities::default(),
             }),
             housekeeping: None,
-            owes_answer: false,
+            owes_answer: None,
             babble: None,
             config,
         }
@@ -224,7 +224,10 @@ impl Session {
                 self.handle_initialized(now, outcome, retried);
             }
             _ if client.housekeeping == Some(*n) => client.housekeeping = None,
-            _ => return Some(outcome),
+            _ => {
+                client.owes_answer.take_if(|probe| probe == n);
+                return Some(outcome);
+            }
         }
         None
     }
@@ -367,7 +370,7 @@ impl Session {
                     client.babble = None;
                     return self.handle_discovered(now, Err(error), retried);
                 }
-                Phase::Initializing { retried, .. } if !std::mem::take(&mut client.owes_answer) => {
+                Phase::Initializing { retried, .. } if client.owes_answer.take().is_none() => {
                     client.babble = None;
                     return self.handle_initialized(now, Err(error), retried);
                 }
@@ -425,8 +428,8 @@ impl Session {
         };
         match (&client.phase, client.config.era) {
             // Silence is legacy; the probe is not cancelled, for a legacy server may choke on that (inventory 3.2, step 8).
-            (Phase::Probing { .. }, choice) if choice.falls_back() => {
-                client.owes_answer = true;
+            (Phase::Probing { id, .. }, choice) if choice.falls_back() => {
+                client.owes_answer = Some(*id);
                 self.fall_back(now, "nothing");
             }
             (Phase::Probing { .. }, _) => {
