@@ -179,6 +179,8 @@ struct Running {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Open,
+    /// What has come from a peer that takes nothing any more.
+    Rest,
     Ended,
 }
 
@@ -434,6 +436,8 @@ impl<T: Transport> Driver<T> {
 
     fn event(&mut self, event: Event, cx: &mut Context<'_>) {
         match event {
+            // Nobody takes the answer, and what it asks for would be cut short.
+            Event::Request(_) if self.reading == Reading::Rest => {}
             Event::Request(incoming) if self.closing => {
                 let error = ErrorObject::internal("the connection is being closed");
                 self.answer(incoming.key, Answer::Error(error));
@@ -556,7 +560,7 @@ impl<T: Transport> Driver<T> {
 
     /// Whether anything that comes would be read now.
     fn reads(&self) -> bool {
-        self.reading == Reading::Open
+        self.reading != Reading::Ended
             && !(self.closing && self.running.is_empty())
             && self.session.transmit_len() < REPLY_AHEAD
             && self.unsent() < self.shared.options.answer_bytes
@@ -618,6 +622,9 @@ impl<T: Transport> Driver<T> {
     ///
     /// That nothing more comes is no news then: what is told of the end is why writing failed.
     fn read_rest(&mut self, cx: &mut Context<'_>) {
+        if self.reading == Reading::Open {
+            self.reading = Reading::Rest;
+        }
         for _ in 0..REPLY_AHEAD {
             if !self.reads() {
                 return;

@@ -130,6 +130,24 @@ async fn what_was_answered_before_the_peer_went_away_is_answered() {
     assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
     calling.await.unwrap();
     assert!(matches!(peer.closed().await, Closed::Transport(_)));
+
+    // Nobody can be answered any more, and so nobody is served.
+    let served = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&served);
+    let (_driving, peer, mut stage) = server(serve(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { ok() }
+    }))
+    .await;
+    for id in 0..10 {
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": id, "method": "x/do" }))
+            .await;
+    }
+    drop(stage);
+    assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
+    assert!(matches!(peer.closed().await, Closed::Transport(_)));
+    assert_eq!(served.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
