@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use mcp_session::{CallOptions, RequestError};
 use mcp_types::{MethodName, ObjectBuf, RawJson};
-use tokio::runtime::Handle;
 use tokio::time::Sleep;
 
 use crate::limits::ProgressPolicy;
@@ -25,7 +24,7 @@ use crate::trace::Trace;
 pub struct Calling<'a, F> {
     shared: &'a Shared,
     /// Nobody else has it before it is queued.
-    pending: Arc<PendingCall>,
+    pub(crate) pending: Arc<PendingCall>,
     stage: Stage<'a>,
     /// Watches the time while the driver cannot take it; the engine does afterwards.
     late: Option<Pin<Box<Sleep>>>,
@@ -77,6 +76,35 @@ impl<F> Calling<'_, F> {
         self
     }
 
+    /// Waits until it is queued, and then for what `answer` looks for, or until its time is over.
+    pub(crate) fn poll_for<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        answer: impl FnOnce(&PendingCall, &mut F, &mut Context<'_>) -> Poll<Result<R, RequestError>>,
+    ) -> Poll<Result<R, RequestError>> {
+        let polled = match self.poll_queued(cx) {
+            Poll::Ready(Ok(())) => {
+                let _entered = self.trace.enter();
+                answer(&self.pending, &mut self.on_progress, cx)
+            }
+            Poll::Ready(Err(Gone)) => Poll::Ready(Err(self.shared.lost())),
+            Poll::Pending => Poll::Pending,
+        };
+        let waits = match self.stage {
+            Stage::Crowded(_) => true,
+            Stage::Queued => self.late.is_some() || self.shared.outbox.is_behind(),
+            Stage::Unsent | Stage::Ended => false,
+        };
+        let outcome = match polled {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending if waits => Err(ready!(self.poll_late(cx))),
+            Poll::Pending => return Poll::Pending,
+        };
+        self.stage = Stage::Ended;
+        self.trace.called(outcome.as_ref().map(drop));
+        Poll::Ready(outcome)
+    }
+
     fn poll_queued(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         let room = match &mut self.stage {
             Stage::Unsent => {
@@ -101,13 +129,17 @@ impl<F> Calling<'_, F> {
 
     /// Gives it up if the driver could not take it for as long as its answer may take.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<RequestError> {
-        let timeout = self.pending.patience(self.shared.call_timeout);
-        // Without a runtime, where it is polled, there is no clock to go by.
-        let (Some(timeout), Ok(_)) = (timeout, Handle::try_current()) else {
+        let Some(timeout) = self.pending.patience(self.shared) else {
             self.late = None;
             return Poll::Pending;
         };
-        let late = (self.late).get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        if self.late.is_none() {
+            self.late = self.shared.timer(timeout).map(Box::pin);
+        }
+        let Some(late) = &mut self.late else {
+            // Neither here nor where the driver is there has been a clock to go by.
+            return Poll::Pending;
+        };
         ready!(late.as_mut().poll(cx));
         match self.pending.take_asked() {
             Some(_) => Poll::Ready(RequestError::TimedOut(timeout)),
@@ -141,27 +173,10 @@ impl<F: FnMut(ProgressUpdate)> Future for Calling<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let polled = match this.poll_queued(cx) {
-            Poll::Ready(Ok(())) => {
-                let _entered = this.trace.enter();
-                (this.pending).poll(cx, this.shared, &mut this.on_progress)
-            }
-            Poll::Ready(Err(Gone)) => Poll::Ready(Err(this.shared.lost())),
-            Poll::Pending => Poll::Pending,
-        };
-        let waits = match this.stage {
-            Stage::Crowded(_) => true,
-            Stage::Queued => this.late.is_some() || this.shared.outbox.is_behind(),
-            Stage::Unsent | Stage::Ended => false,
-        };
-        let outcome = match polled {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending if waits => Err(ready!(this.poll_late(cx))),
-            Poll::Pending => return Poll::Pending,
-        };
-        this.stage = Stage::Ended;
-        this.trace.called(outcome.as_ref().map(drop));
-        Poll::Ready(outcome)
+        let shared = this.shared;
+        this.poll_for(cx, |pending, on_progress, cx| {
+            pending.poll(cx, shared, on_progress)
+        })
     }
 }
 

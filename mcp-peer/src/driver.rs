@@ -81,6 +81,7 @@ fn connection<T: Transport>(
         handler,
         shared,
         commands: VecDeque::new(),
+        taken_at: now,
         done: 0,
         ahead: Ahead::default(),
         calls: KeyMap::default(),
@@ -127,6 +128,8 @@ pub struct Driver<T> {
     shared: Arc<Shared>,
     /// Taken from the outbox, not done yet.
     commands: VecDeque<(Command, u32)>,
+    /// When they were taken.
+    taken_at: Instant,
     /// What the commands did cost that are done and not given back for yet.
     done: u32,
     ahead: Ahead,
@@ -190,7 +193,7 @@ const SEND_AHEAD: usize = 16;
 const REPLY_AHEAD: usize = 4096;
 /// Turns before other tasks get theirs.
 const TURNS: usize = 256;
-/// How long the transport may take nothing before those whose calls wait for it are told: not each time it is full.
+/// How long commands may wait for the transport before those whose calls are among them are told: not each time it is full.
 const BEHIND: Duration = Duration::from_millis(100);
 
 /// The driver's own call; no handle gets that far in counting.
@@ -264,6 +267,7 @@ impl<T: Transport> Driver<T> {
         let mut turn = Turn::Idle;
         if self.commands.is_empty() {
             self.shared.outbox.take(&mut self.commands);
+            self.taken_at = self.now;
         }
         while self.keeps_up()
             && let Some((command, cost)) = self.commands.pop_front()
@@ -698,10 +702,11 @@ impl<T: Transport> Driver<T> {
         Ok(Turn::Progressed)
     }
 
-    /// When those whose calls wait are to be told that the transport takes nothing, if they have not been.
+    /// When those whose calls wait are to be told that the transport does not keep up, if they have not been. However often it
+    /// takes a little, they wait.
     fn behind_at(&self) -> Option<Instant> {
         let untold = !self.commands.is_empty() && !self.shared.outbox.is_behind();
-        untold.then(|| self.stall.deadline(BEHIND)).flatten()
+        untold.then(|| self.taken_at.checked_add(BEHIND)).flatten()
     }
 
     /// Asks the peer if it is there, unless it has just shown that it is.

@@ -1,15 +1,16 @@
 //! A stream on which a modern server tells of changes.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 
-use mcp_session::{CallKey, RequestError};
+use mcp_session::{CallKey, CallOptions, RequestError};
 use mcp_types::{Listen, ListenParams, MethodName, Request, SubscriptionFilter};
 
 use crate::limits::ProgressPolicy;
 use crate::outbox::Command;
 use crate::peer::{Peer, Shared, encode_params};
-use crate::pending::{Asked, PendingCall};
+use crate::pending::PendingCall;
 
 /// A stream on which a modern server tells of changes, as long as this value lives; made by [`Peer::listen`].
 ///
@@ -35,35 +36,18 @@ impl Peer {
     /// Dropping the future ends the stream on the wire.
     pub async fn listen(&self, filter: SubscriptionFilter) -> Result<Listening, RequestError> {
         let params = encode_params(Listen::METHOD, &ListenParams::new(filter))?;
-        let bytes = params.text_len();
-        let asked = Asked {
-            method: MethodName::from_static(Listen::METHOD),
-            params,
-            options: None,
-        };
-        let mut pending = PendingCall::new(asked, ProgressPolicy::default());
-        let room = self.shared.outbox.room(bytes).await;
-        let room = room.map_err(|_| self.shared.lost())?;
-        pending.key = self.shared.next_key();
-        let pending = Arc::new(pending);
-        room.push(Command::Call(Arc::clone(&pending)))
-            .map_err(|_| self.shared.lost())?;
-        let mut listening = Listening {
+        let method = MethodName::from_static(Listen::METHOD);
+        let (options, policy) = (CallOptions::default(), ProgressPolicy::default());
+        let mut calling = self.shared.call(method, params, options, policy, |_| ());
+        let acknowledged =
+            poll_fn(|cx| calling.poll_for(cx, |pending, _, cx| pending.poll_acknowledged(cx)));
+        let filter = acknowledged.await?;
+        Ok(Listening {
             shared: Arc::clone(&self.shared),
-            pending,
-            filter: SubscriptionFilter::new(),
+            pending: Arc::clone(&calling.pending),
+            filter,
             ended: false,
-        };
-        match std::future::poll_fn(|cx| listening.pending.poll_acknowledged(cx)).await {
-            Ok(filter) => {
-                listening.filter = filter;
-                Ok(listening)
-            }
-            Err(error) => {
-                listening.ended = true;
-                Err(error)
-            }
-        }
+        })
     }
 }
 
@@ -89,8 +73,7 @@ impl Listening {
         if self.ended {
             return Ok(());
         }
-        let outcome =
-            std::future::poll_fn(|cx| self.pending.poll(cx, &self.shared, &mut |_| ())).await;
+        let outcome = poll_fn(|cx| self.pending.poll(cx, &self.shared, &mut |_| ())).await;
         self.ended = true;
         outcome.map(drop)
     }

@@ -63,7 +63,7 @@ pub(crate) struct Outbox {
     capacity: u32,
     /// Bytes of long answers that the driver has not come to yet.
     answers: AtomicUsize,
-    /// The transport has taken nothing for a while, and the driver cannot do what it was told. Changed with the queue's lock held.
+    /// The transport has not kept up for a while, and the driver cannot do what it was told. Changed with the queue's lock held.
     behind: AtomicBool,
 }
 

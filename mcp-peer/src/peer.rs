@@ -13,7 +13,9 @@ use mcp_types::{
     ClientCapabilities, Era, LogLevel, MethodName, Notification, NotificationMessage, ObjectBuf,
     RawJson, Request,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Sleep;
 
 use crate::calling::Calling;
 use crate::closed::Closed;
@@ -29,8 +31,9 @@ use crate::pending::ProgressUpdate;
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) options: Options,
-    /// How long a call may wait for its answer if it does not say.
-    pub(crate) call_timeout: Duration,
+    /// How long a call may wait for its answer if it does not say, and how long in all.
+    pub(crate) request_timeout: Duration,
+    pub(crate) request_total: Duration,
     pub(crate) tally: Tally,
     pub(crate) outbox: Outbox,
     pub(crate) subscribers: Mutex<Subscribers>,
@@ -81,7 +84,8 @@ impl Shared {
             tally: Tally::default(),
             outbox: Outbox::new(options.outbox_bytes),
             options,
-            call_timeout: limits.request_timeout.min(limits.request_total),
+            request_timeout: limits.request_timeout,
+            request_total: limits.request_total,
             subscribers: Mutex::default(),
             paused: AtomicUsize::new(0),
             next_call: AtomicU64::new(0),
@@ -134,6 +138,13 @@ impl Shared {
     pub(crate) fn resume_reading(&self) {
         self.paused.fetch_sub(1, Ordering::Relaxed);
         self.outbox.wake();
+    }
+
+    /// A timer for who waits for the driver, if there is a runtime here.
+    pub(crate) fn timer(&self, time: Duration) -> Option<Sleep> {
+        Handle::try_current()
+            .is_ok()
+            .then(|| tokio::time::sleep(time))
     }
 
     pub(crate) fn lost(&self) -> RequestError {

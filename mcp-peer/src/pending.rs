@@ -101,17 +101,14 @@ impl PendingCall {
         self.lock().asked.take()
     }
 
-    /// How long its answer may take, if it is not otherwise said; `None` once the driver has taken it.
-    pub(crate) fn patience(&self, otherwise: Duration) -> Option<Duration> {
+    /// How long its answer may take; `None` once the driver has taken it.
+    pub(crate) fn patience(&self, shared: &Shared) -> Option<Duration> {
         let state = self.lock();
         let options = state.asked.as_ref()?.options.as_ref();
         let timeout = options.and_then(|options| options.timeout);
         let total = options.and_then(|options| options.total);
-        Some(
-            timeout
-                .unwrap_or(otherwise)
-                .min(total.unwrap_or(Duration::MAX)),
-        )
+        let total = total.unwrap_or(shared.request_total);
+        Some(timeout.unwrap_or(shared.request_timeout).min(total))
     }
 
     /// The driver cannot take it for the time being, which its caller is to see.

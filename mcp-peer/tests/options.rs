@@ -210,6 +210,37 @@ async fn a_call_that_cannot_be_sent_is_given_up_at_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_behind_what_a_slow_peer_takes_is_given_up_at_its_time() {
+    let second = Duration::from_secs(1);
+    let (ours, theirs) = duplex(64);
+    let mut config = client_config();
+    config.limits.request_total = second;
+    let connection = mcp_peer::client(ours, config, Arc::new(NoHandler), Options::default());
+    tokio::spawn(connection.driver);
+    let (peer, mut stage) = (connection.peer, Stage(theirs));
+    stage.accept().await;
+    for _ in 0..250 {
+        let _ = peer.notify::<Ticked>(&json!({})).now_or_never();
+    }
+    let reading = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(second / 20).await;
+            stage.expect("x/ticked").await;
+        }
+    });
+    let mut options = CallOptions::default();
+    options.timeout = Some(MINUTE);
+    let calling = peer.request_raw("x/late".into(), ObjectBuf::new(), options, |_| ());
+    let start = Instant::now();
+    let (called, listened) = tokio::join!(calling, peer.listen(Default::default()));
+    assert!(start.elapsed() < second + second / 5);
+    let late = RequestError::TimedOut(second);
+    assert_eq!(called, Err(late.clone()));
+    assert_eq!(listened.err(), Some(late));
+    assert!(!reading.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_a_little_now_and_then_is_no_stall() {
     let (_driving, peer, mut stage) = client_with(NoHandler, Options::default()).await;
     let notifying = tokio::spawn({
