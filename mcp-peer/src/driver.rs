@@ -16,6 +16,7 @@ use mcp_session::{
     Incoming, IncomingKey, KeyMap, NotSent, RequestError, ServerSetup, Session,
 };
 use mcp_types::{ErrorObject, Inbound, Malformed, ObjectBuf, Outbound, RequestId};
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -660,6 +661,7 @@ impl<T: Transport> Driver<T> {
         };
         if self.timer.as_ref().is_none_or(|(set, _)| *set > due) {
             let sleep = tokio::time::sleep_until(due.into());
+            self.shared.timers.get_or_init(Handle::current);
             self.timer = Some((due, Box::pin(sleep)));
         }
         let Some((_, sleep)) = &mut self.timer else {

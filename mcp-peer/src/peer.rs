@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     /// How long a call may wait for its answer if it does not say, and how long in all.
     pub(crate) request_timeout: Duration,
     pub(crate) request_total: Duration,
+    /// The runtime of the driver, once that has needed a timer of it.
+    pub(crate) timers: OnceLock<Handle>,
     pub(crate) tally: Tally,
     pub(crate) outbox: Outbox,
     pub(crate) subscribers: Mutex<Subscribers>,
@@ -86,6 +88,7 @@ impl Shared {
             options,
             request_timeout: limits.request_timeout,
             request_total: limits.request_total,
+            timers: OnceLock::new(),
             subscribers: Mutex::default(),
             paused: AtomicUsize::new(0),
             next_call: AtomicU64::new(0),
@@ -140,11 +143,12 @@ impl Shared {
         self.outbox.wake();
     }
 
-    /// A timer for who waits for the driver, if there is a runtime here.
+    /// A timer for who waits for the driver: of the driver's runtime, since the caller's, if there is one, may have none.
     pub(crate) fn timer(&self, time: Duration) -> Option<Sleep> {
-        Handle::try_current()
-            .is_ok()
-            .then(|| tokio::time::sleep(time))
+        let here = || Handle::try_current().ok();
+        let runtime = self.timers.get().cloned().or_else(here)?;
+        let _entered = runtime.enter();
+        Some(tokio::time::sleep(time))
     }
 
     pub(crate) fn lost(&self) -> RequestError {

@@ -240,6 +240,31 @@ async fn a_call_behind_what_a_slow_peer_takes_is_given_up_at_its_time() {
     assert!(!reading.is_finished());
 }
 
+#[test]
+fn a_caller_on_a_runtime_without_timers_has_the_time_of_the_drivers() {
+    let runtime = tokio::runtime::Builder::new_current_thread;
+    let timed = runtime().enable_time().start_paused(true).build().unwrap();
+    let plain = runtime().build().unwrap();
+    let (peer, _stage) = timed.block_on(async {
+        let (_driving, peer, stage) = client_with(NoHandler, Options::default()).await;
+        for _ in 0..90 {
+            let _ = peer.notify::<Ticked>(&json!({})).now_or_never();
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        (peer, stage)
+    });
+    let mut options = CallOptions::default();
+    options.timeout = Some(Duration::from_secs(1));
+    let mut calling = peer.request_raw("x/late".into(), ObjectBuf::new(), options, |_| ());
+    let before = plain.block_on(async { futures::poll!(&mut calling) });
+    assert!(before.is_pending());
+    let outcome = timed.block_on(calling);
+    assert!(
+        matches!(outcome, Err(RequestError::TimedOut(_))),
+        "{outcome:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_a_little_now_and_then_is_no_stall() {
     let (_driving, peer, mut stage) = client_with(NoHandler, Options::default()).await;
