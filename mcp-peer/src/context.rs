@@ -328,12 +328,14 @@ impl RequestContext {
         }
         let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
         let params = (!params.is_empty()).then(|| params.finish());
-        if (params.as_ref()).is_some_and(|params| params.is_deeper_than(Message::BODY_DEPTH)) {
+        // What the engine refuses is told of the protocol's own notifications only.
+        let deep = |params: &RawJson| params.is_deeper_than(Message::BODY_DEPTH);
+        if !core && params.as_ref().is_some_and(deep) {
             return Err(NotSent::Params);
         }
         let bytes = params.as_ref().map_or(0, RawJson::len);
         let related = Some(binding.key);
-        // Of the protocol's own notifications, the engine knows which may go out here.
+        // Of these, the engine knows which may go out here.
         let (reply, verdict) = if core {
             let (reply, verdict) = oneshot::channel();
             (Some(reply), Some(verdict))

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mcp_types::{MethodName, NotificationMessage, RawJson};
+use mcp_types::{Message, MethodName, NotificationMessage, RawJson};
 use tokio::sync::Notify;
 
 use crate::inbox::guarded;
@@ -133,11 +133,18 @@ impl Feed {
     }
 
     /// Puts a notification in for those who follow, which must be all; if there is no room, the oldest are dropped for it.
+    ///
+    /// One that is nested deeper than anybody reads is not put in; it counts as [unwanted](MailboxCounts::unwanted).
     pub fn post<'a>(
         &self,
         message: &NotificationMessage,
         followers: impl IntoIterator<Item = &'a Follower>,
     ) {
+        if !is_readable(message) {
+            return followers
+                .into_iter()
+                .for_each(|follower| follower.unwanted(1));
+        }
         let mut queue = lock(&self.0.queue);
         while !fits(queue.waiting(queue.first), size(message), self.0.limits) {
             queue.pop();
@@ -170,6 +177,9 @@ impl Follower {
 
     /// Puts a notification into its own queue, if there is room.
     pub(crate) fn post(&self, message: &NotificationMessage) -> Result<(), NotPosted> {
+        if !is_readable(message) {
+            return Err(NotPosted::Params);
+        }
         let mut queue = self.lock();
         let waiting = queue.waiting(self.next());
         if !fits(waiting, size(message), self.0.limits) {
@@ -303,8 +313,9 @@ impl Follower {
         self.0.taken.notify_waiters();
         let feed = self.0.feed.as_ref().filter(|_| lagged > 0);
         self.0.dropped.fetch_add(lagged, Ordering::Relaxed);
+        let notice = feed.and_then(|feed| guarded("notice", || (feed.0.notice)(lagged)));
         Taken {
-            notice: feed.and_then(|feed| guarded("notice", || (feed.0.notice)(lagged))),
+            notice: notice.filter(is_readable),
             first,
             more,
             left: next < end,
@@ -503,6 +514,12 @@ pub(crate) struct Taken {
 fn fits(waiting: (usize, usize), bytes: usize, limits: MailboxLimits) -> bool {
     let (messages, waiting) = waiting;
     messages == 0 || (messages < limits.messages && waiting + bytes <= limits.bytes)
+}
+
+/// Whether anybody can read it: seen where it goes in, once for all who get it.
+fn is_readable(message: &NotificationMessage) -> bool {
+    let params = message.params.as_ref();
+    params.is_none_or(|params| !params.is_deeper_than(Message::BODY_DEPTH))
 }
 
 fn size(message: &NotificationMessage) -> usize {

@@ -40,13 +40,16 @@ pub enum NotPosted {
     /// The connection is closed.
     #[error("the connection is closed")]
     Closed,
+    /// Its parameters are nested deeper than anybody reads.
+    #[error("the parameters are nested too deep")]
+    Params,
 }
 
 impl Mailbox {
     /// Puts a notification in, if there is room.
     ///
     /// # Errors
-    /// [`NotPosted::Full`]: it is not in. [`NotPosted::Closed`]: nobody will get it.
+    /// [`NotPosted::Full`] and [`NotPosted::Params`]: it is not in. [`NotPosted::Closed`]: nobody will get it.
     pub fn post(&self, message: &NotificationMessage) -> Result<(), NotPosted> {
         self.0.post(message)
     }

@@ -16,12 +16,12 @@ use mcp_peer::session::{
     CallOptions, ClientConfig, EraChoice, NotSent, RequestError, ServerConfig,
 };
 use mcp_peer::types::{
-    ErrorObject, Implementation, LogLevel, LogMessage, ObjectBuf, RawJson, RequestId,
-    ServerCapabilities,
+    ErrorObject, Implementation, LogLevel, LogMessage, NotificationMessage, ObjectBuf, RawJson,
+    RequestId, ServerCapabilities,
 };
 use mcp_peer::{
-    Answer, Closed, Delivery, HandlerFuture, Missed, NoHandler, Options, Overflow, Peer, Request,
-    duplex,
+    Answer, Closed, Delivery, Feed, HandlerFuture, MailboxLimits, Missed, NoHandler, NotPosted,
+    Options, Overflow, Peer, Request, duplex,
 };
 use serde_json::{Value, json};
 use stage::{Ticked, call, client, client_with, ok, serve, server, tick};
@@ -249,7 +249,7 @@ async fn what_is_nested_too_deep_fails_by_itself() {
     let (answer, ()) = tokio::join!(call(&peer), answering);
     answer.unwrap();
 
-    let (_driving, _peer, mut stage) = server(serve(move |request: Request| async move {
+    let (_driving, peer, mut stage) = server(serve(move |request: Request| async move {
         match request.method.as_str() {
             "x/deep" => Answer::Result(nested()),
             _ => {
@@ -272,6 +272,27 @@ async fn what_is_nested_too_deep_fails_by_itself() {
             .await;
         assert_eq!(stage.next().await.unwrap()[outcome].to_string(), said);
     }
+    // What is for many is looked at before it is for each, and what tells of what they missed, too.
+    let message = |method: &str, params| NotificationMessage {
+        method: method.into(),
+        params,
+    };
+    let deep = message("x/deep", Some(nested().finish()));
+    let limits = MailboxLimits {
+        messages: 1,
+        bytes: 1000,
+    };
+    let mailbox = peer.link().mailbox(limits);
+    assert_eq!(mailbox.post(&deep), Err(NotPosted::Params));
+    let notice = deep.clone();
+    let feed = Feed::new(limits, move |_| notice.clone());
+    let follower = [feed.follow(&peer.link())];
+    feed.post(&deep, &follower);
+    assert_eq!(follower[0].counts().unwanted, 1);
+    for method in ["x/lost", "x/told"] {
+        feed.post(&message(method, None), &follower);
+    }
+    stage.expect("x/told").await;
 }
 
 #[tokio::test(start_paused = true)]

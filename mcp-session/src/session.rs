@@ -280,8 +280,18 @@ impl Session {
         method: MethodName,
         params: Option<RawJson>,
     ) -> Result<(), NotSent> {
+        self.notify_if(has_form, related, method, params)
+    }
+
+    fn notify_if(
+        &mut self,
+        fits: fn(&RawJson) -> bool,
+        related: Option<IncomingKey>,
+        method: MethodName,
+        params: Option<RawJson>,
+    ) -> Result<(), NotSent> {
         let related_to = self.may_notify(related, &method)?;
-        if !has_form(params.as_ref()) {
+        if !params.as_ref().is_none_or(fits) {
             return Err(NotSent::Params);
         }
         if related.is_none() && matches!(self.side, Side::Server(_)) {
@@ -297,7 +307,8 @@ impl Session {
 
     /// Sends notifications on its own, in this order, each as [`notify`](Self::notify) does; how many were not sent.
     ///
-    /// What holds for all of a method is looked up once as long as it is the same.
+    /// What holds for all of a method is looked up once as long as it is the same. How deep they are nested is not looked at:
+    /// whoever sends the same to many does it once, by [`RawJson::is_deeper_than`] [`Message::BODY_DEPTH`].
     pub fn notify_each(
         &mut self,
         notifications: impl IntoIterator<Item = NotificationMessage>,
@@ -306,12 +317,13 @@ impl Session {
         let mut plain = None;
         for notification in notifications {
             let as_before = plain.as_ref() == Some(&notification.method);
-            if as_before && has_form(notification.params.as_ref()) {
+            let fits = RawJson::is_object;
+            if as_before && notification.params.as_ref().is_none_or(fits) {
                 self.transmit(Message::Notification(notification).into());
                 continue;
             }
             let NotificationMessage { method, params } = notification;
-            let sent = self.notify(None, method.clone(), params);
+            let sent = self.notify_if(fits, None, method.clone(), params);
             unsent += u64::from(sent.is_err());
             plain = (sent.is_ok() && self.goes_as_it_is(&method)).then_some(method);
         }
@@ -352,7 +364,7 @@ impl Session {
         params: RawJson,
     ) -> Result<(), NotSent> {
         let related_to = self.may_log(related, level)?;
-        if !has_form(Some(&params)) {
+        if !has_form(&params) {
             return Err(NotSent::Params);
         }
         let method = MethodName::from_static("notifications/message");
@@ -531,9 +543,8 @@ impl Session {
 }
 
 /// Whether a notification may have these parameters.
-fn has_form(params: Option<&RawJson>) -> bool {
-    let fits = |params: &RawJson| params.is_object() && !params.is_deeper_than(Message::BODY_DEPTH);
-    params.is_none_or(fits)
+fn has_form(params: &RawJson) -> bool {
+    params.is_object() && !params.is_deeper_than(Message::BODY_DEPTH)
 }
 
 /// What keeping a message keeps, in bytes: of what the peer sent, too, if that is repeated in it.
