@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mcp_types::{
     CancelledParams, ClientCapabilities, ErrorObject, Inbound, LogLevel, Message, MethodName,
-    NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId, ResponseMessage,
+    NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId,
 };
 
 use crate::admission::ServerSide;
@@ -404,7 +404,10 @@ impl Session {
     /// The next message for the transport.
     pub fn poll_transmit(&mut self) -> Option<Outbound> {
         let outbound = self.transmits.pop_front()?;
-        self.transmit_bytes -= weight(&outbound);
+        self.transmit_bytes = match self.transmits.is_empty() {
+            true => 0,
+            false => self.transmit_bytes - outbound.message.weight(),
+        };
         Some(outbound)
     }
 
@@ -445,7 +448,7 @@ impl Session {
         self.transmits.len()
     }
 
-    /// Bytes of parameters, results, errors and ids in them.
+    /// What they [weigh](Message::weight) together: of what the peer sent, too, if that is repeated in them.
     pub fn transmit_bytes(&self) -> usize {
         self.transmit_bytes
     }
@@ -498,7 +501,7 @@ impl Session {
     }
 
     pub(crate) fn transmit(&mut self, outbound: Outbound) {
-        self.transmit_bytes += weight(&outbound);
+        self.transmit_bytes += outbound.message.weight();
         push(&mut self.transmits, outbound);
     }
 
@@ -515,7 +518,7 @@ impl Session {
             let keep = earlier > 0 || !of_id(outbound);
             earlier = earlier.saturating_sub(1);
             if !keep {
-                self.transmit_bytes -= weight(outbound);
+                self.transmit_bytes -= outbound.message.weight();
             }
             keep
         });
@@ -545,22 +548,6 @@ impl Session {
 /// Whether a notification may have these parameters.
 fn has_form(params: &RawJson) -> bool {
     params.is_object() && !params.is_deeper_than(Message::BODY_DEPTH)
-}
-
-/// What keeping a message keeps, in bytes: of what the peer sent, too, if that is repeated in it.
-fn weight(outbound: &Outbound) -> usize {
-    let id = |id: Option<&RequestId>| match id {
-        Some(RequestId::String(id)) => id.len(),
-        Some(RequestId::Number(_)) | None => 0,
-    };
-    let body = match &outbound.message {
-        Message::Response(ResponseMessage {
-            outcome: Err(error),
-            ..
-        }) => error.message.len() + error.data.as_ref().map_or(0, RawJson::len),
-        message => message.body().map_or(0, RawJson::len),
-    };
-    body + id(outbound.message.id()) + id(outbound.related_to.as_ref())
 }
 
 /// Appends to a queue, which begins with room for one: most connections never need more, and four take most of a kilobyte.
