@@ -50,8 +50,8 @@ pub struct Starting<'a> {
 impl<'a> Call<'a, CallTool> {
     /// Does not wait for the end of a task, if the server makes one of the call.
     ///
-    /// A 2025-11-25 server that can is asked to, and refuses if the tool does not run as a task; a modern one decides for itself, if the client was built
-    /// [`with_tasks`](crate::ClientBuilder::with_tasks). Others just answer.
+    /// A 2025-11-25 server that can is asked to, and refuses if the tool does not run as a task; a modern one decides for itself,
+    /// if the client was built [`with_tasks`](crate::ClientBuilder::with_tasks). Others just answer.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::RequestError> {
@@ -282,7 +282,9 @@ async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> 
         } else {
             update(client, &task.task_id, &questions).await?;
         }
-        answered = listed;
+        if !listed.is_empty() {
+            answered = listed;
+        }
         match get(client, &task.task_id).await {
             Ok(now) => (task, silent) = (now, 0),
             Err(error) if silent < PATIENCE && passes(client, &error) => silent += 1,

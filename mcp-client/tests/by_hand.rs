@@ -158,6 +158,7 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
     let connecting = Client::builder("c", "1")
         .era(EraChoice::Modern)
         .with_tasks()
+        .roots([])
         .connect_with(connect);
     let serving = async {
         let mut server = hands.next().await;
@@ -185,7 +186,18 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
             let request = server.expect("tools/call").await;
             let created = task("working", json!({ "resultType": "task" }));
             server.answer(&request, created).await;
+            // What it asks is answered once, however often it is listed.
+            let asking = json!({ "inputRequests": { "r": { "method": "roots/list" } } });
+            let asking = task("input_required", asking);
+            let request = server.expect("tasks/get").await;
+            server.answer(&request, asking.clone()).await;
+            let request = server.expect("tasks/update").await;
+            let answers = json!({ "r": { "roots": [] } });
+            assert_eq!(request["params"]["inputResponses"], answers);
+            server.answer(&request, json!({})).await;
             for code in [-32603, -32000] {
+                let request = server.expect("tasks/get").await;
+                server.answer(&request, asking.clone()).await;
                 let request = server.expect("tasks/get").await;
                 let error = json!({ "code": code, "message": "not now" });
                 server
