@@ -127,8 +127,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`RequestError`], by whose fault it is; [`ApiMisuse::MissingCapability`], if the server tells of nothing of all that was
-    /// asked for.
+    /// [`RequestError`], by whose fault it is; [`ApiMisuse::MissingCapability`], if a modern server tells of nothing of all
+    /// that was asked for.
     ///
     /// # Cancel safety
     /// Modern: dropping the future takes the wish back. Legacy: resources that were subscribed to stay so.
@@ -157,7 +157,11 @@ impl Client {
             .into_iter()
             .flatten()
             .fold(honoured, |all, method| all.notification(method));
-        if let (true, Some(capability)) = (honoured.is_empty(), capability_for(&wanted)) {
+        // Legacy servers tell of what they do not declare, too.
+        if server.version.era() == Era::Modern
+            && honoured.is_empty()
+            && let Some(capability) = capability_for(&wanted)
+        {
             let method = mcp_peer::types::Listen::METHOD.into();
             return Err(ApiMisuse::MissingCapability { method, capability }.into());
         }
