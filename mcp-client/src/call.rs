@@ -57,18 +57,14 @@ impl<'a, M: Request> Call<'a, M> {
     pub(crate) fn named<A: Serialize>(client: &'a Client, name: &str, arguments: &A) -> Self {
         let mut params = ObjectBuf::new();
         params.insert_str("name", name);
-        let inserted = params.insert_members("arguments", arguments);
-        let refused = |e: serde_json::Error| ApiMisuse::Params {
-            method: M::METHOD.into(),
-            reason: e.to_string(),
+        let params = match params.insert_members("arguments", arguments) {
+            Ok(()) => Ok(params),
+            Err(e) => {
+                let (method, reason) = (M::METHOD.into(), e.to_string());
+                Err(ApiMisuse::Params { method, reason }.into())
+            }
         };
-        Self::of(
-            client,
-            inserted
-                .map_err(refused)
-                .map(|()| params)
-                .map_err(Into::into),
-        )
+        Self::of(client, params)
     }
 
     fn of(client: &'a Client, params: Result<ObjectBuf, RequestError>) -> Self {

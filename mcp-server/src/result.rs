@@ -17,7 +17,8 @@ use crate::schema::schema_of;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
 
-/// Something that a tool's handler may return: texts, numbers and truth values as text, blocks of content, [`Json`], [`CallToolResult`], or a `Result` of these.
+/// Something that a tool's handler may return: texts, numbers and truth values as text, blocks of content, [`Json`],
+/// [`CallToolResult`], or a `Result` of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a tool",
     note = "return a text, a number, a block of content or several, `Json(..)`, a `CallToolResult`, `()`, or a `Result` of one of these"

@@ -163,7 +163,8 @@ pub enum ApiMisuse {
         /// The version in force.
         version: ProtocolVersion,
     },
-    /// Parameters that cannot be sent: they serialise as no JSON object, are nested deeper than anybody reads, or ask for what the version in force does not have.
+    /// Parameters that cannot be sent: they serialise as no JSON object, are nested deeper than anybody reads, or ask for what
+    /// the version in force does not have.
     #[error("`{method}` cannot be sent with these parameters: {reason}")]
     Params {
         /// The method.

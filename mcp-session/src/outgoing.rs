@@ -108,6 +108,10 @@ impl Call {
             CallState::Gathering(_) => None,
         }
     }
+
+    fn listens(&self) -> bool {
+        self.method == "subscriptions/listen"
+    }
 }
 
 #[derive(Debug)]
@@ -205,13 +209,12 @@ impl Outgoing {
     }
 
     pub(crate) fn is_listening(&self, key: CallKey) -> bool {
-        self.get(key)
-            .is_some_and(|call| call.method == "subscriptions/listen")
+        self.get(key).is_some_and(Call::listens)
     }
 
     pub(crate) fn listening(&mut self) -> Vec<CallKey> {
         let calls = self.calls.iter_mut();
-        let listening = calls.filter(|(_, call)| call.method == "subscriptions/listen");
+        let listening = calls.filter(|(_, call)| call.listens());
         listening.map(|(key, _)| key).collect()
     }
 

@@ -13,9 +13,8 @@ use mcp_client::types::{
 use mcp_client::{Client, EraChoice, NotSent, Notification};
 use mcp_peer::session::ServerConfig;
 use mcp_peer::{Duplex, NoHandler, Options, Peer, duplex};
-use mcp_server::{Cached, Cx, Server, ToolError, tool};
+use mcp_server::{Cached, Cx, Server, ToolError, notification, tool};
 use mcp_testing::{Journal, soon};
-use serde::{Deserialize, Serialize};
 
 const ERAS: [EraChoice; 2] = [EraChoice::Legacy, EraChoice::Modern];
 
@@ -77,14 +76,9 @@ async fn changes_are_heard_of_in_both_eras_while_somebody_wants_to() {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[notification("chat.said")]
 struct Said {
     text: String,
-}
-
-impl Notification for Said {
-    const METHOD: &'static str = "chat.said";
-    type Params = Self;
 }
 
 async fn join(cx: Cx) -> Result<(), ToolError> {

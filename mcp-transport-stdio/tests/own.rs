@@ -247,18 +247,19 @@ fn a_terminal_that_gives_its_lines_one_by_one() {
     }
 }
 
+/// A directory of the test's own, and a named pipe in it.
+fn named_pipe(name: &str) -> (std::path::PathBuf, std::path::PathBuf) {
+    let dir = scratch(name);
+    let path = dir.join("fifo");
+    let made = Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    (dir, path)
+}
+
 /// A named pipe is read by a thread, which must not keep the process from its end.
 #[test]
 fn a_read_that_never_ends_does_not_hold_up_the_exit() {
-    let dir = scratch("fifo");
-    let path = dir.join("fifo");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let (dir, path) = named_pipe("fifo");
     let to = File::options().read(true).write(true).open(&path).unwrap();
     let stdin = File::options().read(true).open(&path).unwrap();
     let (from, stdout) = std::io::pipe().unwrap();
@@ -270,15 +271,7 @@ fn a_read_that_never_ends_does_not_hold_up_the_exit() {
 
 #[test]
 fn a_thread_waits_for_what_somebody_else_made_non_blocking() {
-    let dir = scratch("nonblocking");
-    let path = dir.join("fifo");
-    assert!(
-        Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let (dir, path) = named_pipe("nonblocking");
     let to = File::options().read(true).write(true).open(&path).unwrap();
     let stdin = File::options().read(true).open(&path).unwrap();
     rustix::fs::fcntl_setfl(&stdin, OFlags::NONBLOCK).unwrap();
@@ -293,15 +286,8 @@ fn a_thread_waits_for_what_somebody_else_made_non_blocking() {
 
 #[test]
 fn a_named_pipe_that_somebody_else_made_non_blocking_takes_everything() {
-    let dir = scratch("full");
-    let (input, path) = (dir.join("in"), dir.join("fifo"));
-    assert!(
-        Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let (dir, path) = named_pipe("full");
+    let input = dir.join("in");
     // More than the pipe has room for.
     let text: String = (0..10_000).map(line).collect();
     std::fs::write(&input, &text).unwrap();
