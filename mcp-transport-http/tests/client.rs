@@ -12,7 +12,7 @@ use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use mcp_client::types::{
     CreateMessageResult, ElicitResult, Era, Inbound, LogLevel, Message, Outbound,
 };
-use mcp_client::{Client, EraChoice};
+use mcp_client::{Client, EraChoice, RequestError};
 use mcp_server::{Cx, JsonSchema, Sampling, Server, ToolError, schemars, tool, with};
 use mcp_transport_http::{
     HttpClient, HttpClientOptions, HttpConnection, HttpService, PeerAddr, UrlError,
@@ -137,22 +137,21 @@ async fn a_call_that_is_dropped_is_cancelled() {
 }
 
 #[tokio::test]
-async fn arguments_go_into_headers_once_the_tools_are_known() {
+async fn arguments_go_into_headers_whether_the_tools_were_listed_or_not() {
     // REQ-PARAM-01, REQ-PARAM-04, REQ-PARAM-05
     let (server, ..) = server().await;
-    let client = connect(&server, EraChoice::Modern).await;
-    let arguments = json!({ "region": " Köln", "count": 42 });
-    let refused = client.call_tool("located", &arguments).await.unwrap_err();
-    assert!(
-        refused.to_string().contains("mcp-param-region"),
-        "{refused}"
-    );
-    client.list_tools().await.unwrap();
-    let result = client.call_tool("located", &arguments).await.unwrap();
-    assert_eq!(result.to_text(), " Köln 42");
-    let arguments = json!({ "region": "" });
-    let result = client.call_tool("located", &arguments).await.unwrap();
-    assert_eq!(result.to_text(), " 0");
+    for listed in [true, false] {
+        let client = connect(&server, EraChoice::Modern).await;
+        if listed {
+            client.list_tools().await.unwrap();
+        }
+        let arguments = json!({ "region": " Köln", "count": 42 });
+        let result = client.call_tool("located", &arguments).await.unwrap();
+        assert_eq!(result.to_text(), " Köln 42");
+        let arguments = json!({ "region": "" });
+        let result = client.call_tool("located", &arguments).await.unwrap();
+        assert_eq!(result.to_text(), " 0");
+    }
 }
 
 #[tokio::test]
@@ -957,4 +956,250 @@ async fn nonsense_for_an_answer_is_an_error_of_its_request() {
         assert!(listed.is_err(), "{n}");
     }
     assert!(soon(client.list_tools().into_future()).await.is_ok());
+}
+
+// ---- what tools want in headers ----
+
+/// A server's word that headers and body do not say the same.
+fn mismatch(body: &str, message: &str) -> String {
+    let error = format!(r#"{{"code":-32020,"message":"{message}"}}"#);
+    let body = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id(body));
+    answer(
+        "400 Bad Request",
+        "Content-Type: application/json\r\n",
+        &body,
+    )
+}
+
+/// A page with a tool whose argument goes into a header, unless that has no name; `more` goes on.
+fn page(tool: &str, header: &str, more: &str) -> String {
+    let wanted = match header {
+        "" => String::new(),
+        header => format!(r#","x-mcp-header":"{header}""#),
+    };
+    format!(
+        r#"{{"resultType":"complete","tools":[{{"name":"{tool}","inputSchema":{{"type":"object","properties":{{"a":{{"type":"string"{wanted}}}}}}}}}],"ttlMs":0,"cacheScope":"private"{more}}}"#
+    )
+}
+
+const CALLED: &str = r#"{"resultType":"complete","content":[{"type":"text","text":"done"}]}"#;
+
+fn asked(method: &str, body: &str) -> bool {
+    body.contains(&format!(r#""method":"{method}""#))
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_for_its_headers_is_sent_once_more_with_those_that_are_wanted() {
+    // REQ-PARAM-08
+    for events in [false, true] {
+        let wanted = Arc::new(Mutex::new("One"));
+        let now = Arc::clone(&wanted);
+        let script = Script::start(move |head, body, _| {
+            let wanted = *now.lock().unwrap();
+            if asked("server/discover", body) {
+                return discovered(body);
+            }
+            if asked("tools/list", body) {
+                // It is the client that asks, and not the call.
+                assert!(head.contains("mcp-method: tools/list"), "{head}");
+                assert!(body.contains("protocolVersion"), "{body}");
+                assert!(!body.contains("progressToken"), "{body}");
+                assert!(!body.contains("logLevel"), "{body}");
+                let list = match body.contains(r#""cursor":"2""#) {
+                    false => page("other", "Zero", r#","nextCursor":"2""#),
+                    true => page("t", wanted, r#","nextCursor":"3""#),
+                };
+                let list = result(body, &list);
+                return match events {
+                    true => event_stream(&format!(
+                        "data: {{\"jsonrpc\":\"2.0\",\"method\":\"n\"}}\n\ndata: {list}\n\n"
+                    )),
+                    false => json_answer(&list),
+                };
+            }
+            let header = format!("mcp-param-{}: x\r\n", wanted.to_lowercase());
+            match head.contains(&header) && head.matches("mcp-param").count() == 1 {
+                true => json_answer(&result(body, CALLED)),
+                false => mismatch(body, "Header mismatch"),
+            }
+        })
+        .await;
+        let connection = HttpClient::new().connect(&script.url).unwrap();
+        let client = Client::builder("client", "1.0.0")
+            .log_level(LogLevel::Info)
+            .connect(connection);
+        let client = soon(client).await.unwrap();
+        // It has never listed; it knows by now; what it knows is old.
+        for (header, again) in [("One", true), ("One", false), ("Two", true)] {
+            *wanted.lock().unwrap() = header;
+            let before = script.seen().len();
+            let call = client.call_tool("t", json!({ "a": "x" })).on_progress(drop);
+            assert_eq!(soon(call.into_future()).await.unwrap().to_text(), "done");
+            let expected: &[&str] = match again {
+                true => &[
+                    "POST tools/call",
+                    "POST tools/list",
+                    "POST tools/list",
+                    "POST tools/call",
+                ],
+                false => &["POST tools/call"],
+            };
+            assert_eq!(script.seen()[before..], *expected, "{header}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_not_sent_a_third_time() {
+    // REQ-PARAM-08
+    let lists: [fn(&str, usize) -> String; 5] = [
+        // Whatever header it is, it is the wrong one.
+        |body, _| json_answer(&result(body, &page("t", "One", ""))),
+        |body, n| json_answer(&result(body, &page("t", &format!("H{n}"), ""))),
+        // It knows no more than the client does.
+        |body, _| json_answer(&result(body, &page("t", "", ""))),
+        |body, _| json_answer(&result(body, &page("other", "One", r#","nextCursor":"x""#))),
+        |_, _| answer("500 Oops", "", ""),
+    ];
+    for (list, expected) in lists
+        .into_iter()
+        .zip([(1, 2), (1, 2), (1, 1), (100, 1), (1, 1)])
+    {
+        let script = Script::start(move |_, body, n| match body {
+            body if asked("server/discover", body) => discovered(body),
+            body if asked("tools/list", body) => list(body, n),
+            body => mismatch(body, &format!("refused at {n}")),
+        })
+        .await;
+        let client = client(&HttpClient::new(), &script.url).await.unwrap();
+        let call = client.call_tool("t", json!({ "a": "x" }));
+        let error = soon(call.into_future()).await.unwrap_err().to_string();
+        let seen = script.seen();
+        let count = |what: &str| seen.iter().filter(|seen| *seen == what).count();
+        let found = (count("POST tools/list"), count("POST tools/call"));
+        assert_eq!(found, expected, "{seen:?}");
+        // It is the last refusal that counts.
+        let last = seen.iter().rposition(|seen| seen == "POST tools/call");
+        let last = format!("refused at {}", last.unwrap());
+        assert!(error.contains(&last), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_another_reason_is_the_answer() {
+    let script = Script::start(|head, body, _| {
+        if asked("server/discover", body) {
+            return discovered(body);
+        }
+        let name = head.lines().find_map(|l| l.strip_prefix("mcp-name: "));
+        match name.unwrap() {
+            "params" => mismatch(body, "bad").replace("-32020", "-32602"),
+            "mcp-param-a" => mismatch(body, "bad").replace("400 Bad Request", "200 OK"),
+            name => mismatch(body, &format!("Header mismatch: {name} header value 'a'")),
+        }
+    })
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    for name in [
+        "Mcp-Name",
+        "Mcp-Method",
+        "MCP-Protocol-Version",
+        "params",
+        "mcp-param-a",
+    ] {
+        let before = script.seen().len();
+        let call = client.call_tool(name, json!({ "a": "x" }));
+        assert!(soon(call.into_future()).await.is_err());
+        assert_eq!(script.seen()[before..], ["POST tools/call"], "{name}");
+    }
+    let before = script.seen().len();
+    let read = client.read_resource("mcp-param-a:");
+    assert!(soon(read.into_future()).await.is_err());
+    assert_eq!(script.seen()[before..], ["POST resources/read"]);
+}
+
+/// Takes the next request, which is to be of a method.
+async fn takes(listener: &TcpListener, method: &str) -> (Wire, support::Reply) {
+    let mut wire = accept(listener).await;
+    let request = wire.reply().await;
+    assert!(asked(method, &request.body), "{}", request.body);
+    (wire, request)
+}
+
+#[tokio::test]
+async fn a_call_that_ends_before_it_is_sent_again_is_not_sent_again() {
+    // REQ-PARAM-08
+    let (listener, connection) = by_hand().await;
+    let client = Client::builder("client", "1.0.0").connect(connection);
+    let opening = async {
+        let (mut wire, request) = takes(&listener, "server/discover").await;
+        wire.send(discovered(&request.body).as_bytes()).await;
+    };
+    let (client, ()) = soon(futures::future::join(client, opening)).await;
+    let client = client.unwrap();
+    // Up to the list, which does not come.
+    let refusing = async || {
+        let (mut wire, request) = takes(&listener, "tools/call").await;
+        let refusal = mismatch(&request.body, "Header mismatch");
+        wire.send(refusal.as_bytes()).await;
+        takes(&listener, "tools/list").await.0
+    };
+    let call = || client.call_tool("t", json!({ "a": "x" }));
+    let timed = call().timeout(Duration::from_millis(500)).into_future();
+    let (error, mut list) = soon(futures::future::join(timed, refusing())).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, RequestError::TimedOut(_)), "{error}");
+    assert_eq!(soon(list.read_until("\n")).await, None);
+    let dropped = call().into_future();
+    let mut list = tokio::select! {
+        _ = dropped => panic!("it has no answer"),
+        list = soon(refusing()) => list,
+    };
+    assert_eq!(soon(list.read_until("\n")).await, None);
+    // Nothing has come since.
+    let answering = async {
+        let (mut wire, request) = takes(&listener, "resources/list").await;
+        wire.send(BARE_400.as_bytes()).await;
+        drop(request);
+    };
+    let listing = client.list_resources().into_future();
+    let (listed, ()) = soon(futures::future::join(listing, answering)).await;
+    assert!(listed.is_err());
+}
+
+#[tokio::test]
+async fn what_one_call_has_found_out_another_one_need_not_ask_for() {
+    // REQ-PARAM-08
+    let (listener, mut connection) = by_hand().await;
+    let params = json!({
+        "name": "t",
+        "arguments": { "a": "x" },
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    });
+    for id in [1, 2] {
+        let call = Message::request(id, "tools/call", Some(params.clone().into()));
+        connection.feed(call.into()).await.unwrap();
+    }
+    let server = async {
+        let (mut first, one) = takes(&listener, "tools/call").await;
+        let (mut second, two) = takes(&listener, "tools/call").await;
+        first.send(mismatch(&one.body, "no").as_bytes()).await;
+        let (mut wire, request) = takes(&listener, "tools/list").await;
+        let list = result(&request.body, &page("t", "A", ""));
+        wire.send(json_answer(&list).as_bytes()).await;
+        let mut again = Vec::from([takes(&listener, "tools/call").await]);
+        second.send(mismatch(&two.body, "no").as_bytes()).await;
+        again.push(takes(&listener, "tools/call").await);
+        for (wire, request) in &mut again {
+            assert_eq!(request.header("mcp-param-a"), Some("x"));
+            let called = result(&request.body, CALLED);
+            wire.send(json_answer(&called).as_bytes()).await;
+        }
+    };
+    let client = async { [told(&mut connection).await, told(&mut connection).await] };
+    let ((), told) = soon(futures::future::join(server, client)).await;
+    assert_eq!(told, ["", ""]);
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::connection::{CLOSE_TIME, HttpError};
 use super::send::{add, add_post};
-use super::tools::Tools;
+use super::tools::{Tools, may_lack_headers};
 use super::{HttpClientOptions, Inner};
 use crate::head::{LAST_EVENT, METHOD, SESSION, VERSION, modern_version};
 use crate::sse;
@@ -151,7 +151,18 @@ impl Shared {
         }
         let headers = self.headers_of(request);
         let body = encode(&Message::Request(request.clone()));
-        let response = self.send(Method::POST, &self.uri, headers, body).await?;
+        let mut response = self.send(Method::POST, &self.uri, &headers, body).await?;
+        if may_lack_headers(request, &response) {
+            let status = response.status();
+            let refusal = self.read(response).await?;
+            let Some(headers) = self.other_headers(request, &headers, &refusal).await else {
+                return self.whole(request, status, refusal).await;
+            };
+            // Once, whatever it says to these.
+            let body = encode(&Message::Request(request.clone()));
+            response = self.send(Method::POST, &self.uri, &headers, body).await?;
+        }
+        drop(headers);
         let status = response.status();
         if request.method == "initialize" && status.is_success() {
             self.session().id = response.headers().get(&SESSION).cloned();
@@ -161,7 +172,10 @@ impl Shared {
             (StatusCode::NOT_FOUND, _) if self.is_of_session(request) => {
                 Err(HttpError::SessionEnded.into())
             }
-            (_, Kind::Json) => self.whole(request, response).await,
+            (_, Kind::Json) => {
+                let body = self.read(response).await?;
+                self.whole(request, status, body).await
+            }
             _ => self.refused(request, status).await,
         }
     }
@@ -197,7 +211,7 @@ impl Shared {
             add(&mut headers, METHOD, Some(notification.method.to_string()));
         }
         let target = self.target();
-        let posting = self.send(Method::POST, &target, headers, encode(&message));
+        let posting = self.send(Method::POST, &target, &headers, encode(&message));
         let method = message.method();
         match tokio::time::timeout(self.options().accept_time, posting).await {
             Ok(Ok(response)) if response.status().is_success() => {}
@@ -218,12 +232,8 @@ impl Shared {
         if self.session().id.is_none() {
             return;
         }
-        let goodbye = self.send(
-            Method::DELETE,
-            &self.uri,
-            self.session_headers(),
-            Bytes::new(),
-        );
+        let headers = self.session_headers();
+        let goodbye = self.send(Method::DELETE, &self.uri, &headers, Bytes::new());
         // Servers need not take it.
         let time = self.options().accept_time.min(CLOSE_TIME);
         let _ = tokio::time::timeout(time, goodbye).await;
@@ -235,10 +245,9 @@ impl Shared {
     async fn whole(
         &self,
         request: &RequestMessage,
-        response: Response<Incoming>,
+        status: StatusCode,
+        body: Bytes,
     ) -> Result<(), Failure> {
-        let status = response.status();
-        let body = self.read(response).await?;
         match Inbound::parse(body, ParseLimits::default()) {
             Inbound::Message(Message::Response(response)) => {
                 // An error may be about what could not be read.
@@ -347,7 +356,7 @@ impl Shared {
             headers.insert(LAST_EVENT, event);
         }
         let response = match self
-            .send(Method::GET, &self.uri, headers, Bytes::new())
+            .send(Method::GET, &self.uri, &headers, Bytes::new())
             .await
         {
             Ok(response) => response,

@@ -52,7 +52,7 @@ impl Shared {
         let accept = HeaderValue::from_static("text/event-stream");
         let headers = [(ACCEPT, accept)].into_iter().collect();
         let response = self
-            .send(Method::GET, &self.uri, headers, Bytes::new())
+            .send(Method::GET, &self.uri, &headers, Bytes::new())
             .await?;
         if response.status() != StatusCode::OK || !matches!(Kind::of(&response), Kind::Events) {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Shared {
         add_post(&mut headers);
         let body = encode(&Message::Request(request.clone()));
         let target = self.target();
-        let response = self.send(Method::POST, &target, headers, body).await?;
+        let response = self.send(Method::POST, &target, &headers, body).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(failure(status)),

@@ -25,7 +25,7 @@ impl Shared {
         &self,
         method: Method,
         uri: &Uri,
-        headers: HeaderMap,
+        headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, HttpError> {
         let mut challenge = None;
