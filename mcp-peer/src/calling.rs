@@ -26,7 +26,7 @@ pub struct Calling<'a, F> {
     /// Nobody else has it before it is queued.
     pub(crate) pending: Arc<PendingCall>,
     stage: Stage<'a>,
-    /// Watches the time while the driver cannot take it; the engine does afterwards.
+    /// Watches the time while the driver cannot take it; the engine does afterwards, with what is left of it.
     late: Option<Pin<Box<Sleep>>>,
     trace: Trace,
     on_progress: F,
@@ -55,6 +55,7 @@ impl Shared {
             method,
             params,
             options: (!options.is_plain()).then(|| Box::new(options)),
+            since: None,
         };
         Calling {
             shared: self,

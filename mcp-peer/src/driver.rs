@@ -358,8 +358,8 @@ impl<T: Transport> Driver<T> {
         let options = asked
             .options
             .map_or_else(CallOptions::default, |boxed| *boxed);
-        let called =
-            (self.session).call(self.now, pending.key, asked.method, asked.params, options);
+        let since = asked.since.unwrap_or(self.now);
+        let called = (self.session).call(since, pending.key, asked.method, asked.params, options);
         match called {
             Ok(()) => {
                 if let Some(id) = self.watched_id(&pending) {

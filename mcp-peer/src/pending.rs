@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mcp_session::{CallKey, CallOptions, Progress, RequestError};
 use mcp_types::{MethodName, ObjectBuf, RawJson, SubscriptionFilter};
 use tracing::Span;
 
 use crate::counters::add;
+use crate::driver::now;
 use crate::limits::ProgressPolicy;
 use crate::peer::Shared;
 
@@ -56,6 +57,8 @@ pub(crate) struct Asked {
     pub(crate) params: ObjectBuf,
     /// `None` for a plain call.
     pub(crate) options: Option<Box<CallOptions>>,
+    /// Since when its caller sees that it waits for the driver: its time runs since then.
+    pub(crate) since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -101,10 +104,12 @@ impl PendingCall {
         self.lock().asked.take()
     }
 
-    /// How long its answer may take; `None` once the driver has taken it.
+    /// How long its answer may take, from the first time that this is asked; `None` once the driver has taken it.
     pub(crate) fn patience(&self, shared: &Shared) -> Option<Duration> {
-        let state = self.lock();
-        let options = state.asked.as_ref()?.options.as_ref();
+        let mut state = self.lock();
+        let asked = state.asked.as_mut()?;
+        asked.since.get_or_insert_with(now);
+        let options = asked.options.as_ref();
         let timeout = options.and_then(|options| options.timeout);
         let total = options.and_then(|options| options.total);
         let total = total.unwrap_or(shared.request_total);
@@ -278,6 +283,7 @@ mod tests {
             method: MethodName::from_static("tools/call"),
             params: ObjectBuf::new(),
             options: None,
+            since: None,
         };
         PendingCall::new(asked, policy)
     }

@@ -210,6 +210,40 @@ async fn a_call_that_cannot_be_sent_is_given_up_at_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_late_is_given_up_at_the_same_time() {
+    let second = Duration::from_secs(1);
+    // It waits with what comes before it, or for room.
+    for before in [90, 1000] {
+        let mut options = Options::default();
+        options.write_timeout = Duration::MAX;
+        let (_driving, peer, mut stage) = client_with(NoHandler, options).await;
+        for _ in 0..before {
+            let _ = peer.notify::<Ticked>(&json!({})).now_or_never();
+        }
+        let mut options = CallOptions::default();
+        options.timeout = Some(second);
+        let start = Instant::now();
+        let calling = peer.request_raw("x/late".into(), ObjectBuf::new(), options, |_| ());
+        let taking = async {
+            tokio::time::sleep(second * 3 / 5).await;
+            while stage.next().await.unwrap()["method"] != "x/late" {}
+            // That it has come is no reason to wait longer.
+            assert_eq!(
+                stage.next().await.unwrap()["method"],
+                "notifications/cancelled"
+            );
+        };
+        let (outcome, ()) = tokio::join!(calling, taking);
+        assert_eq!(outcome, Err(RequestError::TimedOut(second)));
+        assert!(
+            start.elapsed() < second + second / 5,
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_behind_what_a_slow_peer_takes_is_given_up_at_its_time() {
     let second = Duration::from_secs(1);
     let (ours, theirs) = duplex(64);
