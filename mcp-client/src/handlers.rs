@@ -79,7 +79,8 @@ fn fit<R: ForRevision>(answer: R, version: ProtocolVersion) -> Result<R, ErrorOb
 }
 
 impl ClientBuilder {
-    /// Answers the server's requests to sample from the model, and declares that capability.
+    /// Answers the server's requests to sample from the model, and declares that capability. A conversation that is
+    /// [unbalanced](CreateMessageParams::unbalanced) is refused before the handler sees it (REQ-SAMP-05).
     ///
     /// The answer is sent as the server's revision can say it: before 2025-11-25 as one block, its texts joined (REQ-SAMP-06).
     /// One that it cannot say, as the use of a tool before then, is an error. An error of the handler's goes to a legacy server as it is;
@@ -91,8 +92,12 @@ impl ClientBuilder {
     {
         self.declare_sampling()
             .on_request::<CreateMessage, _, _>(move |context, params| {
-                let answer = handler(params);
-                async move { fit(answer.await?, context.version()) }
+                let answer = match params.unbalanced() {
+                    None => Ok(handler(params)),
+                    // REQ-SAMP-05
+                    Some(reason) => Err(ErrorObject::invalid_params(reason)),
+                };
+                async move { fit(answer?.await?, context.version()) }
             })
     }
 

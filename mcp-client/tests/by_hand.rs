@@ -12,7 +12,9 @@ use std::time::Duration;
 use futures::FutureExt;
 #[cfg(feature = "schema")]
 use mcp_client::StructuredError;
-use mcp_client::types::{Era, ProtocolVersion, SubscriptionFilter, Tool, ToolListChanged};
+use mcp_client::types::{
+    CreateMessageResult, Era, ErrorCode, ProtocolVersion, SubscriptionFilter, Tool, ToolListChanged,
+};
 use mcp_client::{Client, ClientGroup, EraChoice, Reconnect, RequestError};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
@@ -321,6 +323,53 @@ async fn what_a_client_says_fits_the_revision() {
         assert_eq!(answer.get("result").is_some(), has_tools, "{answer}");
         assert_eq!(&ask("roots/list", json!({})).await, roots);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_must_not_ask_is_refused() {
+    // REQ-SAMP-03 to REQ-SAMP-05
+    let wish = json!({ "type": "tool_use", "id": "1", "name": "n", "input": {} });
+    let message = json!({ "role": "assistant", "content": wish });
+    let unanswered = json!({ "messages": [message], "maxTokens": 1 });
+    let asking = || {
+        let (connect, hands) = by_hand();
+        let builder = Client::builder("c", "1")
+            .on_sampling(|_| -> Ready<Result<CreateMessageResult, _>> { panic!("not asked") });
+        (builder, connect, hands)
+    };
+    let (builder, connect, mut hands) = asking();
+    let connecting = builder.era(EraChoice::Legacy).connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        server.initialize("2025-11-25", json!({})).await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let _client = client.unwrap();
+    let request = json!({ "id": 1, "method": "sampling/createMessage", "params": unanswered });
+    server.send(request).await;
+    let answer = soon(server.0.next()).await.unwrap().unwrap();
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    let (builder, connect, mut hands) = asking();
+    let connecting = builder.era(EraChoice::Modern).connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        server.discover().await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    let serving = async {
+        let request = server.expect("tools/call").await;
+        let question = json!({ "method": "sampling/createMessage", "params": unanswered });
+        let asks = json!({ "resultType": "input_required", "inputRequests": { "q": question } });
+        server.answer(&request, asks).await;
+    };
+    let (outcome, ()) = tokio::join!(client.call_tool("t", ()).into_future(), serving);
+    let Err(RequestError::InputFailed { error, .. }) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(error.code, ErrorCode::INVALID_PARAMS);
 }
 
 #[tokio::test(start_paused = true)]

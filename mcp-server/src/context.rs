@@ -73,8 +73,8 @@ impl Cx {
     /// Legacy: a request to the client. Modern: an input round; what is sent afterwards goes out with the next round.
     ///
     /// # Errors
-    /// [`RequestError::Misuse`] if the client did not declare the capability, [`RequestError::Refused`] if it refuses; the
-    /// other variants as for any request.
+    /// [`RequestError::Misuse`] if the client did not declare the capability, or the conversation is
+    /// [unbalanced](CreateMessageParams::unbalanced); [`RequestError::Refused`] if it refuses; the other variants as for any request.
     ///
     /// # Cancel safety
     /// Dropping the future withdraws the question.
@@ -83,6 +83,9 @@ impl Cx {
         params: CreateMessageParams,
     ) -> Result<CreateMessageResult, RequestError> {
         let params = self.fit::<CreateMessage>(params)?;
+        if let Some(reason) = params.unbalanced() {
+            return Err(misuse::<CreateMessage>(reason));
+        }
         self.ask::<CreateMessage>(&params).await
     }
 
@@ -140,8 +143,7 @@ impl Cx {
     {
         let version = self.version();
         if let Some(reason) = params.inexpressible(version) {
-            let (method, reason) = (M::METHOD.into(), reason.to_owned());
-            return Err(ApiMisuse::Params { method, reason }.into());
+            return Err(misuse::<M>(reason));
         }
         Ok(params.for_revision(version))
     }
@@ -236,6 +238,12 @@ impl Cx {
     pub fn client_capabilities(&self) -> ClientCapabilities {
         self.context.caller().capabilities.clone()
     }
+}
+
+/// Parameters that cannot be sent.
+fn misuse<M: Request>(reason: &str) -> RequestError {
+    let (method, reason) = (M::METHOD.into(), reason.to_owned());
+    ApiMisuse::Params { method, reason }.into()
 }
 
 impl fmt::Debug for Cx {

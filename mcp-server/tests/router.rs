@@ -7,10 +7,13 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mcp_server::types::{CallToolResult, ErrorCode, ProtocolVersion};
+use mcp_server::types::{
+    CallToolResult, ErrorCode, ProtocolVersion, SamplingContent, SamplingMessage,
+    ToolResultContent, ToolUseContent,
+};
 use mcp_server::{
     Cx, Extensions, Group, HandlerError, Json, JsonSchema, Offer, Principal, PromptDef, Refused,
-    ResourceDef, Server, ToolDef, Typed, prompt, resource, tool, with,
+    ResourceDef, Sampling, Server, ToolDef, Typed, prompt, resource, tool, with,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,6 +30,47 @@ fn names(list: &Value, of: &str) -> Vec<String> {
     items
         .map(|i| i["name"].as_str().unwrap().to_owned())
         .collect()
+}
+
+/// What a tool asks about a conversation with the use of a tool, which may be answered.
+async fn converse(cx: Cx, args: Conversation) -> Result<String, HandlerError> {
+    let wish = ToolUseContent::new("1", "n", json!({}));
+    let result = ToolResultContent::new(args.answered, []);
+    let ask = Sampling::user("?")
+        .message(SamplingMessage::assistant(SamplingContent::ToolUse(wish)))
+        .message(SamplingMessage::user(SamplingContent::ToolResult(result)));
+    Ok(cx.sample(ask).await?.to_text())
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Conversation {
+    /// The id of the result
+    answered: String,
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_must_not_be_asked_is_not_sent() {
+    // REQ-SAMP-03, REQ-SAMP-04
+    let server = Server::new("asks", "1.0.0")
+        .tool(tool("converse", converse))
+        .start();
+    let call =
+        |answered: &str| json!({ "name": "converse", "arguments": { "answered": answered } });
+    for version in [ProtocolVersion::V2025_11_25, MODERN] {
+        let mut hand = Hand::connect(&server, version).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let times = Arc::clone(&asked);
+        hand.answer("sampling/createMessage", move |_| {
+            times.fetch_add(1, Ordering::SeqCst);
+            let said = json!({ "type": "text", "text": "said" });
+            json!({ "role": "assistant", "model": "m", "content": said })
+        });
+        let good = hand.call("tools/call", call("1")).await.unwrap();
+        assert_eq!(text(&good), "said");
+        let bad = hand.call("tools/call", call("2")).await.unwrap();
+        assert_eq!(bad["isError"], true, "{bad}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

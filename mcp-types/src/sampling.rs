@@ -1,5 +1,7 @@
 //! Sampling: a server asks the client's model (deprecated since 2026-07-28, and served all the same).
 
+use std::collections::BTreeSet;
+
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize as DeriveDeserialize, Serialize};
@@ -104,6 +106,38 @@ impl CreateMessageParams {
     pub fn max_tokens(mut self, max_tokens: u64) -> Self {
         self.max_tokens = max_tokens;
         self
+    }
+
+    /// What is wrong with the uses of tools in the conversation and their results; `None` if nothing is (REQ-SAMP-03, REQ-SAMP-04).
+    ///
+    /// What has used tools is followed by one message of the user's that has a result for each of them, and nothing else; there are
+    /// no other results. To be asked before a model is: a server does not send what is unbalanced, a client answers it with -32602.
+    pub fn unbalanced(&self) -> Option<&'static str> {
+        let mut open = BTreeSet::new();
+        for message in &self.messages {
+            let (mut uses, mut results) = (BTreeSet::new(), BTreeSet::new());
+            for block in &message.content {
+                match block {
+                    SamplingContent::ToolUse(wish) => {
+                        uses.insert(wish.id.as_str());
+                    }
+                    SamplingContent::ToolResult(result) => {
+                        results.insert(result.tool_use_id.as_str());
+                    }
+                    _ => {}
+                }
+            }
+            let is_result = |block| matches!(block, &SamplingContent::ToolResult(_));
+            let alone = message.content.iter().all(is_result) && message.role == Role::User;
+            if !results.is_empty() && !alone {
+                return Some("a message with results of tools has those only, and is the user's");
+            }
+            if results != open {
+                return Some("uses of tools and their results, in the next message, do not match");
+            }
+            open = uses;
+        }
+        (!open.is_empty()).then_some("the last uses of tools have no results")
     }
 
     setters! {
@@ -371,6 +405,7 @@ methods! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::{ToolResultContent, ToolUseContent};
 
     #[test]
     fn one_block_is_no_array() {
@@ -386,6 +421,55 @@ mod tests {
         let single = r#"{"role":"user","content":[{"type":"text","text":"a"}]}"#;
         let message: SamplingMessage = serde_json::from_str(single).unwrap();
         assert_eq!(message, SamplingMessage::user("a"));
+    }
+
+    #[test]
+    fn tool_uses_and_results_are_balanced_or_not() {
+        // REQ-SAMP-03, REQ-SAMP-04. A word is a message, a letter of it a block: `u`ser or `a`ssistant, then `t`ext,
+        // something `n`ew, the uses of the tools `1` to `9`, and the results of `A` to `I`.
+        let block = |letter| match letter {
+            b't' => SamplingContent::text("t"),
+            b'n' => serde_json::from_str(r#"{"type":"new"}"#).unwrap(),
+            b'1'..=b'9' => {
+                let id = (letter - b'0').to_string();
+                SamplingContent::ToolUse(ToolUseContent::new(id, "n", RawJson::EMPTY_OBJECT))
+            }
+            _ => {
+                let id = (letter - b'A' + 1).to_string();
+                SamplingContent::ToolResult(ToolResultContent::new(id, []))
+            }
+        };
+        let message = |word: &str| {
+            let role = match word.as_bytes()[0] {
+                b'u' => Role::User,
+                _ => Role::Assistant,
+            };
+            let blocks: Vec<_> = word.bytes().skip(1).map(block).collect();
+            SamplingMessage::new(role, blocks)
+        };
+        for (conversation, balanced) in [
+            ("", true),
+            ("ut at utn u", true),
+            ("ut a1 uA", true),
+            ("ut at12 uBA at1 uA at", true),
+            ("ut a1 uAt", false),
+            ("ut a1 uAn", false),
+            ("ut a1 ut", false),
+            ("ut a1 u uA", false),
+            ("ut a1 aA", false),
+            ("ut a1 at uA", false),
+            ("ut a1 uB", false),
+            ("ut a12 uA", false),
+            ("ut a12 uA uB", false),
+            ("ut a1 uAB", false),
+            ("ut a1", false),
+            ("ut a1 uA uA", false),
+            ("uA", false),
+        ] {
+            let messages: Vec<_> = conversation.split_whitespace().map(message).collect();
+            let fault = CreateMessageParams::new(messages).unbalanced();
+            assert_eq!(fault.is_none(), balanced, "{conversation}: {fault:?}");
+        }
     }
 
     #[test]
