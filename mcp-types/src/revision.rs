@@ -228,18 +228,19 @@ impl ForRevision for ContentBlock {
     }
 }
 
-/// Structured results: none, objects, or anything. What goes is kept as text, unless there is text already (REQ-TOOL-07).
+/// Structured results: none, objects, or anything. What goes, and what old clients do not know, is there as text, unless there is
+/// text already (REQ-TOOL-07).
 fn structured(
     version: ProtocolVersion,
     structured: &mut Option<RawJson>,
     content: &mut Vec<ContentBlock>,
 ) {
-    let fits = |value: &RawJson| version >= V5 || (version >= V3 && value.is_object());
-    if let Some(value) = structured.take_if(|value| !fits(value))
-        && !content.iter().any(|block| block.as_text().is_some())
-    {
+    let Some(value) = structured else { return };
+    let old = version >= V3 && value.is_object();
+    if !old && !content.iter().any(|block| block.as_text().is_some()) {
         content.push(ContentBlock::text(value.as_str()));
     }
+    structured.take_if(|_| !old && version < V5);
 }
 
 // Tools.
@@ -786,11 +787,15 @@ mod tests {
     fn structured_results() {
         // REQ-TOOL-08, REQ-TOOL-07
         let array = CallToolResult::new().structured_content(json!([1]));
-        assert_eq!(
-            at(&array, V5),
-            json!({ "content": [], "structuredContent": [1] })
-        );
         let text = json!({ "content": [{ "type": "text", "text": "[1]" }] });
+        let mut both = text.clone();
+        both["structuredContent"] = json!([1]);
+        assert_eq!(at(&array, V5), both);
+        // Whoever has said it in words of his own has done so.
+        let said = CallToolResult::text("one").structured_content(json!(1));
+        assert_eq!(at(&said, V5)["content"].as_array().unwrap().len(), 1);
+        let object = CallToolResult::new().structured_content(json!({}));
+        assert_eq!(at(&object, V5)["content"], json!([]));
         assert_eq!(at(&array, V4), text);
         assert_eq!(at(&array, V1), text);
         let object = CallToolResult::text("t").structured_content(json!({ "a": 1 }));
@@ -800,8 +805,11 @@ mod tests {
         // A link is no text, though it becomes one.
         let link = ContentBlock::ResourceLink(Resource::new("a:b", "n"));
         let linked = CallToolResult::from(link).structured_content(json!({ "n": 1 }));
-        let texts = linked.for_revision(V2).to_text();
+        let texts = linked.clone().for_revision(V2).to_text();
         assert_eq!(texts, "n: a:b\n{\"n\":1}");
+        let linked = linked.structured_content(json!([1])).for_revision(V5);
+        assert_eq!(linked.to_text(), "[1]");
+        assert_eq!(linked.content.len(), 2);
     }
 
     #[test]
