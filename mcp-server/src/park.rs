@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use mcp_peer::session::{self, InputRequired, RequestError};
+use mcp_peer::session::{self, InputRequired, RequestError, may_ask};
 use mcp_peer::types::ErrorObject;
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
 use tokio::time::Instant;
@@ -199,11 +199,16 @@ impl Lot {
     ) -> Result<HandlerFuture, ErrorObject> {
         let mut work = self.take(state, bound)?;
         work.rounds.resume(context);
-        // Keys that nobody asked for are ignored; questions without an answer are asked again (REQ-MRTR-13).
+        let caller = context.caller();
+        // Keys that nobody asked for are ignored; questions without an answer are asked again (REQ-MRTR-13), unless this
+        // round's client has not declared what they need (REQ-MRTR-04).
         for (key, question) in std::mem::take(&mut work.open) {
-            match answers.take(&key, &question.method) {
-                Some(answer) => question.answer(Ok(answer)),
-                None => drop(work.open.insert(key, question)),
+            if let Some(answer) = answers.take(&key, &question.method) {
+                question.answer(Ok(answer));
+            } else if let Err(misuse) = may_ask(&caller, &question.method, &question.params) {
+                question.answer(Err(misuse.into()));
+            } else {
+                work.open.insert(key, question);
             }
         }
         Ok(Box::pin(Round {

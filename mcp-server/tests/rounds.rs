@@ -431,6 +431,22 @@ async fn no_more_is_kept_than_may_be() {
     assert_eq!(counts.all(), [4, 1, 1]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_cannot_answer_any_more_is_not_asked_again() {
+    // REQ-MRTR-04, REQ-CAP-03, TRAP-29
+    let (server, counts) = server(ParkLimits::default());
+    let mut hand = Hand::connect(&server, MODERN).await;
+    let mut request = call(1);
+    let round = open(&mut hand, "tools/call", &request).await;
+    request["requestState"] = round["requestState"].clone();
+    hand.capabilities = json!({});
+    let error = hand.once("tools/call", request).await.unwrap_err();
+    assert_eq!(error["code"], -32021);
+    let required = json!({ "requiredCapabilities": { "roots": {} } });
+    assert_eq!(error["data"], required);
+    assert_eq!(counts.all(), [1, 0, 0]);
+}
+
 /// Asks under keys of its own.
 async fn keyed(cx: Cx) -> Result<String, ToolError> {
     let first = cx.named("first").roots().await?[0].uri.clone();

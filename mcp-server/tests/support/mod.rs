@@ -35,7 +35,7 @@ pub(crate) struct Hand {
     _server: Peer,
     io: Duplex,
     pub(crate) version: ProtocolVersion,
-    capabilities: Value,
+    pub(crate) capabilities: Value,
     next_id: u64,
     schemas: Option<Schemas>,
     /// The methods of requests under way, by id, for choosing the schema of their answers.
