@@ -13,9 +13,9 @@ use std::time::Duration;
 use futures_core::Stream;
 use mcp_peer::session::{Established, PeerMisbehaved, RequestError};
 use mcp_peer::types::{
-    Cursor, ListPrompts, ListPromptsResult, ListResourceTemplates, ListResourceTemplatesResult,
-    ListResources, ListResourcesResult, ListTools, ListToolsResult, PaginatedParams, Prompt,
-    Request, Resource, ResourceTemplate, Tool,
+    Cursor, ErrorCode, ErrorObject, ListPrompts, ListPromptsResult, ListResourceTemplates,
+    ListResourceTemplatesResult, ListResources, ListResourcesResult, ListTools, ListToolsResult,
+    PaginatedParams, Prompt, Request, Resource, ResourceTemplate, Tool,
 };
 use tokio::time::Instant;
 
@@ -68,14 +68,15 @@ paged! {
 /// Pages that a list may have, against a server that never ends it (REQ-PAG-05).
 const MAX_PAGES: usize = 10_000;
 
-/// How often a list that is wanted as a whole is begun again when the connection is lost between two of its pages.
+/// How often a list that is wanted as a whole is begun again when the connection is lost between two of its pages, or the server
+/// does not know its cursor any more.
 const RESTARTS: u32 = 2;
 
 /// Bytes that the pages of a list may have on the wire if it is wanted as a whole: sixteen times what one message may have.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
 /// A list of the server's: awaited it is the whole list, which may have been [kept](crate::ClientBuilder::keep_lists), begun again,
-/// twice at most, if the connection is lost between two of its pages and opened again;
+/// twice at most, if the connection is lost between two of its pages and opened again, or the server refuses its own cursor;
 /// [`items`](Self::items) is a stream of what is on it, and [`next_page`](Self::next_page) takes it page by page.
 ///
 /// ```no_run
@@ -206,6 +207,13 @@ impl<'a, M: Paged> List<'a, M> {
         let address = |server: &Option<Arc<_>>| server.as_ref().map(Arc::as_ptr);
         more && address(open) != address(&self.server)
     }
+
+    /// Whether its next page was refused, so that only its beginning can be asked for (REQ-CACHE-08).
+    fn is_unknown_cursor(&self, error: &RequestError) -> bool {
+        let more = self.next.as_ref().is_some_and(|p| p.cursor.is_some());
+        let refused = |e: &ErrorObject| e.code == ErrorCode::INVALID_PARAMS;
+        more && matches!(error, RequestError::Refused(error) if refused(error))
+    }
 }
 
 fn endless<M: Request>(pages: usize) -> RequestError {
@@ -230,13 +238,21 @@ impl<'a, M: Paged> IntoFuture for List<'a, M> {
             let mut again = RESTARTS;
             while self.next.is_some() {
                 let open = client.open_peer(None).await?.established();
-                if again > 0 && self.is_cut_off(&open) {
+                let page = match again > 0 && self.is_cut_off(&open) {
+                    true => None,
+                    false => match self.next_page().await {
+                        Err(error) if again > 0 && self.is_unknown_cursor(&error) => None,
+                        page => Some(page?.unwrap_or_default()),
+                    },
+                };
+                let Some(page) = page else {
                     again -= 1;
                     self = Self::new(client);
                     asked = client.lists().asks(client.peer());
                     all.clear();
-                }
-                all.extend(self.next_page().await?.unwrap_or_default());
+                    continue;
+                };
+                all.extend(page);
                 if self.bytes > MAX_BYTES && self.next.is_some() {
                     return Err(endless::<M>(self.seen.len()));
                 }

@@ -381,7 +381,28 @@ async fn a_list_does_not_go_on_where_it_was_not_begun() {
         json!({ "tools": [tool], "nextCursor": next })
     };
     let names = |tools: Vec<Tool>| tools.into_iter().map(|t| t.name).collect::<String>();
-    // As a whole, it begins anew.
+    // As a whole, it begins anew; also where the server does not know its own cursor any more (REQ-CACHE-08), but not for ever.
+    let unknown = json!({ "code": -32602, "message": "unknown cursor" });
+    for restarts in [2, 3] {
+        let serving = async {
+            for begun in 0..=restarts.min(2) {
+                let request = server.expect("tools/list").await;
+                assert_eq!(request["params"].get("cursor"), None);
+                server.answer(&request, page("a", Some("1"))).await;
+                let request = server.expect("tools/list").await;
+                let refused = json!({ "id": request["id"], "error": unknown });
+                match begun < restarts {
+                    true => server.send(refused).await,
+                    false => server.answer(&request, page("b", None)).await,
+                }
+            }
+        };
+        let (tools, ()) = tokio::join!(client.list_tools().into_future(), serving);
+        match restarts {
+            2 => assert_eq!(names(tools.unwrap()), "ab"),
+            _ => assert!(matches!(tools, Err(RequestError::Refused(_)))),
+        }
+    }
     let serving = async {
         let request = server.expect("tools/list").await;
         server.answer(&request, page("a", Some("1"))).await;
