@@ -200,13 +200,24 @@ impl ClientBuilder {
     }
 
     /// Tells the server these roots when it asks, and declares that capability.
+    ///
+    /// If one of them is no [`file://` URI](Root::is_file), none is told: that is logged, and the server gets an error (REQ-ROOT-01).
     pub fn roots(mut self, roots: impl IntoIterator<Item = Root>) -> Self {
         let roots: Vec<Root> = roots.into_iter().collect();
+        let roots = match roots.iter().find(|root| !root.is_file()) {
+            None => Ok(ListRootsResult::new(roots)),
+            Some(root) => {
+                tracing::error!(uri = root.uri, "a root that is no `file://` URI");
+                Err(ErrorObject::internal(
+                    "the client has a root that is no file",
+                ))
+            }
+        };
         let declared = &mut self.config.capabilities.roots;
         declared.get_or_insert_with(RootsCapability::default);
         self.on_request::<ListRoots, _, _>(move |context, _| {
-            let result = ListRootsResult::new(roots.clone());
-            std::future::ready(fit(result, context.version()))
+            let result = roots.clone();
+            std::future::ready(result.and_then(|result| fit(result, context.version())))
         })
     }
 

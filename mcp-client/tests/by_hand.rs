@@ -13,7 +13,8 @@ use futures::FutureExt;
 #[cfg(feature = "schema")]
 use mcp_client::StructuredError;
 use mcp_client::types::{
-    CreateMessageResult, Era, ErrorCode, ProtocolVersion, SubscriptionFilter, Tool, ToolListChanged,
+    CreateMessageResult, Era, ErrorCode, ProtocolVersion, Root, SubscriptionFilter, Tool,
+    ToolListChanged,
 };
 use mcp_client::{Client, ClientGroup, EraChoice, Reconnect, RequestError};
 use mcp_codec::Framed;
@@ -334,6 +335,7 @@ async fn what_a_server_must_not_ask_is_refused() {
     let asking = || {
         let (connect, hands) = by_hand();
         let builder = Client::builder("c", "1")
+            .roots([Root::new("file:///a"), Root::new("https://b")])
             .on_sampling(|_| -> Ready<Result<CreateMessageResult, _>> { panic!("not asked") });
         (builder, connect, hands)
     };
@@ -346,10 +348,16 @@ async fn what_a_server_must_not_ask_is_refused() {
     };
     let (client, mut server) = tokio::join!(connecting, serving);
     let _client = client.unwrap();
-    let request = json!({ "id": 1, "method": "sampling/createMessage", "params": unanswered });
-    server.send(request).await;
-    let answer = soon(server.0.next()).await.unwrap().unwrap();
-    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    for (method, params, code) in [
+        ("sampling/createMessage", &unanswered, -32602),
+        // REQ-ROOT-01: the program's fault.
+        ("roots/list", &json!({}), -32603),
+    ] {
+        let request = json!({ "id": 1, "method": method, "params": params });
+        server.send(request).await;
+        let answer = soon(server.0.next()).await.unwrap().unwrap();
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+    }
     let (builder, connect, mut hands) = asking();
     let connecting = builder.era(EraChoice::Modern).connect_with(connect);
     let serving = async {

@@ -89,7 +89,7 @@ impl Cx {
         self.ask::<CreateMessage>(&params).await
     }
 
-    /// Asks for the client's roots.
+    /// Asks for the client's roots; those that are no `file://` URIs are left out (REQ-ROOT-01).
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
@@ -97,10 +97,14 @@ impl Cx {
     /// # Cancel safety
     /// Dropping the future withdraws the question.
     pub async fn roots(&self) -> Result<Vec<Root>, RequestError> {
-        Ok(self
-            .ask::<ListRoots>(&ListRootsParams::default())
-            .await?
-            .roots)
+        let params = ListRootsParams::default();
+        let mut roots = self.ask::<ListRoots>(&params).await?.roots;
+        let told = roots.len();
+        roots.retain(Root::is_file);
+        if roots.len() < told {
+            tracing::warn!(left_out = told - roots.len(), "roots that are no files");
+        }
+        Ok(roots)
     }
 
     /// Lets the call become a task: the request is answered with that, and the handler goes on. Says whether it is one; it is

@@ -74,6 +74,26 @@ async fn what_a_client_must_not_be_asked_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_root_that_is_no_file_is_left_out() {
+    // REQ-ROOT-01
+    async fn uris(cx: Cx) -> Result<String, HandlerError> {
+        let roots = cx.roots().await?;
+        let uris: Vec<_> = roots.iter().map(|root| root.uri.as_str()).collect();
+        Ok(uris.join(" "))
+    }
+    let server = Server::new("asks", "1.0.0")
+        .tool(tool("uris", uris))
+        .start();
+    let mut hand = Hand::connect(&server, MODERN).await;
+    hand.answer(
+        "roots/list",
+        |_| json!({ "roots": [{ "uri": "https://a" }, { "uri": "file:///b" }] }),
+    );
+    let call = hand.call("tools/call", json!({ "name": "uris" })).await;
+    assert_eq!(text(&call.unwrap()), "file:///b");
+}
+
+#[tokio::test(start_paused = true)]
 async fn handlers_know_who_is_at_the_other_end() {
     let whoami = async |cx: Cx| match cx.extension::<Principal>() {
         Some(principal) => principal.to_string(),

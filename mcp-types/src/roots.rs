@@ -31,6 +31,12 @@ impl Root {
         }
     }
 
+    /// Whether its URI is a `file://` one, as it must be (REQ-ROOT-01).
+    pub fn is_file(&self) -> bool {
+        let scheme = self.uri.get(..7);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("file://"))
+    }
+
     setters! {
         name: into String;
         meta: Meta;
@@ -69,4 +75,26 @@ methods! {
     request ListRoots("roots/list"): ListRootsParams => ListRootsResult;
     /// legacy, client to server; the roots changed.
     notification RootsListChanged("notifications/roots/list_changed"): EmptyParams;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_a_file() {
+        // REQ-ROOT-01
+        for (uri, file) in [
+            ("file:///a", true),
+            ("FILE:///a", true),
+            ("file://host/a", true),
+            ("file:/a", false),
+            ("https://a", false),
+            ("/a", false),
+            ("é:///", false),
+            ("", false),
+        ] {
+            assert_eq!(Root::new(uri).is_file(), file, "{uri}");
+        }
+    }
 }
