@@ -71,6 +71,8 @@ impl Cx {
     /// Asks the client's model.
     ///
     /// Legacy: a request to the client. Modern: an input round; what is sent afterwards goes out with the next round.
+    /// [`include_context`](CreateMessageParams::include_context()) is left out where the client has not declared that it includes
+    /// any (REQ-SAMP-02).
     ///
     /// # Errors
     /// [`RequestError::Misuse`] if the client did not declare the capability, or the conversation is
@@ -82,7 +84,12 @@ impl Cx {
         &self,
         params: CreateMessageParams,
     ) -> Result<CreateMessageResult, RequestError> {
-        let params = self.fit::<CreateMessage>(params)?;
+        let mut params = self.fit::<CreateMessage>(params)?;
+        let includes = self.context.caller().capabilities.samples_with_context();
+        if !includes && self.version() >= ProtocolVersion::V2025_11_25 {
+            // A wish, and nothing that is needed (REQ-SAMP-02).
+            params.include_context = None;
+        }
         if let Some(reason) = params.unbalanced() {
             return Err(misuse::<CreateMessage>(reason));
         }

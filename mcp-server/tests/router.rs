@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mcp_server::types::{
-    CallToolResult, ErrorCode, ProtocolVersion, SamplingContent, SamplingMessage,
+    CallToolResult, ErrorCode, IncludeContext, ProtocolVersion, SamplingContent, SamplingMessage,
     ToolResultContent, ToolUseContent,
 };
 use mcp_server::{
@@ -38,7 +38,8 @@ async fn converse(cx: Cx, args: Conversation) -> Result<String, HandlerError> {
     let result = ToolResultContent::new(args.answered, []);
     let ask = Sampling::user("?")
         .message(SamplingMessage::assistant(SamplingContent::ToolUse(wish)))
-        .message(SamplingMessage::user(SamplingContent::ToolResult(result)));
+        .message(SamplingMessage::user(SamplingContent::ToolResult(result)))
+        .include_context(IncludeContext::AllServers);
     Ok(cx.sample(ask).await?.to_text())
 }
 
@@ -50,26 +51,33 @@ struct Conversation {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_client_must_not_be_asked_is_not_sent() {
-    // REQ-SAMP-03, REQ-SAMP-04
+    // REQ-SAMP-02 to REQ-SAMP-04
     let server = Server::new("asks", "1.0.0")
         .tool(tool("converse", converse))
         .start();
     let call =
         |answered: &str| json!({ "name": "converse", "arguments": { "answered": answered } });
     for version in [ProtocolVersion::V2025_11_25, MODERN] {
-        let mut hand = Hand::connect(&server, version).await;
-        let asked = Arc::new(AtomicUsize::new(0));
-        let times = Arc::clone(&asked);
-        hand.answer("sampling/createMessage", move |_| {
-            times.fetch_add(1, Ordering::SeqCst);
-            let said = json!({ "type": "text", "text": "said" });
-            json!({ "role": "assistant", "model": "m", "content": said })
-        });
-        let good = hand.call("tools/call", call("1")).await.unwrap();
-        assert_eq!(text(&good), "said");
-        let bad = hand.call("tools/call", call("2")).await.unwrap();
-        assert_eq!(bad["isError"], true, "{bad}");
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        for (sampling, includes) in [
+            (json!({}), Value::Null),
+            (json!({ "context": {} }), "allServers".into()),
+        ] {
+            let capabilities = json!({ "sampling": sampling });
+            let mut hand = Hand::connect_as(&server, version, capabilities).await;
+            let asked = Arc::new(AtomicUsize::new(0));
+            let times = Arc::clone(&asked);
+            hand.answer("sampling/createMessage", move |params| {
+                times.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(params["includeContext"], includes);
+                let said = json!({ "type": "text", "text": "said" });
+                json!({ "role": "assistant", "model": "m", "content": said })
+            });
+            let good = hand.call("tools/call", call("1")).await.unwrap();
+            assert_eq!(text(&good), "said");
+            let bad = hand.call("tools/call", call("2")).await.unwrap();
+            assert_eq!(bad["isError"], true, "{bad}");
+            assert_eq!(asked.load(Ordering::SeqCst), 1);
+        }
     }
 }
 
