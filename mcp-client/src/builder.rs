@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use mcp_peer::session::{ClientConfig, ConnectError, EraChoice, Limits, NOTIFICATIONS_EXTENSION};
+use mcp_peer::types::capabilities::extension_fault;
 use mcp_peer::types::{
     ClientCapabilities, Implementation, LogLevel, LogMessage, LogMessageParams, Notification,
     NotificationMessage, PromptListChanged, RawJson, ResourceListChanged, ResourceUpdated,
@@ -219,8 +220,19 @@ impl ClientBuilder {
     }
 
     /// Changes the capabilities that the other methods have declared.
+    ///
+    /// An extension without a prefix in its identifier, as `com.example/feature` has one, or with settings that are no JSON object
+    /// is logged and not declared (REQ-EXT-01).
     pub fn capabilities(mut self, change: impl FnOnce(&mut ClientCapabilities)) -> Self {
-        change(&mut self.config.capabilities);
+        let capabilities = &mut self.config.capabilities;
+        change(capabilities);
+        capabilities.extensions.retain(|id, settings| {
+            let fault = extension_fault(id, settings);
+            if let Some(fault) = fault {
+                tracing::error!(id, fault, "an extension that cannot be declared");
+            }
+            fault.is_none()
+        });
         self
     }
 

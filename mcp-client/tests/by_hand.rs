@@ -13,7 +13,7 @@ use futures::FutureExt;
 #[cfg(feature = "schema")]
 use mcp_client::StructuredError;
 use mcp_client::types::{
-    CreateMessageResult, Era, ErrorCode, ProtocolVersion, Root, SubscriptionFilter, Tool,
+    CreateMessageResult, Era, ErrorCode, ProtocolVersion, RawJson, Root, SubscriptionFilter, Tool,
     ToolListChanged,
 };
 use mcp_client::{Client, ClientGroup, EraChoice, Reconnect, RequestError};
@@ -295,6 +295,11 @@ async fn what_a_client_says_fits_the_revision() {
         let connecting = Client::builder("c", "1")
             .era(version)
             .elicits_urls()
+            .capabilities(|own| {
+                for id in ["com.example/a", "b"] {
+                    own.extensions.insert(id.to_owned(), RawJson::EMPTY_OBJECT);
+                }
+            })
             .roots([serde_json::from_value(full["result"]["roots"][0].clone()).unwrap()])
             .on_sampling(move |params| {
                 let content = &answers[params.max_tokens as usize];
@@ -306,6 +311,9 @@ async fn what_a_client_says_fits_the_revision() {
             let mut server = hands.next().await;
             let said = server.initialize(version.as_str(), json!({})).await;
             assert_eq!(said["capabilities"]["elicitation"], elicitation);
+            // REQ-EXT-01
+            let extensions = json!({ "com.example/a": {} });
+            assert_eq!(said["capabilities"]["extensions"], extensions);
             server
         };
         let (client, mut server) = tokio::join!(connecting, serving);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig, ServerSetup};
+use mcp_peer::types::capabilities::extension_fault;
 use mcp_peer::types::{
     CacheScope, Extensions, Implementation, LogLevel, Notification, RawJson, ServerCapabilities,
 };
@@ -195,10 +196,17 @@ impl Server {
     /// Declares an extension that the program speaks, by its identifier (`com.example/feature`) and settings, an object.
     ///
     /// Every client is told, though one from before 2026-07-28 may not look; what a client declares is in [`Cx::client_capabilities`](crate::Cx::client_capabilities).
+    ///
+    /// # Panics
+    /// If it is none: the identifier has no prefix, or breaks the rules of one (REQ-EXT-01), or the settings are no object.
     #[must_use]
+    #[track_caller]
     pub fn extension(mut self, id: impl Into<String>, settings: impl Into<RawJson>) -> Self {
-        let extensions = &mut self.config.capabilities.extensions;
-        extensions.insert(id.into(), settings.into());
+        let (id, settings) = (id.into(), settings.into());
+        if let Some(fault) = extension_fault(&id, &settings) {
+            panic!("extension {id:?}: {fault}");
+        }
+        self.config.capabilities.extensions.insert(id, settings);
         self
     }
 

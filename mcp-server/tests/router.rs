@@ -101,6 +101,15 @@ async fn a_root_that_is_no_file_is_left_out() {
     assert_eq!(text(&call.unwrap()), "file:///b");
 }
 
+#[test]
+fn an_extension_that_is_none_is_not_declared() {
+    // REQ-EXT-01
+    for (id, settings) in [("feature", json!({})), ("com.example/feature", json!([]))] {
+        let declare = || drop(Server::new("x", "1").extension(id, settings));
+        assert!(std::panic::catch_unwind(declare).is_err(), "{id}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn handlers_know_who_is_at_the_other_end() {
     let whoami = async |cx: Cx| match cx.extension::<Principal>() {

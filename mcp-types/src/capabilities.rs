@@ -274,6 +274,29 @@ capability! {
     }
 }
 
+/// Why something is no extension that can be declared; `None` if it is one (REQ-EXT-01).
+///
+/// Its identifier is a key as `_meta` has them, with a prefix: `com.example/feature`. Its settings are a JSON object.
+pub fn extension_fault(id: &str, settings: &RawJson) -> Option<&'static str> {
+    let Some((prefix, name)) = id.split_once('/') else {
+        return Some("its identifier has no prefix, as `com.example/feature` has");
+    };
+    let made_of = |text: &str, inside: &str| {
+        let ends = |end: Option<char>| end.is_some_and(|c| c.is_ascii_alphanumeric());
+        ends(text.chars().next())
+            && ends(text.chars().next_back())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || inside.contains(c))
+    };
+    let label =
+        |label: &str| label.starts_with(|c: char| c.is_ascii_alphabetic()) && made_of(label, "-");
+    if !prefix.split('.').all(label) || !(name.is_empty() || made_of(name, "-_.")) {
+        return Some("its identifier is no key that `_meta` could have");
+    }
+    (!settings.is_object()).then_some("its settings are no JSON object")
+}
+
 impl ClientCapabilities {
     /// Whether the client tells its roots.
     pub fn lists_roots(&self) -> bool {
@@ -394,6 +417,37 @@ mod tests {
                 (form, url),
                 "{json}"
             );
+        }
+    }
+
+    #[test]
+    fn an_extension_has_a_prefix_a_name_and_an_object() {
+        // REQ-EXT-01
+        for (id, good) in [
+            ("com.example/x", true),
+            ("io.modelcontextprotocol/tasks", true),
+            ("a/1-_.B", true),
+            ("a-1.b2/", true),
+            ("x", false),
+            ("", false),
+            ("/x", false),
+            ("com..example/x", false),
+            ("1com/x", false),
+            ("com-/x", false),
+            ("com_example/x", false),
+            ("com.example/x/y", false),
+            ("com.example/-x", false),
+            ("com.example/x.", false),
+            ("com.exämple/x", false),
+        ] {
+            let fault = extension_fault(id, &RawJson::EMPTY_OBJECT);
+            assert_eq!(fault.is_none(), good, "{id}: {fault:?}");
+        }
+        for settings in [
+            RawJson::from(serde_json::json!([])),
+            RawJson::from(serde_json::json!(true)),
+        ] {
+            assert!(extension_fault("com.example/x", &settings).is_some());
         }
     }
 
