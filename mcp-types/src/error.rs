@@ -165,6 +165,19 @@ impl ErrorObject {
         .with_data(&data)
     }
 
+    /// Whether the answer to `resources/read` says by this that there is no such resource: -32002, or -32602 with the URI in its
+    /// data, as modern servers say it (REQ-RES-03).
+    ///
+    /// A modern server may leave the URI out, which makes this say no, and may add it to what else is wrong with the parameters.
+    pub fn is_resource_not_found(&self) -> bool {
+        let uri = || self.data.as_ref()?.member("uri")?.text().map(drop);
+        match self.code {
+            ErrorCode::RESOURCE_NOT_FOUND => true,
+            ErrorCode::INVALID_PARAMS => uri().is_some(),
+            _ => false,
+        }
+    }
+
     /// The data of an error of that code, if it has the shape the code demands.
     fn data_of<T: DeserializeOwned>(&self, code: ErrorCode) -> Option<T> {
         let data = self.data.as_ref().filter(|_| self.code == code)?;
@@ -238,6 +251,32 @@ mod tests {
             ErrorObject::internal("m").to_string(),
             "m [-32603 (internal error)]"
         );
+    }
+
+    #[test]
+    fn a_missing_resource_is_told_in_several_ways() {
+        // REQ-RES-03, TRAP-17
+        for (error, missing) in [
+            (r#"{"code":-32002,"message":"m"}"#, true),
+            (
+                r#"{"code":-32002,"message":"m","data":{"uri":"a:b"}}"#,
+                true,
+            ),
+            (
+                r#"{"code":-32602,"message":"m","data":{"uri":"a:b"}}"#,
+                true,
+            ),
+            (r#"{"code":-32602,"message":"m","data":{"uri":7}}"#, false),
+            (r#"{"code":-32602,"message":"m","data":"uri"}"#, false),
+            (r#"{"code":-32602,"message":"m"}"#, false),
+            (
+                r#"{"code":-32603,"message":"m","data":{"uri":"a:b"}}"#,
+                false,
+            ),
+        ] {
+            let read: ErrorObject = serde_json::from_str(error).unwrap();
+            assert_eq!(read.is_resource_not_found(), missing, "{error}");
+        }
     }
 
     #[test]
