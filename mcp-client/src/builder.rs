@@ -258,6 +258,9 @@ impl ClientBuilder {
     /// # Errors
     /// [`ConnectError`]: why the connection could not be opened.
     ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn connect<T: Transport>(self, transport: T) -> Result<Client, ConnectError> {
@@ -276,6 +279,9 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`OpenError`]: there is no transport at all, or the handshake failed.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.

@@ -224,7 +224,9 @@ impl Client {
         self.peer.notifications_with::<N>(overflow)
     }
 
-    /// Closes the connection gracefully and waits until that is done.
+    /// Closes the connection gracefully, for all clones, and waits until that is done.
+    ///
+    /// Calls under way on them end with [`RequestError::ConnectionLost`].
     ///
     /// # Cancel safety
     /// The connection closes even if the future is dropped.

@@ -33,8 +33,8 @@ pub use mcp_peer::session::{
 pub use mcp_peer::types;
 pub use mcp_peer::types::{CreateMessageResult, Notification};
 pub use mcp_peer::{
-    Direction, Missed, Options, Overflow, ProgressUpdate, Receiver, RequestContext, Tap, Transport,
-    duplex, tap,
+    Closed, Direction, Dispatch, KeepAlive, Missed, Options, Overflow, Peer, ProgressPolicy,
+    ProgressUpdate, Receiver, RequestContext, Tap, Transport, duplex, tap,
 };
 pub use progress::Progressing;
 pub use reconnect::Reconnect;
