@@ -76,7 +76,9 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long it may wait in all, however much progress prolongs it and however many rounds it takes. Default 1 h.
     pub request_total: Duration,
-    /// How long a client waits for the answer to `server/discover` before it tries `initialize`. Default 10 s.
+    /// How long a client waits for the answer to `server/discover` before it tries `initialize`, or with
+    /// [`EraChoice::Modern`] gives up. A legacy server that leaves unknown requests unanswered delays each connection by this;
+    /// [`EraChoice::Legacy`] does not ask. Default 10 s.
     pub probe_timeout: Duration,
     /// How long a client waits for the answer to `initialize`. Default 30 s.
     pub handshake_timeout: Duration,
