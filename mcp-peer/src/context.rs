@@ -437,7 +437,8 @@ impl RequestContext {
         answer.await.unwrap_or(Err(RequestError::Cancelled))
     }
 
-    /// Takes the handler's questions from now on, to end the request with them; see [`Rounds`].
+    /// Takes the handler's questions from now on, as long as what this gives back is there, to end the request with them; see
+    /// [`Rounds`].
     pub fn rounds(&self) -> Rounds {
         lock(&self.exchange.questions).taken = true;
         Rounds {
@@ -545,7 +546,13 @@ impl Rounds {
     /// Notes that a handler that was detached, or is not resumed any more, has ended; whoever still asks on its behalf is told.
     pub fn end(&self) {
         self.context.binding().end();
+        self.close();
+    }
+
+    /// Takes no question any more: whoever asks on the handler's behalf is told.
+    fn close(&self) {
         let mut questions = lock(&self.context.exchange.questions);
+        questions.taken = false;
         let open = std::mem::take(&mut questions.open);
         drop(questions);
         for question in open {
@@ -561,12 +568,15 @@ impl Rounds {
     }
 }
 
-/// A request that waits for input waits in vain when nobody can resume it any more.
+/// A request that waits for input waits in vain when nobody can resume it any more, and so does whoever asks on behalf of a
+/// handler that is gone. One that was detached goes on with other [`Rounds`].
 impl Drop for Rounds {
     fn drop(&mut self) {
-        let parked = *lock(&self.context.binding().phase) == Phase::Parked;
-        if parked {
-            self.end();
+        let phase = *lock(&self.context.binding().phase);
+        match phase {
+            Phase::Detached => {}
+            Phase::Parked => self.end(),
+            Phase::Active | Phase::Ended => self.close(),
         }
     }
 }

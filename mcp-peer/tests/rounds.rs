@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
-use mcp_peer::session::InputRequired;
+use mcp_peer::session::{ApiMisuse, CallOptions, InputRequired, RequestError};
+use mcp_peer::types::ObjectBuf;
 use mcp_peer::{Answer, Options, Peer, RequestContext, Rounds};
 use serde_json::json;
 use stage::{Stage, ok, serve, server_with};
@@ -43,15 +44,19 @@ async fn parking(parked: &Parked) -> (Peer, Stage) {
     (peer, stage)
 }
 
-async fn call(stage: &mut Stage, id: u64) {
+async fn request(stage: &mut Stage, id: u64) {
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": { "roots": {} },
     });
     let params = json!({ "name": "t", "_meta": meta });
     stage
         .send(json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params }))
         .await;
+}
+
+async fn call(stage: &mut Stage, id: u64) {
+    request(stage, id).await;
     let answer = stage.next().await.unwrap();
     let kind = if id == 1 {
         "input_required"
@@ -77,4 +82,32 @@ async fn a_request_that_waits_for_input_has_ended_when_its_last_round_has() {
         assert!(before.now_or_never().is_some());
         assert!(context.ended().now_or_never().is_some());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_a_handler_that_is_gone_is_told() {
+    let (contexts, mut came) = tokio::sync::mpsc::unbounded_channel();
+    let handler = serve(move |request| {
+        let rounds = request.context.rounds();
+        contexts.send(request.context).unwrap();
+        async move {
+            let _rounds = rounds;
+            std::future::pending().await
+        }
+    });
+    let (_driving, _peer, mut stage) = server_with(handler, Options::default()).await;
+    request(&mut stage, 1).await;
+    let context = came.recv().await.unwrap();
+    let ask = || context.ask("roots/list", ObjectBuf::new(), CallOptions::default());
+    let mut asking = Box::pin(ask());
+    assert!(asking.as_mut().now_or_never().is_none());
+    let cancel = json!({ "requestId": 1 });
+    stage
+        .send(json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancel }))
+        .await;
+    context.ended().await;
+    tokio::task::yield_now().await;
+    assert_eq!(asking.now_or_never(), Some(Err(RequestError::Cancelled)));
+    let late = ask().await;
+    assert_eq!(late, Err(ApiMisuse::Ended.into()));
 }

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use mcp_server::types::ProtocolVersion;
 use mcp_server::{
-    Cx, Elicited, Extensions, JsonSchema, Principal, Replay, ReplayKeys, Sampling, Server,
-    ServerConnection, ToolError, prompt, resource, tool, with,
+    Cx, Elicited, Extensions, JsonSchema, Principal, Replay, ReplayKeys, RequestError, Sampling,
+    Server, ServerConnection, ToolError, prompt, resource, tool, with,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{ALL, Hand, code, text};
+use tokio::sync::oneshot;
 
 const MODERN: ProtocolVersion = ProtocolVersion::V2026_07_28;
 
@@ -139,6 +140,18 @@ async fn long(cx: Cx) -> Result<String, ToolError> {
     Ok(first.to_text())
 }
 
+/// Leaves something behind that asks, and knows nothing of the answer itself.
+async fn leaving(counts: Arc<Counts>, cx: Cx) -> Result<(), ToolError> {
+    let (begins, began) = oneshot::channel();
+    tokio::spawn(async move {
+        let _ = begins.send(());
+        let refused = cx.roots().await;
+        assert!(matches!(refused, Err(RequestError::Cancelled)));
+        counts.0[1].fetch_add(1, Ordering::SeqCst);
+    });
+    Ok(began.await?)
+}
+
 #[derive(Default)]
 struct Made {
     replay: Option<Replay>,
@@ -164,6 +177,7 @@ impl Made {
             .tool(tool("other", with(counts(), counted)))
             .tool(tool("fickle", with(counts(), fickle)))
             .tool(tool("long", long))
+            .tool(tool("leaving", with(counts(), leaving)))
             .resource(resource("test://asking", ask))
             .prompt(prompt("asking", ask));
         match &self.replay {
@@ -422,6 +436,18 @@ async fn a_handler_that_asks_something_else_than_before_fails() {
     answers(&mut hand);
     let failed = hand.call("tools/call", json!({ "name": "fickle" })).await;
     assert_eq!(code(failed), -32603);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_a_handler_that_has_answered_is_told() {
+    for made in [Made::default(), Made::replayed(replay())] {
+        let server = made.start();
+        let mut hand = Hand::connect(&server, MODERN).await;
+        let left = hand.once("tools/call", json!({ "name": "leaving" })).await;
+        assert_eq!(left.unwrap()["resultType"], "complete");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(made.counts.all(), [0, 1, 0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -107,6 +107,8 @@ struct Becoming {
     when: When,
     time: Duration,
     context: RequestContext,
+    /// What it asks is for the task to tell, unless its handler says when it is one.
+    asking: Option<Rounds>,
     wish: Arc<Wish>,
     tasks: Arc<Tasks>,
 }
@@ -132,15 +134,12 @@ pub(crate) fn becoming(
         wanted: AtomicBool::new(false),
         granted: watch::Sender::new(None),
     });
-    if when != When::Asked {
-        // What it asks is for the task to tell.
-        let _ = context.rounds();
-    }
     Box::pin(Becoming {
         stage: Stage::Call(make(Arc::clone(&wish))),
         when,
         time,
         context: context.clone(),
+        asking: (when != When::Asked).then(|| context.rounds()),
         wish,
         tasks: Arc::clone(tasks),
     })
@@ -177,7 +176,9 @@ impl Future for Becoming {
                     Poll::Ready(Ok(mut created)) => {
                         created.begun = true;
                         let record = &created.record;
-                        run(&this.tasks, record, &this.context, handler);
+                        let asking = this.asking.take();
+                        let asking = asking.unwrap_or_else(|| this.context.rounds());
+                        run(&this.tasks, record, asking, handler);
                         this.wish.granted.send_replace(Some(record.id.clone()));
                         let version = this.context.caller().version;
                         let task = shown(record, version, this.tasks.options.poll);
@@ -203,8 +204,7 @@ enum Step {
     Done(Answer),
 }
 
-fn run(tasks: &Arc<Tasks>, record: &TaskRecord, context: &RequestContext, handler: HandlerFuture) {
-    let asking = context.rounds();
+fn run(tasks: &Arc<Tasks>, record: &TaskRecord, asking: Rounds, handler: HandlerFuture) {
     asking.detach();
     let running = Running {
         id: record.id.clone(),
