@@ -12,16 +12,19 @@ use mcp_peer::types::{ErrorObject, RawJson};
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::time::{Sleep, sleep_until};
 
 use crate::rounds::{Answers, Bound, key_of};
 use crate::seal::ReplayKeys;
+use crate::time::after;
 
 /// Keeps nothing between the input rounds of modern clients: what a handler has learned travels with the client, sealed.
 ///
 /// In each round the handler runs again from the top, and each question that it has asked before is answered at once with
 /// what the client answered then. So what it does before a question must have no effect, or the same one when it is done
-/// again; and it must ask the same questions in the same order, or its call fails with -32603. What it logs and reports is
-/// sent again, too.
+/// again; and it must ask the same questions in the same order, or its call fails with -32603: at once if it asks something
+/// else, after [`time`](Self::time) if it waits for an answer and does not ask what was asked beside it. What it logs and
+/// reports is sent again, too.
 ///
 /// A state is good for the method, the arguments and the principal of its request, for a time, and on one node only once.
 #[derive(Debug, Clone)]
@@ -29,7 +32,8 @@ use crate::seal::ReplayKeys;
 pub struct Replay {
     /// What states are sealed with.
     pub keys: ReplayKeys,
-    /// How long a client may take for a round, by the nodes' clocks. Default 10 min.
+    /// How long a client may take for a round, by the nodes' clocks, and a handler to ask again what it has asked before.
+    /// Default 10 min.
     pub time: Duration,
     /// Bytes of a state at most; a call whose answers come to more fails. Default 1 MiB.
     pub bytes: usize,
@@ -89,6 +93,8 @@ struct Replaying {
     open: BTreeMap<usize, Question>,
     /// What is answered before it is asked.
     answers: Answers,
+    /// Until when a question waits for those that were asked beside it before.
+    patience: Option<Pin<Box<Sleep>>>,
     replayer: Arc<Replayer>,
 }
 
@@ -159,6 +165,7 @@ impl Replayer {
             answered: 0,
             open: BTreeMap::new(),
             answers,
+            patience: None,
             replayer: Arc::clone(self),
         })
     }
@@ -254,6 +261,31 @@ impl Replaying {
         }
         Ok(answered)
     }
+
+    /// Takes what the handler asks, until it waits for what is not recorded.
+    fn replay(&mut self, cx: &mut Context<'_>) -> Result<Poll<Answer>, Strayed> {
+        loop {
+            if let Poll::Ready(answer) = self.handler.as_mut().poll(cx) {
+                return Ok(Poll::Ready(answer));
+            }
+            if !self.exchange(cx)? {
+                break;
+            }
+            self.patience = None;
+        }
+        self.open.retain(|_, question| !question.is_withdrawn());
+        if self.open.is_empty() {
+            self.patience = None;
+        } else if self.answered < self.recording.rounds.len() {
+            // What was asked beside it may come yet, after something that takes its time; or it never does.
+            let until = || Box::pin(sleep_until(after(self.replayer.settings.time)));
+            let patience = self.patience.get_or_insert_with(until);
+            if patience.as_mut().poll(cx).is_ready() {
+                return Err(Strayed);
+            }
+        }
+        Ok(Poll::Pending)
+    }
 }
 
 impl Future for Replaying {
@@ -261,26 +293,19 @@ impl Future for Replaying {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let this = &mut *self;
-        loop {
-            if let Poll::Ready(answer) = this.handler.as_mut().poll(cx) {
-                return Poll::Ready(answer);
-            }
-            match this.exchange(cx) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(Strayed) => {
-                    let method = this.bound.method.as_str();
-                    tracing::error!(
-                        method,
-                        "a replayed handler does not ask what it asked before"
-                    );
-                    let error =
-                        ErrorObject::internal("the handler asks something else than before");
-                    return Poll::Ready(Answer::Error(error));
-                }
+        match this.replay(cx) {
+            Ok(Poll::Pending) => {}
+            Ok(answered) => return answered,
+            Err(Strayed) => {
+                let method = this.bound.method.as_str();
+                tracing::error!(
+                    method,
+                    "a replayed handler does not ask what it asked before"
+                );
+                let error = ErrorObject::internal("the handler asks something else than before");
+                return Poll::Ready(Answer::Error(error));
             }
         }
-        this.open.retain(|_, question| !question.is_withdrawn());
         if this.open.is_empty() || this.answered < this.recording.rounds.len() {
             return Poll::Pending;
         }

@@ -152,6 +152,20 @@ async fn leaving(counts: Arc<Counts>, cx: Cx) -> Result<(), ToolError> {
     Ok(began.await?)
 }
 
+/// Asks for two things at once, but only for one of them when it runs again.
+async fn fewer(counts: Arc<Counts>, cx: Cx) -> Result<(), ToolError> {
+    let both = counts.0[0].fetch_add(1, Ordering::SeqCst) == 0;
+    let roots = async {
+        if both {
+            cx.roots().await?;
+        }
+        Ok::<_, RequestError>(())
+    };
+    let sampled = cx.sample(Sampling::user("Both?").max_tokens(9));
+    tokio::try_join!(sampled, roots)?;
+    Ok(())
+}
+
 #[derive(Default)]
 struct Made {
     replay: Option<Replay>,
@@ -178,6 +192,7 @@ impl Made {
             .tool(tool("fickle", with(counts(), fickle)))
             .tool(tool("long", long))
             .tool(tool("leaving", with(counts(), leaving)))
+            .tool(tool("fewer", with(counts(), fewer)))
             .resource(resource("test://asking", ask))
             .prompt(prompt("asking", ask));
         match &self.replay {
@@ -430,12 +445,15 @@ async fn a_state_that_is_tampered_with_expired_foreign_or_reused_is_refused_and_
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_asks_something_else_than_before_fails() {
-    let made = Made::replayed(replay());
-    let server = made.start();
-    let mut hand = Hand::connect(&server, MODERN).await;
-    answers(&mut hand);
-    let failed = hand.call("tools/call", json!({ "name": "fickle" })).await;
-    assert_eq!(code(failed), -32603);
+    for name in ["fickle", "fewer"] {
+        let mut short = replay();
+        short.time = Duration::from_secs(5);
+        let server = Made::replayed(short).start();
+        let mut hand = Hand::connect(&server, MODERN).await;
+        answers(&mut hand);
+        let failed = hand.call("tools/call", json!({ "name": name })).await;
+        assert_eq!(code(failed), -32603);
+    }
 }
 
 #[tokio::test(start_paused = true)]
