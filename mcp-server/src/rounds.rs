@@ -164,11 +164,14 @@ impl From<BTreeMap<String, RawJson>> for Answers {
 
 /// A key for a question: what its author calls it, or else its number; none that is taken.
 pub(crate) fn key_of(question: &Question, number: usize, taken: impl Fn(&str) -> bool) -> String {
-    match &question.key {
-        Some(key) if !taken(key) => key.to_string(),
+    let numbered = |number| match &question.key {
         Some(key) => format!("{key}-{number}"),
         None => format!("q{number}"),
-    }
+    };
+    let own = question.key.iter().map(ToString::to_string);
+    let mut keys = own.chain((number..).map(numbered));
+    // There are more numbers than questions.
+    keys.find(|key| !taken(key)).unwrap_or_default()
 }
 
 /// 192 random bits.

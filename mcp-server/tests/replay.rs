@@ -166,6 +166,14 @@ async fn fewer(counts: Arc<Counts>, cx: Cx) -> Result<(), ToolError> {
     Ok(())
 }
 
+/// Has a key of its own that could be a number's.
+async fn alike(cx: Cx) -> Result<String, ToolError> {
+    let named = cx.named("q2");
+    let sampled = named.sample(Sampling::user("Who?").max_tokens(9));
+    let (model, roots) = tokio::try_join!(sampled, cx.roots())?;
+    Ok(format!("{} {}", model.to_text(), roots[0].uri))
+}
+
 #[derive(Default)]
 struct Made {
     replay: Option<Replay>,
@@ -193,6 +201,7 @@ impl Made {
             .tool(tool("long", long))
             .tool(tool("leaving", with(counts(), leaving)))
             .tool(tool("fewer", with(counts(), fewer)))
+            .tool(tool("alike", alike))
             .resource(resource("test://asking", ask))
             .prompt(prompt("asking", ask));
         match &self.replay {
@@ -453,6 +462,17 @@ async fn a_handler_that_asks_something_else_than_before_fails() {
         answers(&mut hand);
         let failed = hand.call("tools/call", json!({ "name": name })).await;
         assert_eq!(code(failed), -32603);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_two_questions_have_one_key() {
+    for made in [Made::default(), Made::replayed(replay())] {
+        let server = made.start();
+        let mut hand = Hand::connect(&server, MODERN).await;
+        answers(&mut hand);
+        let called = hand.call("tools/call", json!({ "name": "alike" })).await;
+        assert_eq!(text(&called.unwrap()), "[Who?] file:///r");
     }
 }
 
