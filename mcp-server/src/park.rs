@@ -11,6 +11,7 @@ use std::time::Duration;
 use mcp_peer::session::{self, InputRequired, RequestError, may_ask};
 use mcp_peer::types::ErrorObject;
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::rounds::{Answers, Bound, key_of, unguessable};
@@ -51,8 +52,8 @@ pub(crate) struct Lot {
 struct Places {
     parked: HashMap<String, Parked>,
     bytes: usize,
-    /// Whether a task looks after what expires.
-    swept: bool,
+    /// The task that looks after what expires, if there was anything; it ends with its runtime.
+    sweeper: Option<AbortHandle>,
 }
 
 /// A handler that waits.
@@ -228,6 +229,12 @@ impl Lot {
         let bytes = work.bound.params.len();
         let expires = after(self.limits.time);
         let mut places = self.lock();
+        // Before anything is refused: what was there may have expired.
+        if places.sweeper.as_ref().is_none_or(AbortHandle::is_finished) {
+            let first = places.parked.values().map(|parked| parked.expires).min();
+            let sweeper = tokio::spawn(sweep(Arc::downgrade(self), first.unwrap_or(expires)));
+            places.sweeper = Some(sweeper.abort_handle());
+        }
         if places.parked.len() >= self.limits.count || places.bytes + bytes > self.limits.bytes {
             return Err(ErrorObject::internal("too many requests wait for input"));
         }
@@ -235,9 +242,6 @@ impl Lot {
         places
             .parked
             .insert(state.clone(), Parked { work, expires });
-        if !std::mem::replace(&mut places.swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(self), expires));
-        }
         Ok(state)
     }
 
@@ -267,7 +271,9 @@ impl Lot {
             .map(|(_, parked)| parked.work.bound.params.len())
             .sum::<usize>();
         let next = places.parked.values().map(|parked| parked.expires).min();
-        places.swept = next.is_some();
+        if next.is_none() {
+            places.sweeper = None;
+        }
         drop(places);
         // Handlers are the program's: what their drop does must not happen under the lock.
         for (_, parked) in expired {

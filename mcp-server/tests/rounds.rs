@@ -283,6 +283,34 @@ async fn abandonment_frees_everything() {
     assert_eq!(counts.all(), [3, 0, 0]);
 }
 
+/// A runtime in which time only passes when there is nothing else to do.
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
+}
+
+#[test]
+fn what_waits_expires_though_the_runtime_it_came_from_has_ended() {
+    let mut limits = ParkLimits::default();
+    limits.count = 2;
+    let time = limits.time;
+    let (server, counts) = server(limits);
+    runtime().block_on(async {
+        let mut hand = Hand::connect(&server, MODERN).await;
+        for _ in 0..2 {
+            open(&mut hand, "tools/call", &call(1)).await;
+        }
+    });
+    runtime().block_on(async {
+        let mut hand = Hand::connect(&server, MODERN).await;
+        // Nobody looked after those that wait, until now.
+        assert_eq!(code(hand.once("tools/call", call(1)).await), -32603);
+        tokio::time::sleep(time).await;
+        open(&mut hand, "tools/call", &call(1)).await;
+        assert_eq!(counts.all(), [4, 0, 1]);
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_when_it_is_dropped_leaves_no_other_waiting() {
     struct Panicking;

@@ -862,3 +862,28 @@ async fn a_task_is_followed_by_its_owner_alone_and_by_who_declares_it() {
         -32021
     );
 }
+
+#[test]
+fn tasks_expire_though_the_runtime_they_came_from_has_ended() {
+    let made = Made {
+        store: MemoryTasks::new(1, 1000),
+        ..Made::default()
+    };
+    let (server, time) = (made.start(), TaskOptions::default().time);
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    runtime().block_on(async {
+        let mut hand = connect(&server, MODERN).await;
+        start(&mut hand, "slow").await;
+    });
+    runtime().block_on(async {
+        let mut hand = connect(&server, MODERN).await;
+        // Nobody looked after the one that is kept, until now.
+        let call = json!({ "name": "slow", "arguments": {} });
+        assert_eq!(code(hand.once("tools/call", call).await), -32603);
+        tokio::time::sleep(time).await;
+        start(&mut hand, "slow").await;
+    });
+}

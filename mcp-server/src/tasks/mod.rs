@@ -78,8 +78,8 @@ const CREATING: usize = 1024;
 #[derive(Default)]
 struct Expiring {
     at: BTreeSet<(Instant, String)>,
-    /// Whether a task looks after them.
-    swept: bool,
+    /// The task that looks after them, if there were any; it ends with its runtime.
+    sweeper: Option<AbortHandle>,
 }
 
 /// A task at work.
@@ -388,6 +388,8 @@ impl Tasks {
             outcome: None,
         };
         let session = (context.era() == Era::Legacy).then(|| context.link().id());
+        // Before the store refuses one more: what is there may have expired.
+        self.look_after(None);
         let turn = Arc::clone(&self.creating).acquire_owned().await;
         let tasks = Arc::clone(self);
         // What may be in the store already has to expire.
@@ -422,13 +424,27 @@ impl Tasks {
             ended: watch::Sender::new(false),
         };
         lock(&self.live).insert(record.id.clone(), live);
+        self.look_after(Some((expires, record.id.clone())));
+    }
+
+    /// Sees to it that there is a task that looks after what expires, and after one thing more, perhaps.
+    fn look_after(self: &Arc<Self>, one_more: Option<(Instant, String)>) {
         let mut expiring = lock(&self.expiring);
-        let first = expiring.at.first().is_none_or(|(at, _)| expires < *at);
-        expiring.at.insert((expires, record.id.clone()));
-        if !std::mem::replace(&mut expiring.swept, true) {
+        let before = expiring.at.first().map(|(at, _)| *at);
+        expiring.at.extend(one_more);
+        let first = expiring.at.first().map(|(at, _)| *at);
+        let Some(at) = first else {
+            return;
+        };
+        let gone = expiring
+            .sweeper
+            .as_ref()
+            .is_none_or(AbortHandle::is_finished);
+        if gone {
             let sooner = Arc::clone(&self.sooner);
-            tokio::spawn(sweep(Arc::downgrade(self), sooner, expires));
-        } else if first {
+            let sweeper = tokio::spawn(sweep(Arc::downgrade(self), sooner, at));
+            expiring.sweeper = Some(sweeper.abort_handle());
+        } else if first != before {
             self.sooner.notify_one();
         }
     }
@@ -573,7 +589,9 @@ impl Tasks {
                     Some((at, _)) if *at <= now => {}
                     next => {
                         let next = next.map(|(at, _)| *at);
-                        expiring.swept = next.is_some();
+                        if next.is_none() {
+                            expiring.sweeper = None;
+                        }
                         return next;
                     }
                 }
