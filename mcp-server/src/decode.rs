@@ -1,9 +1,10 @@
 //! Arguments from what a request holds, and what to say when they do not fit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mcp_peer::types::RawJson;
+use mcp_peer::types::{ErrorObject, RawJson};
 use schemars::JsonSchema;
 use serde::de::value::{MapDeserializer, StringDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
@@ -43,10 +44,28 @@ impl<A: DeserializeOwned + JsonSchema + Send + 'static> FromInput<kind::Tool> fo
 
 /// A sentence about one argument, or about all of them.
 pub(crate) fn fault(path: &str, what: &str) -> String {
+    let what = brief(what);
     match path {
         "" | "." => format!("Invalid arguments: {what}."),
-        path => format!("Invalid argument `{path}`: {what}."),
+        path => format!("Invalid argument `{}`: {what}.", brief(path)),
     }
+}
+
+/// Bytes of what is said about a client's words, which it may repeat.
+const MAX_SAID: usize = 300;
+
+/// No more of a text than a person reads (REQ-ERR-02).
+fn brief(said: &str) -> Cow<'_, str> {
+    match said.char_indices().find(|(at, _)| *at >= MAX_SAID) {
+        Some((end, _)) => format!("{} ...", &said[..end]).into(),
+        None => said.into(),
+    }
+}
+
+/// An error that may repeat a client's words, but no more of them than a person reads.
+pub(crate) fn briefly(error: ErrorObject) -> ErrorObject {
+    let message = brief(&error.message).into_owned();
+    ErrorObject { message, ..error }
 }
 
 /// Texts by name, as the arguments of a prompt and the variables of a template are.

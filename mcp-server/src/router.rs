@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::catalog::{Catalog, Offer};
 use crate::complete::Typed;
 use crate::context::Cx;
-use crate::decode::Texts;
+use crate::decode::{Texts, briefly};
 use crate::error::{Failed, HandlerError, Told, resource_not_found, told};
 use crate::pages::{CacheHints, Cached, PAGE_SIZE, page};
 use crate::resource::located;
@@ -357,6 +357,6 @@ impl Handler for Router {
             }
             method => Err(ErrorObject::method_not_found(method)),
         };
-        started.unwrap_or_else(|error| ready(Answer::Error(error)))
+        started.unwrap_or_else(|error| ready(Answer::Error(briefly(error))))
     }
 }

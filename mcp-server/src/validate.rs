@@ -17,8 +17,6 @@ const MAX_PATTERN: usize = 1024 * 1024;
 const MAX_FAULTS: usize = 3;
 /// Values, those within others included, among which faults are looked for one by one.
 const MAX_VALUES: usize = 10_000;
-/// Bytes of one fault's text, which may quote the value.
-const MAX_TEXT: usize = 300;
 
 /// A compiled schema.
 pub(crate) struct Check {
@@ -76,7 +74,7 @@ impl Check {
             .take(MAX_FAULTS)
             .map(|error| {
                 let path = dotted(error.instance_path().as_str());
-                let mut text = match (error.kind(), &value) {
+                let text = match (error.kind(), &value) {
                     // That of a tool without arguments; the error itself does not name them.
                     (ValidationErrorKind::FalseSchema, Value::Object(all)) if path.is_empty() => {
                         let names: Vec<_> = all.keys().map(|name| format!("`{name}`")).collect();
@@ -84,10 +82,6 @@ impl Check {
                     }
                     _ => error.to_string(),
                 };
-                if let Some((end, _)) = text.char_indices().find(|(at, _)| *at >= MAX_TEXT) {
-                    text.truncate(end);
-                    text.push_str(" ...");
-                }
                 fault(&path, &text)
             });
         Some(faults.collect::<Vec<_>>().join(" "))

@@ -13,7 +13,7 @@ use mcp_server::types::{
 };
 use mcp_server::{
     Cx, Extensions, Group, HandlerError, Json, JsonSchema, Offer, Principal, PromptDef, Refused,
-    ResourceDef, Sampling, Server, ToolDef, Typed, prompt, resource, tool, with,
+    ResourceDef, Sampling, Server, TaskSupport, ToolDef, Typed, prompt, resource, tool, with,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -622,4 +622,77 @@ async fn a_completion_cannot_ask() {
     let params = json!({ "ref": { "type": "ref/prompt", "name": "p" },
         "argument": { "name": "x", "value": "" } });
     assert_eq!(code(hand.call("completion/complete", params).await), -32603);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_says_is_not_said_back_at_length() {
+    // REQ-ERR-02
+    #[derive(Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "nothing is fit for it")]
+    struct Small {
+        n: Option<u8>,
+        #[serde(default)]
+        by_name: std::collections::BTreeMap<String, u8>,
+    }
+    #[derive(Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "nothing is fit for it")]
+    struct Line {
+        n: u8,
+    }
+    let slow = async |_: Small| std::future::pending::<String>().await;
+    let server = Server::new("brief", "1.0.0")
+        .tool(tool("small", slow).task(TaskSupport::Optional))
+        .resource(resource("test://{n}", |_: Line| "x"))
+        .prompt(prompt("line", |_: Line| "x").complete_from("n", ["1"]))
+        .start();
+    let long = "\"".repeat(1024 * 1024);
+    let complete = |reference: Value, argument: &str| json!({ "ref": reference, "argument": { "name": argument, "value": "" } });
+    let cases = [
+        ("tools/call", json!({ "name": long })),
+        (
+            "tools/call",
+            json!({ "name": "small", "arguments": { "n": long } }),
+        ),
+        (
+            "tools/call",
+            json!({ "name": "small", "arguments": { "by_name": { (&long): "x" } } }),
+        ),
+        (
+            "tools/call",
+            json!({ "name": "small", "task": { "ttl": long } }),
+        ),
+        ("prompts/get", json!({ "name": long })),
+        (
+            "prompts/get",
+            json!({ "name": "line", "arguments": { "n": long } }),
+        ),
+        ("tools/list", json!({ "cursor": long })),
+        ("tasks/get", json!({ "taskId": long })),
+        ("tasks/get", json!({ "taskId": [long] })),
+        (
+            "completion/complete",
+            complete(json!({ "type": "ref/prompt", "name": long }), "n"),
+        ),
+        (
+            "completion/complete",
+            complete(json!({ "type": "ref/resource", "uri": long }), "n"),
+        ),
+        (
+            "completion/complete",
+            complete(json!({ "type": "ref/prompt", "name": "line" }), &long),
+        ),
+        ("completion/complete", json!({ "ref": long })),
+    ];
+    let mut hand = Hand::connect(&server, ProtocolVersion::V2025_11_25).await;
+    for (case, (method, params)) in cases.into_iter().enumerate() {
+        let id = hand.send_unchecked(method, params).await;
+        let said = match hand.outcome(id).await {
+            Ok(result) => {
+                assert_eq!(result["isError"], true, "{case}");
+                result.to_string()
+            }
+            Err(error) => error.to_string(),
+        };
+        assert!(said.len() < 1024, "{case}: {} bytes", said.len());
+    }
 }

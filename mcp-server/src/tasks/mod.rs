@@ -28,6 +28,7 @@ use self::run::lock;
 pub(crate) use self::run::{When, Wish, becoming};
 pub use self::store::{MemoryTasks, StoreError, Storing, TaskOwner, TaskRecord, TaskStore};
 use crate::backplane::{Audience, Post};
+use crate::decode::briefly;
 use crate::hub::Hub;
 use crate::room::encoded as encoded_news;
 use crate::rounds::{Answers, key_of, unguessable};
@@ -175,7 +176,7 @@ impl Tasks {
         let tasks = Arc::clone(self);
         Box::pin(async move {
             let answered = tasks.answer(&request, page_size).await;
-            answered.unwrap_or_else(Answer::Error)
+            answered.unwrap_or_else(|error| Answer::Error(briefly(error)))
         })
     }
 
@@ -306,7 +307,7 @@ impl Tasks {
                 result.insert_raw("_meta", &meta);
                 Ok(Answer::Result(result))
             }
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => Ok(Answer::Error(error)),
             None => Err(ErrorObject::internal("the task has no result")),
         }
     }
