@@ -274,9 +274,9 @@ fn built(
         }
     };
     let described = documentation(&function.attrs).map(|text| quote!(.describe(#text)));
-    let returned = match &function.sig.output {
-        // What is returned has no name then that could be said twice.
-        ReturnType::Type(_, ty) if !says_impl(ty.to_token_stream()) => Some(ty),
+    let returned = match (&function.sig.output, function.sig.asyncness) {
+        // Of a function that is not `async`, it may be a future of that. What says `impl` has no name that could be said twice.
+        (ReturnType::Type(_, ty), Some(_)) if !says_impl(ty.to_token_stream()) => Some(ty),
         _ => None,
     };
     let returned = returned.map(|ty| {

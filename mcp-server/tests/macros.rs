@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,6 +94,12 @@ fn review(
     format!("Review {lines} lines of {code}")
 }
 
+/// Returns its future.
+#[tool]
+fn later(text: String) -> Pin<Box<dyn Future<Output = String> + Send>> {
+    Box::pin(async { text })
+}
+
 #[notification("shop.sold")]
 #[derive(Debug, PartialEq)]
 struct Sold {
@@ -128,6 +135,7 @@ fn server() -> Server {
         .tool(r#move::tool())
         .tool(sell::tool())
         .tool(local())
+        .tool(later::tool())
         .resource(weather::resource())
         .prompt(review::prompt())
 }
