@@ -331,13 +331,15 @@ fn handler(function: &ItemFn, parameters: &Parameters) -> TokenStream {
     if function.sig.asyncness.is_none() {
         return quote! { move |#(#taken),*| #name(#(#given),*) };
     }
+    // No name that the function has itself.
+    let is_send = format_ident!("{name}_is_send");
     // Said of the future itself, it is what lives across which `.await` that is at fault.
     quote_spanned! { name.span() =>
         {
-            fn is_send<F: ::core::marker::Send>(future: F) -> F {
+            fn #is_send<F: ::core::marker::Send>(future: F) -> F {
                 future
             }
-            move |#(#taken),*| is_send(#name(#(#given),*))
+            move |#(#taken),*| #is_send(#name(#(#given),*))
         }
     }
 }

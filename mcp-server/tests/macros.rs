@@ -94,6 +94,12 @@ fn review(
     format!("Review {lines} lines of {code}")
 }
 
+/// Is a function of its own, and not what the attribute makes.
+#[tool]
+async fn is_send(text: String) -> String {
+    text.to_uppercase()
+}
+
 /// Returns its future.
 #[tool]
 fn later(text: String) -> Pin<Box<dyn Future<Output = String> + Send>> {
@@ -135,6 +141,7 @@ fn server() -> Server {
         .tool(r#move::tool())
         .tool(sell::tool())
         .tool(local())
+        .tool(is_send::tool())
         .tool(later::tool())
         .resource(weather::resource())
         .prompt(review::prompt())
@@ -155,6 +162,10 @@ async fn a_signature_is_a_tool() {
             "3"
         );
         assert_eq!(text(&call(&mut hand, "add", json!({ "a": 1 })).await), "2");
+        for (name, expected) in [("is_send", "A"), ("later", "a")] {
+            let called = call(&mut hand, name, json!({ "text": "a" })).await;
+            assert_eq!(text(&called), expected);
+        }
         let refused = call(&mut hand, "add", json!({ "a": "one" })).await;
         assert_eq!(refused["isError"], true);
         assert!(text(&refused).contains("`a`"), "{refused}");
