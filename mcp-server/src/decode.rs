@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 use serde_json::Value;
 
 use crate::error::HandlerError;
+use crate::form::{Primitive, primitive};
 use crate::handler::{FromInput, Kind, kind};
 use crate::schema::{flat_schema_of, object_schema_of};
 
@@ -109,6 +110,22 @@ impl Texts {
         Some(Self(texts.into_iter().collect()))
     }
 
+    /// The object that a schema without `$ref` describes: each text as what its property is, if it can be read as that.
+    pub(crate) fn to_object(&self, schema: &Value) -> RawJson {
+        let named = schema.get("properties");
+        let others = schema.get("additionalProperties");
+        let property = |(name, text): &(String, String)| {
+            let schema = named.and_then(|all| all.get(name)).or(others);
+            let value = match schema.and_then(primitive) {
+                Some(Primitive::Number) => number(text),
+                Some(Primitive::Boolean) => text.parse().ok().map(Value::Bool),
+                _ => None,
+            };
+            (name.clone(), value.unwrap_or_else(|| text.clone().into()))
+        };
+        Value::Object(self.0.iter().map(property).collect()).into()
+    }
+
     fn decode<A: DeserializeOwned>(self) -> Result<A, HandlerError> {
         let texts = self.0.into_iter().map(|(name, text)| (name, Text(text)));
         let texts = MapDeserializer::<_, serde::de::value::Error>::new(texts);
@@ -117,6 +134,17 @@ impl Texts {
             HandlerError::invalid(fault(&path, &error.into_inner().to_string()))
         })
     }
+}
+
+fn number(text: &str) -> Option<Value> {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Some(whole.into());
+    }
+    if let Ok(natural) = text.parse::<u64>() {
+        return Some(natural.into());
+    }
+    let number = serde_json::Number::from_f64(text.parse().ok()?);
+    number.map(Value::Number)
 }
 
 /// A text that is read as what its field is: a number, a boolean, a variant.

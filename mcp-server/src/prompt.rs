@@ -9,29 +9,28 @@ use mcp_peer::types::{
 use serde_json::Value;
 
 use crate::complete::{Completer, Completers, starting_with};
-use crate::context::Cx;
-use crate::decode::Texts;
 use crate::error::HandlerError;
 use crate::form::{Primitive, primitive};
-use crate::handler::{Handler, IntoOutput, Running, kind};
+use crate::handler::{Handler, IntoOutput, kind};
+use crate::validate::{TextRun, constrained};
 
 /// A prompt: what the client sees of it, and what runs.
 #[derive(Clone)]
 pub struct PromptDef {
     pub(crate) prompt: Prompt,
-    pub(crate) run: Run,
+    pub(crate) run: TextRun<kind::Prompt>,
     pub(crate) completers: Completers,
+    schema: Value,
     /// Why the handler's argument cannot be a prompt's, if so.
     fault: Option<String>,
 }
-
-type Run = Arc<dyn Fn(Cx, Texts) -> Running<GetPromptResult> + Send + Sync>;
 
 /// Makes a prompt of a function, async or not.
 ///
 /// Its arguments are a struct that derives `Deserialize` and `JsonSchema`: of texts, and of what can be read from one, for
 /// on the wire all arguments are texts. Doc comments describe the fields, and what may be left out is an `Option`. An
-/// enumeration is completed from its variants. What may be returned is in [`IntoPrompt`].
+/// enumeration is completed from its variants. What the schema demands besides (a length, a pattern) holds when the function
+/// runs. What may be returned is in [`IntoPrompt`].
 ///
 /// ```
 /// use mcp_server::{JsonSchema, prompt, schemars};
@@ -58,9 +57,10 @@ pub fn prompt<M, H: Handler<kind::Prompt, M>>(name: impl Into<String>, handler: 
         prompt: Prompt::new(name),
         run: Arc::new(move |cx, arguments| handler.start(cx, arguments)),
         completers: Completers::default(),
+        schema: H::input_schema(),
         fault: None,
     };
-    match arguments(&H::input_schema()) {
+    match arguments(&def.schema) {
         Ok(arguments) => {
             for (argument, values) in arguments {
                 if !values.is_empty() {
@@ -160,10 +160,11 @@ impl PromptDef {
         &self.prompt
     }
 
-    pub(crate) fn offer(self) -> Result<Self, String> {
+    pub(crate) fn offer(mut self) -> Result<Self, String> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
+        self.run = constrained::<kind::Prompt>(self.run, &self.schema)?;
         let arguments = self.prompt.arguments.iter().flatten();
         let arguments: Vec<&str> = arguments.map(|a| a.name.as_str()).collect();
         self.completers.check(&arguments)?;

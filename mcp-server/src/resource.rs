@@ -11,24 +11,21 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::complete::{Completer, Completers, starting_with};
-use crate::context::Cx;
-use crate::decode::Texts;
 use crate::error::HandlerError;
-use crate::handler::{Handler, IntoOutput, Running, kind};
+use crate::handler::{Handler, IntoOutput, kind};
 use crate::result::Json;
 use crate::template::UriTemplate;
+use crate::validate::{TextRun, constrained};
 
 /// A resource or a family of them: what the client sees, and what runs when it is read.
 #[derive(Clone)]
 pub struct ResourceDef {
     /// What the client sees; of a family, the URI is the template.
     pub(crate) resource: Resource,
-    pub(crate) run: Run,
+    pub(crate) run: TextRun<kind::Resource>,
     pub(crate) completers: Completers,
     schema: Value,
 }
-
-type Run = Arc<dyn Fn(Cx, Texts) -> Running<ReadResourceResult> + Send + Sync>;
 
 /// Makes a resource of a function, async or not.
 ///
@@ -36,7 +33,8 @@ type Run = Arc<dyn Fn(Cx, Texts) -> Running<ReadResourceResult> + Send + Sync>;
 /// is a struct of the variables, of texts, numbers, booleans and enumerations. What may be left out is an `Option`. What may
 /// be returned is in [`IntoContents`]; a URI that there is nothing under returns `None`, or [`HandlerError::not_found`].
 ///
-/// Values are percent-decoded, so that `{name}` may well be `../x`: whoever opens files must check.
+/// What the schema demands of a variable besides (a length, a pattern) holds when the function runs. Values are
+/// percent-decoded, so that `{name}` may well be `../x`: whoever opens files must check, or demand a pattern.
 ///
 /// ```
 /// use mcp_server::{JsonSchema, resource, schemars};
@@ -153,7 +151,7 @@ impl ResourceDef {
     }
 
     /// Checks that the handler's argument and the URI's variables go together.
-    pub(crate) fn offer(self) -> Result<OfferedResource, String> {
+    pub(crate) fn offer(mut self) -> Result<OfferedResource, String> {
         let uri = &self.resource.uri;
         let scheme = uri.split(':').next().unwrap_or_default();
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '{' | '}');
@@ -176,6 +174,7 @@ impl ResourceDef {
             }
         }
         self.completers.check(&variables)?;
+        self.run = constrained::<kind::Resource>(self.run, &self.schema)?;
         Ok(OfferedResource {
             template,
             def: self,

@@ -1,13 +1,17 @@
 //! Arguments and results against their schemas, beyond what decoding guarantees.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use mcp_peer::types::RawJson;
 use serde_json::Value;
 
-use crate::decode::fault;
+use crate::context::Cx;
+use crate::decode::{Texts, fault};
+use crate::error::HandlerError;
+use crate::handler::{Kind, Running};
 
 /// Bytes of a schema; one more is refused (REQ-SCH-03).
 const MAX_SCHEMA: usize = 256 * 1024;
@@ -86,6 +90,32 @@ impl Check {
             });
         Some(faults.collect::<Vec<_>>().join(" "))
     }
+}
+
+/// What runs with texts.
+pub(crate) type TextRun<K> = Arc<dyn Fn(Cx, Texts) -> Running<<K as Kind>::Output> + Send + Sync>;
+
+/// Runs only with texts that are as their schema demands, where that is more than decoding guarantees.
+///
+/// # Errors
+/// The schema is none.
+pub(crate) fn constrained<K: Kind<Input = Texts>>(
+    run: TextRun<K>,
+    schema: &Value,
+) -> Result<TextRun<K>, String> {
+    // What a handler that takes nothing is given besides has never been in its way.
+    if !says_more_than_its_type(schema) || *schema == K::no_input() {
+        return Ok(run);
+    }
+    let schema = schema.clone();
+    let check = Check::compile(&schema.clone().into());
+    let check = check.map_err(|e| format!("the schema of its handler's argument: {e}"))?;
+    Ok(Arc::new(move |cx, texts| {
+        match check.faults(&texts.to_object(&schema)) {
+            Some(faults) => Box::pin(std::future::ready(Err(HandlerError::invalid(faults)))),
+            None => run(cx, texts),
+        }
+    }))
 }
 
 /// Whether a value has no more values in it, itself included, than are left to count.

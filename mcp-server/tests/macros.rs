@@ -94,6 +94,17 @@ fn review(
     format!("Review {lines} lines of {code}")
 }
 
+/// By a name that is one
+#[resource("file:///docs/{name}")]
+fn document(#[schemars(regex(pattern = "^[a-z]+$"))] name: String) -> String {
+    name
+}
+
+#[prompt]
+fn few(#[schemars(range(min = 1, max = 9))] lines: u8, only: Option<bool>) -> String {
+    format!("{lines} {only:?}")
+}
+
 /// Is a function of its own, and not what the attribute makes.
 #[tool]
 async fn is_send(text: String) -> String {
@@ -144,7 +155,9 @@ fn server() -> Server {
         .tool(is_send::tool())
         .tool(later::tool())
         .resource(weather::resource())
+        .resource(document::resource())
         .prompt(review::prompt())
+        .prompt(few::prompt())
 }
 
 async fn call(hand: &mut Hand, name: &str, arguments: Value) -> Value {
@@ -262,6 +275,38 @@ async fn a_signature_is_a_family_of_resources_or_a_prompt() {
         });
         let completed = hand.call("completion/complete", completed).await.unwrap();
         assert_eq!(completed["completion"]["values"], json!(["Bern"]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_parameter_holds_when_the_function_runs() {
+    let server = server().start();
+    for version in ALL {
+        let mut hand = Hand::connect(&server, version).await;
+        for (name, fits) in [("readme", true), ("..%2Fetc", false), ("README", false)] {
+            let uri = format!("file:///docs/{name}");
+            let read = hand.call("resources/read", json!({ "uri": uri })).await;
+            match fits {
+                true => assert_eq!(read.unwrap()["contents"][0]["text"], name),
+                false => assert_eq!(code(read), -32602, "{name}"),
+            }
+        }
+        for (arguments, fits) in [
+            (json!({ "lines": "9", "only": "true" }), true),
+            (json!({ "lines": "1" }), true),
+            (json!({ "lines": "10" }), false),
+            (json!({ "lines": "0" }), false),
+            (json!({ "lines": "few" }), false),
+            (json!({ "only": "true" }), false),
+            (json!({ "lines": "9", "only": "maybe" }), false),
+        ] {
+            let get = json!({ "name": "few", "arguments": arguments });
+            let got = hand.call("prompts/get", get).await;
+            match fits {
+                true => assert!(got.is_ok(), "{got:?}"),
+                false => assert_eq!(code(got), -32602, "{arguments}"),
+            }
+        }
     }
 }
 
