@@ -36,6 +36,10 @@ pub(crate) fn expand_notification(method: TokenStream, item: TokenStream) -> Tok
             return Err(syn::Error::new(proc_macro2::Span::call_site(), message));
         }
         let method: Expr = syn::parse2(method)?;
+        if let Expr::Assign(named) = &method {
+            let message = "the method has no name: `#[notification(\"chat.said\")]`";
+            return Err(syn::Error::new_spanned(named, message));
+        }
         Ok((method, syn::parse2::<DeriveInput>(item.clone())?))
     };
     let (method, item) = match parse() {
@@ -58,4 +62,22 @@ pub(crate) fn expand_notification(method: TokenStream, item: TokenStream) -> Tok
 fn failed(error: syn::Error, item: TokenStream) -> TokenStream {
     let error = error.into_compile_error();
     quote! { #error #item }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_has_a_method_and_nothing_else() {
+        for method in ["", "method = \"chat.said\""] {
+            let tokens = |text: &str| text.parse().expect("the test's own tokens");
+            let expanded = expand_notification(tokens(method), tokens("struct Said;"));
+            let expanded = expanded.to_string();
+            assert!(
+                expanded.contains("`#[notification(\\\"chat.said\\\")]`"),
+                "{expanded}"
+            );
+        }
+    }
 }

@@ -198,6 +198,11 @@ fn offer(
         let message = "all arguments are in the parameter marked `#[args]`: mark this one `#[state]`, or let it be one of its fields";
         return Err(Error::new_spanned(&other.name, message));
     }
+    let is_cx = |parameter: &&Parameter| matches!(parameter.role, Role::Cx);
+    if let Some(second) = parameters.0.iter().filter(is_cx).nth(1) {
+        let message = "a request has one `Cx`: take it once, and clone it";
+        return Err(Error::new_spanned(&second.ty, message));
+    }
     let (vis, name) = (&function.vis, &function.sig.ident);
     let cfgs: Vec<_> = function
         .attrs
@@ -413,7 +418,19 @@ mod tests {
                 "fn f(#[cfg(unix)] a: u8) {}",
                 "two functions",
             ),
+            (
+                Kind::Tool,
+                "",
+                "fn f(a: Cx, b: mcp_server::Cx) {}",
+                "one `Cx`",
+            ),
             (Kind::Resource, "", "fn f() {}", "a URI"),
+            (
+                Kind::Resource,
+                "uri = \"a://b\"",
+                "fn f() {}",
+                "`#[resource(\\\"weather://{city}\\\")]`",
+            ),
         ] {
             let message = fault(kind, options, function);
             assert!(message.contains(said), "{function}: {message}");

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Expr, Ident, Token, parenthesized, token};
+use syn::{Error, Expr, Ident, Token, parenthesized, token};
 
 /// `title = "…"` or `title("…")`: a method of what is built, and what it is given.
 pub(crate) struct Setting {
@@ -67,6 +67,11 @@ pub(crate) struct Located {
 impl Parse for Located {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let uri = input.parse()?;
+        if let Expr::Assign(named) = &uri {
+            let message =
+                "the URI comes first, without a name: `#[resource(\"weather://{city}\")]`";
+            return Err(Error::new_spanned(named, message));
+        }
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
         }
