@@ -188,10 +188,12 @@ impl<'de> Deserializer<'de> for Text {
         deserialize_i16 visit_i16 i16, "a whole number of 16 bits";
         deserialize_i32 visit_i32 i32, "a whole number of 32 bits";
         deserialize_i64 visit_i64 i64, "a whole number of 64 bits";
+        deserialize_i128 visit_i128 i128, "a whole number of 128 bits";
         deserialize_u8 visit_u8 u8, "a natural number of 8 bits";
         deserialize_u16 visit_u16 u16, "a natural number of 16 bits";
         deserialize_u32 visit_u32 u32, "a natural number of 32 bits";
         deserialize_u64 visit_u64 u64, "a natural number of 64 bits";
+        deserialize_u128 visit_u128 u128, "a natural number of 128 bits";
         deserialize_f32 visit_f32 f32, "a number", f32::is_finite;
         deserialize_f64 visit_f64 f64, "a number", f64::is_finite;
     }
@@ -251,6 +253,8 @@ mod tests {
         exact: bool,
         ratio: Option<f64>,
         rough: Option<f32>,
+        wide: Option<i128>,
+        long: Option<u128>,
     }
 
     fn typed(texts: &[(&str, &str)]) -> Result<Typed, String> {
@@ -266,6 +270,8 @@ mod tests {
             ("count", "8"),
             ("size", "small"),
             ("ratio", "5e-1"),
+            ("wide", "-5"),
+            ("long", "340282366920938463463374607431768211455"),
             ("x", ""),
         ]);
         let (name, size) = ("7".to_owned(), Size::Small);
@@ -276,6 +282,8 @@ mod tests {
             exact: false,
             ratio: Some(0.5),
             rough: None,
+            wide: Some(-5),
+            long: Some(u128::MAX),
         };
         assert_eq!(read, Ok(expected));
     }
@@ -293,6 +301,7 @@ mod tests {
             (&[("ratio", "NaN")], "`ratio`: invalid value"),
             (&[("ratio", "1e999")], "`ratio`: invalid value"),
             (&[("rough", "-inf")], "`rough`: invalid value"),
+            (&[("long", "-1")], "`long`: invalid value"),
         ] {
             let error = typed(texts).expect_err("it does not fit");
             assert!(error.contains(said), "{error}");
