@@ -24,8 +24,8 @@ use crate::tool::OfferedTool;
 /// Whatever is added or removed here while the server serves is so for the next request on every connection. What runs
 /// goes on. Every list has the order in which things were added (REQ-TOOL-02).
 ///
-/// A connection declares what there was, or had been, when it began. A server that begins with none of a kind and gets some
-/// later says so by [`Server::will_offer`](crate::Server::will_offer).
+/// A connection declares what there was, or had been, when it began. If tools, resources or prompts may be added later to a server
+/// that starts without any, declare the kind by [`Server::will_offer`](crate::Server::will_offer).
 ///
 /// ```
 /// use mcp_server::{Server, tool};

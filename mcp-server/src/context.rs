@@ -70,7 +70,10 @@ impl Cx {
 
     /// Asks the client's model.
     ///
-    /// Legacy: a request to the client. Modern: an input round; what is sent afterwards goes out with the next round.
+    /// Legacy: a request to the client, which has ten minutes to answer, whatever
+    /// [`Limits::request_timeout`](crate::Limits::request_timeout) is: a person may have to think. Modern: an input round, for
+    /// which [`ParkLimits::time`](crate::ParkLimits::time) or [`Replay::time`](crate::Replay::time) is left; what is sent
+    /// afterwards goes out with the next round.
     /// [`include_context`](CreateMessageParams::include_context()) is left out where the client has not declared that it includes
     /// any (REQ-SAMP-02).
     ///
@@ -96,7 +99,8 @@ impl Cx {
         self.ask::<CreateMessage>(&params).await
     }
 
-    /// Asks for the client's roots; those that are no `file://` URIs are left out (REQ-ROOT-01).
+    /// Asks for the client's roots, which has as long to answer as with [`sample`](Self::sample). Those that are no `file://` URIs
+    /// are left out (REQ-ROOT-01).
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
@@ -207,7 +211,7 @@ impl Cx {
 
     /// Completes when nobody waits for the result any more: the request was cancelled, or answered, or its connection is gone.
     ///
-    /// The handler's own future is dropped then; this is for tasks that it has started. What a handler asks a modern client is
+    /// The handler's own future is dropped at that moment, so await this only in tasks that the handler has spawned. What a handler asks a modern client is
     /// the answer of a round and not of its request, which ends with the last round, or when no further one can come. A call
     /// that [becomes a task](Self::become_task) ends with the task.
     ///
@@ -234,7 +238,12 @@ impl Cx {
 
     /// What is known about the connection, of one type: its headers, say, or the client's [`Principal`](crate::types::Principal).
     ///
-    /// Whoever accepted it has put that in, by [`ServerConnection::connect_with`](crate::ServerConnection::connect_with).
+    /// | transport | what is there |
+    /// |---|---|
+    /// | HTTP | `http::HeaderMap`; `PeerAddr` if the listener knows it; the `Principal` that `authenticate` made out; `Streams` in a legacy session |
+    /// | WebSocket | `Handshake`; what `authorize` returned; the `SocketAddr` of the client if a `Listener` took it |
+    /// | any | what [`ServerConnection::serve_with`](crate::ServerConnection::serve_with) or `connect_with` was given, or else [`Options::extensions`](crate::Options::extensions) |
+    ///
     /// After an input round, it is that of the connection on which the round came.
     pub fn extension<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.context.extension()

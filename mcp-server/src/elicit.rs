@@ -60,7 +60,7 @@ impl Cx {
     /// ```
     ///
     /// # Errors
-    /// As [`sample`](Self::sample); [`ApiMisuse::Params`] if the type cannot be a form, which says why;
+    /// As [`sample`](Self::sample), and the client has as long; [`ApiMisuse::Params`] if the type cannot be a form, which says why;
     /// [`RequestError::Misbehaved`] if the answer is none to this form. That the user declines is no error.
     ///
     /// # Cancel safety

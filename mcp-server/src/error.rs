@@ -12,9 +12,9 @@ use crate::room::{NotJoined, NotPublished};
 /// Why a handler failed.
 ///
 /// [`HandlerError::new`] and [`shown`](HandlerError::shown) have a text for the model to read. Any other error becomes one by
-/// `?`, and its text stays on this side: it is logged by `tracing`, and the client learns only that the handler failed. What this
-/// crate's own errors say is told as what it is: what a client's refusal or lack of a capability did to a question, why
-/// somebody is in no room, why something was not sent.
+/// `?`, and its text stays on this side: it is logged by `tracing`, and the client learns only that the handler failed. Errors of
+/// this crate (a refused or unanswered question, a missing capability, `NotSent`, `NotJoined`, `NotPublished` but for a
+/// backplane's) are told to the client in full.
 ///
 /// A tool's failure is a result that says `isError`; those of resources, prompts and completions are JSON-RPC errors.
 pub struct HandlerError {

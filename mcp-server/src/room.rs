@@ -40,7 +40,7 @@ pub enum WhenFull {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct RoomOptions {
-    /// What becomes of a member that does not keep up.
+    /// What becomes of a member that does not keep up. Default [`WhenFull::DropOldest`].
     pub when_full: WhenFull,
     /// Messages that wait for one member at most. Default 1,024.
     pub messages: usize,

@@ -294,7 +294,7 @@ impl Server {
         self
     }
 
-    /// Sets the level that legacy clients get before they have said what they want.
+    /// Sets the level that legacy clients get before they have said what they want; info by default.
     #[must_use]
     pub fn log_level(mut self, level: LogLevel) -> Self {
         self.config.log_level = level;
@@ -359,7 +359,8 @@ impl Server {
     /// When the peer closes its end, handlers have [`Options::drain`] to finish, and what is queued is sent.
     ///
     /// # Errors
-    /// [`ServeError::Connection`]: the transport failed.
+    /// [`ServeError::Connection`]: the transport failed; or the peer took nothing for [`Options::write_timeout`], was silent for
+    /// longer than [`Options::keep_alive`] allows, or was cut off.
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection and drops every handler.
@@ -582,7 +583,7 @@ impl ServerConnection {
     /// ```
     ///
     /// # Errors
-    /// [`ServeError`]: the transport failed, or the connection was not taken.
+    /// [`ServeError::NotConnected`]: the connection was not taken. [`ServeError::Connection`] as with [`Server::serve`].
     ///
     /// # Cancel safety
     /// Dropping the future ends the connection and drops every handler.

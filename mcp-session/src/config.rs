@@ -72,7 +72,8 @@ pub struct Limits {
     pub incoming_bytes: usize,
     /// Own requests that may be unanswered at a time; one more is a local error. Default 65,536.
     pub outgoing_requests: usize,
-    /// How long a request may wait for its answer. Default 60 s.
+    /// How long a request may wait for its answer, unless its caller says otherwise: what handlers of `mcp-server` ask a legacy
+    /// client has ten minutes, whatever this is. Default 60 s.
     pub request_timeout: Duration,
     /// How long it may wait in all, however much progress prolongs it and however many rounds it takes. Default 1 h.
     pub request_total: Duration,
