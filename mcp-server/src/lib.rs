@@ -52,7 +52,10 @@ pub use mcp_macros::{data, notification, prompt, resource, tool};
 pub use mcp_peer::session::{Limits, NotSent, RequestError};
 pub use mcp_peer::types;
 pub use mcp_peer::types::{Extensions, Notification, Principal, Sampling, TaskSupport};
-pub use mcp_peer::{Answer, ConnectionId, Delivery, Link, Options, Request, Transport};
+pub use mcp_peer::{
+    Answer, ConnectionError, ConnectionId, Delivery, Direction, Dispatch, KeepAlive, Link, Options,
+    Request, Tap, Transport, duplex, tap,
+};
 pub use middleware::{Middleware, Next, Serving};
 pub use pages::Cached;
 pub use park::ParkLimits;

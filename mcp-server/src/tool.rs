@@ -37,7 +37,8 @@ enum Input {
 /// Makes a tool of a function, async or not.
 ///
 /// It starts in the connection's own task: what computes for long holds up the connection, and belongs in
-/// `tokio::task::spawn_blocking`.
+/// `tokio::task::spawn_blocking`, or the server's [`Options::dispatch`](crate::Options::dispatch) is
+/// [`Dispatch::Spawn`](crate::Dispatch::Spawn).
 ///
 /// The function takes a [`Cx`], its arguments, both in this order, or nothing; [`with`](crate::with) puts state before
 /// them. The arguments are a struct that derives `Deserialize` and `JsonSchema`; its doc comments describe the fields, and
