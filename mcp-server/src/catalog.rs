@@ -339,9 +339,7 @@ impl Ready {
             Self::Prompt(prompt) => (PROMPT, prompt.prompt.name.clone()),
         }
     }
-}
 
-impl Ready {
     fn is_task(&self) -> bool {
         matches!(self, Self::Tool(tool) if tool.def.task_support().is_some())
     }
