@@ -7,7 +7,9 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mcp_server::types::{ErrorCode, ErrorObject, NotificationMessage, ProtocolVersion};
+use mcp_server::types::{
+    ErrorCode, ErrorObject, Initialized, NotificationMessage, ProtocolVersion,
+};
 use mcp_server::{
     Answer, Cx, Delivery, Extensions, Link, Middleware, Next, NotSent, Notification, Principal,
     Request, Server, Serving, ToolError, tool,
@@ -93,7 +95,7 @@ async fn ask(cx: Cx) -> Result<String, ToolError> {
 async fn what_is_around_sees_what_goes_in_and_what_comes_out() {
     for version in ALL {
         let lines = Lines::default();
-        let heard = Arc::clone(&lines);
+        let [heard, opened] = [(); 2].map(|()| Arc::clone(&lines));
         let server = Server::new("guarded", "1.0.0")
             .around(Scribe("outer", Arc::clone(&lines)))
             .around(Guard)
@@ -102,6 +104,9 @@ async fn what_is_around_sees_what_goes_in_and_what_comes_out() {
             .on_notification::<Noted>(move |note, from| {
                 assert!(!from.is_closed());
                 heard.lock().unwrap().push(format!("heard {}", note.n));
+            })
+            .on_notification::<Initialized>(move |_, _| {
+                opened.lock().unwrap().push("heard initialized".to_owned());
             })
             .on_notification::<Secret>(|_, _| panic!("nobody hears it"))
             .tool(tool("ask", ask))
@@ -128,7 +133,16 @@ async fn what_is_around_sees_what_goes_in_and_what_comes_out() {
         let result = hand.call("tools/call", request).await.unwrap();
         assert_eq!(text(&result), "file:///r");
         let call = ["outer tools/call", "inner tools/call"];
-        let mut expected = vec!["outer noted", "inner noted", "heard 1", "outer secret"];
+        let mut expected = Vec::new();
+        if !hand.is_modern() {
+            let method = [
+                "outer notifications/initialized",
+                "inner notifications/initialized",
+            ];
+            expected.extend(method);
+            expected.push("heard initialized");
+        }
+        expected.extend(["outer noted", "inner noted", "heard 1", "outer secret"]);
         expected.extend(["outer noted", "inner noted", "heard 3"]);
         expected.extend(call);
         if hand.is_modern() {

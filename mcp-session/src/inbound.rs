@@ -32,7 +32,8 @@ impl Session {
         match notification.method.as_str() {
             "notifications/cancelled" => self.handle_cancelled(notification.params.as_ref()),
             "notifications/progress" => self.handle_progress(now, notification.params.as_ref()),
-            "notifications/initialized" => {}
+            // Only a client says it.
+            "notifications/initialized" if matches!(self.side, Side::Client(_)) => {}
             "notifications/subscriptions/acknowledged" => {
                 self.handle_acknowledged(notification.params.as_ref());
             }

@@ -383,7 +383,7 @@ fn requests_are_served_before_initialized() {
         .hear(r#"{"id":2,"method":"tools/list"}"#)
         .tells(&["level info", "request 0 tools/list"])
         .hear(r#"{"method":"notifications/initialized"}"#)
-        .tells(&[]);
+        .tells(&["notified notifications/initialized"]);
 }
 
 #[test]
@@ -700,14 +700,24 @@ fn legacy_notifications_need_a_legacy_session() {
     // Row 6
     let changed = r#"{"method":"notifications/roots/list_changed"}"#;
     let status = r#"{"method":"notifications/tasks/status","params":{}}"#;
-    Side::server(|_| {}).hear(changed).hear(status).is_silent();
-    Side::legacy_server("2025-11-25", "{}", |_| {})
-        .hear(changed)
-        .hear(status)
-        .tells(&[
-            "notified notifications/roots/list_changed",
-            "notified notifications/tasks/status {}",
-        ]);
+    let initialized = r#"{"method":"notifications/initialized"}"#;
+    let told = [
+        "notified notifications/roots/list_changed",
+        "notified notifications/tasks/status {}",
+        "notified notifications/initialized",
+    ];
+    for (mut side, told) in [
+        (Side::server(|_| {}), &[][..]),
+        (Side::legacy_server("2025-11-25", "{}", |_| {}), &told[..]),
+        // A server says nothing of this kind.
+        (Side::legacy_client("2025-11-25", |_| {}), &told[..2]),
+    ] {
+        side.hear(changed)
+            .hear(status)
+            .hear(initialized)
+            .says(&[])
+            .tells(told);
+    }
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl Side {
         let mut server = Self::server(configure);
         server.hear(&initialize(1, version, capabilities));
         server.hear(r#"{"method":"notifications/initialized"}"#);
-        server.tells(&["level *"]);
+        server.tells(&["level *", "notified notifications/initialized"]);
         server.forget();
         server
     }
