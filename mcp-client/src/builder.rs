@@ -309,7 +309,6 @@ impl ClientBuilder {
             request_total: total,
             ..
         } = self.config.limits;
-        let told = self.changes.notifications.clone().unwrap_or_default();
         let takes_tasks = self
             .config
             .capabilities
@@ -341,7 +340,6 @@ impl ClientBuilder {
             reconnect,
             timeout,
             total,
-            told,
             takes_tasks,
             lists,
             subscribed: Default::default(),

@@ -47,8 +47,6 @@ pub(crate) struct Link {
     pub(crate) timeout: Duration,
     /// And how long in all.
     pub(crate) total: Duration,
-    /// What the builder's callbacks hear of the program's own.
-    pub(crate) told: Vec<String>,
     /// Whether a modern server may make tasks of its calls.
     pub(crate) takes_tasks: bool,
     pub(crate) lists: Lists,
@@ -94,10 +92,6 @@ impl Client {
 
     pub(crate) fn total(&self) -> Duration {
         self.link.total
-    }
-
-    pub(crate) fn told(&self) -> &[String] {
-        &self.link.told
     }
 
     pub(crate) fn takes_tasks(&self) -> bool {

@@ -20,7 +20,8 @@ use crate::reconnect::{Backoff, Reconnect};
 
 /// What the server tells of, as long as this value lives; made by [`Client::subscribe`].
 ///
-/// What is told reaches [`Client::notifications`] and the callbacks of the builder, by its type.
+/// What is told reaches [`Client::notifications`] and the callbacks of the builder, by its type; once, however many
+/// subscriptions it is about.
 #[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription {
     filter: SubscriptionFilter,
@@ -136,10 +137,7 @@ impl Client {
         &self,
         to: impl Into<SubscriptionFilter>,
     ) -> Result<Subscription, RequestError> {
-        let wanted = to.into();
-        let (told, filter) = self.split(&wanted);
-        // What is told anyway need not be asked for.
-        let asks = told.is_empty() || !filter.is_empty();
+        let filter = to.into();
         let peer = self.open_peer(None).await?.observer();
         let server = peer.established().unwrap_or_else(|| self.server());
         let shares = Shares::new(self, &filter);
@@ -147,25 +145,17 @@ impl Client {
             Era::Legacy => Some(self.subscribed().telling.lock().await),
             Era::Modern => None,
         };
-        let (era, mut honoured) = match asks {
-            true => ask(&peer, &server, &filter).await?,
-            false => (Source::Connection, SubscriptionFilter::new()),
-        };
+        let (era, honoured) = ask(&peer, &server, &filter).await?;
         drop(telling);
-        let told = offered(&told, &server).notifications;
-        honoured = told
-            .into_iter()
-            .flatten()
-            .fold(honoured, |all, method| all.notification(method));
         // Legacy servers tell of what they do not declare, too.
         if server.version.era() == Era::Modern
             && honoured.is_empty()
-            && let Some(capability) = capability_for(&wanted)
+            && let Some(capability) = capability_for(&filter)
         {
             let method = mcp_peer::types::Listen::METHOD.into();
             return Err(ApiMisuse::MissingCapability { method, capability }.into());
         }
-        let stream = match self.reconnect().filter(|_| asks) {
+        let stream = match self.reconnect() {
             None => Stream::Once(era),
             Some(policy) => {
                 let (sender, ended) = watch::channel(None);
@@ -187,21 +177,6 @@ impl Client {
             shares,
             stream,
         })
-    }
-}
-
-impl Client {
-    /// What of a filter the builder's callbacks are told anyway, and the rest.
-    fn split(&self, filter: &SubscriptionFilter) -> (SubscriptionFilter, SubscriptionFilter) {
-        let (mut told, mut rest) = (SubscriptionFilter::new(), filter.clone());
-        if let Some(methods) = rest.notifications.take() {
-            for method in methods {
-                let known = self.told().contains(&method);
-                let part = if known { &mut told } else { &mut rest };
-                part.notifications.get_or_insert_default().push(method);
-            }
-        }
-        (told, rest)
     }
 }
 

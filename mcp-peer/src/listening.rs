@@ -14,7 +14,8 @@ use crate::pending::PendingCall;
 
 /// A stream on which a modern server tells of changes, as long as this value lives; made by [`Peer::listen`].
 ///
-/// What is told reaches whoever receives notifications of its type. Dropping it ends the stream on the wire.
+/// What is told reaches whoever receives notifications of its type, once, though the server tells it on each stream that asks
+/// for it. Dropping it ends the stream on the wire.
 #[must_use = "a stream that is dropped has ended"]
 pub struct Listening {
     shared: Arc<Shared>,

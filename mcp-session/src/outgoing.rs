@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mcp_types::{
     Era, ErrorObject, LogLevel, Message, Meta, MethodName, Notification, ObjectBuf, Outbound,
-    Progress as Notified, ProgressToken, RawJson, RequestId, TASKS_EXTENSION,
+    Progress as Notified, ProgressToken, RawJson, RequestId, SubscriptionFilter, TASKS_EXTENSION,
 };
 
 use crate::deadlines::Deadlines;
@@ -70,6 +70,8 @@ pub(crate) struct Outgoing {
     calls: KeyMap<CallKey, Call>,
     /// By the id that is on the wire now; the id is also the progress token.
     by_id: KeyMap<i64, CallKey>,
+    /// Listen requests that the server has acknowledged, in that order, and what it tells on each.
+    pub(crate) streams: Vec<(CallKey, SubscriptionFilter)>,
     deadlines: Deadlines,
     /// The last id given out; ids are never used again, for a cancelled one may never be answered (REQ-ID-06).
     last_id: i64,
@@ -202,6 +204,7 @@ impl Outgoing {
     pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {
         let call = self.calls.remove(key)?;
         self.drop_deadline(key, call.deadline);
+        self.streams.retain(|(stream, _)| *stream != key);
         if let Some(id) = call.wire_id() {
             self.by_id.remove(id);
         }
@@ -240,6 +243,7 @@ impl Outgoing {
     /// Removes all calls, oldest key first.
     pub(crate) fn drain(&mut self) -> Vec<(CallKey, Call)> {
         self.by_id.drain();
+        self.streams.clear();
         self.deadlines.clear();
         self.calls.drain()
     }

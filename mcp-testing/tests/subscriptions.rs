@@ -76,6 +76,51 @@ async fn changes_are_heard_of_in_both_eras_while_somebody_wants_to() {
     }
 }
 
+/// REQ-SUB-05, REQ-SUB-06: whatever parts of a program want to hear of it.
+#[tokio::test]
+async fn a_change_is_told_once_however_many_have_asked() {
+    for era in ERAS {
+        let (left, server) = serve(
+            ServerCapabilities::new()
+                .tools(ToolsCapability::new().list_changed(true))
+                .resources(ResourcesCapability::new().subscribe(true)),
+        );
+        let told = Journal::new();
+        let [tools, updates] = [(); 2].map(|()| told.clone());
+        let client = Client::builder("client", "1")
+            .era(era)
+            .on_tools_changed(move || tools.push("tools".to_owned()))
+            .on_resource_updated(move |update| updates.push(update.uri))
+            .connect(left);
+        let client = soon(client).await.unwrap();
+        let mut filter = SubscriptionFilter::new().resource("file:///a");
+        filter.tools_list_changed = true;
+        let first = soon(client.subscribe(filter)).await.unwrap();
+        let _second = soon(client.subscribe("file:///a")).await.unwrap();
+        let _marker = soon(client.subscribe("file:///marker")).await.unwrap();
+        let mut first = Some(first);
+        for round in 1..=2 {
+            for uri in ["file:///a", "file:///marker"] {
+                soon(server.notify::<ToolListChanged>(&Default::default()))
+                    .await
+                    .unwrap();
+                let update = ResourceUpdatedParams::new(uri);
+                soon(server.notify::<ResourceUpdated>(&update))
+                    .await
+                    .unwrap();
+            }
+            soon(told.find_many(round, |what| what == "file:///marker")).await;
+            let expected = ["tools", "file:///a", "tools", "file:///marker"].repeat(round);
+            assert_eq!(told.entries(), expected, "{era:?}");
+            if let Some(first) = first.take() {
+                soon(first.end()).await.unwrap();
+                // What is asked now is behind its end.
+                let _ = soon(client.subscribe("file:///b")).await.unwrap();
+            }
+        }
+    }
+}
+
 #[notification("chat.said")]
 struct Said {
     text: String,

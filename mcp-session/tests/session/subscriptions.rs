@@ -344,6 +344,12 @@ fn both_eras_on_one_connection_hear_of_it_each_in_its_way() {
     ]);
 }
 
+fn acknowledged(id: u64, filter: &str) -> String {
+    format!(
+        r#"{{"method":"notifications/subscriptions/acknowledged","params":{{"notifications":{filter},"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}}}}}"#
+    )
+}
+
 fn listening(client: &mut Side) {
     let params = r#"{"notifications":{"toolsListChanged":true}}"#;
     client.call_with(1, "subscriptions/listen", params, |options| {
@@ -352,7 +358,7 @@ fn listening(client: &mut Side) {
     });
     client.forget();
     client
-        .hear(r#"{"method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#)
+        .hear(&acknowledged(2, r#"{"toolsListChanged":true}"#))
         .tells(&[r#"listening 1 {"toolsListChanged":true}"#]);
 }
 
@@ -426,6 +432,75 @@ fn a_listen_request_waits_for_its_acknowledgement_and_then_for_ever() {
     unheard
         .wait(61.0)
         .tells(&["answer 1: no answer within 60s"]);
+}
+
+#[test]
+fn what_is_told_on_two_streams_is_heard_once() {
+    // REQ-SUB-05, REQ-SUB-06: streams 2, 3 and 4 of calls 1, 2 and 3, acknowledged in another order.
+    let mut client = Side::modern_client(|_| {});
+    for (call, filter) in [
+        (1, r#"{"resourceSubscriptions":["file:///d"]}"#),
+        (
+            2,
+            r#"{"toolsListChanged":true,"resourceSubscriptions":["file:///a","file:///d"],"io.mcp-stack/notifications":["said"]}"#,
+        ),
+        (
+            3,
+            r#"{"toolsListChanged":true,"resourceSubscriptions":["file:///a","file:///d","file:///d/e"],"io.mcp-stack/notifications":["said"]}"#,
+        ),
+    ] {
+        client.call(
+            call,
+            "subscriptions/listen",
+            &format!(r#"{{"notifications":{filter}}}"#),
+        );
+        if call > 1 {
+            client.hear(&acknowledged(call + 1, filter));
+        }
+    }
+    client.hear(&acknowledged(
+        2,
+        r#"{"resourceSubscriptions":["file:///d"]}"#,
+    ));
+    client.forget();
+    let updated = |uri: &str| format!(r#"{UPDATED} "uri":"{uri}","#);
+    let hears = |client: &mut Side, what: &str, tag: &str| {
+        let (method, params) = what.split_once(' ').unwrap();
+        let meta = format!(r#""_meta":{{"io.modelcontextprotocol/subscriptionId":{tag}}}"#);
+        client.hear(&format!(
+            r#"{{"method":"{method}","params":{{{params}{meta}}}}}"#
+        ));
+        client.take_events().len()
+    };
+    let tools = format!("{TOOLS} ");
+    let [a, below, exact, b] =
+        ["a", "d/f", "d/e", "b"].map(|end| updated(&format!("file:///{end}")));
+    for (what, tag, heard) in [
+        (tools.as_str(), "4", 0),
+        (&tools, "3", 1),
+        (&a, "3", 1),
+        (&a, "4", 0),
+        ("said ", "3", 1),
+        ("said ", "4", 0),
+        // Only the last one names it; whether the others hear of what is below is for the server to say.
+        (&exact, "4", 1),
+        (&below, "3", 1),
+        (&below, "4", 0),
+        (&below, "2", 0),
+        // What nobody asked for, and tags that are no stream's.
+        (&b, "4", 1),
+        (&tools, r#""3""#, 1),
+        (&tools, "1", 1),
+        (&tools, "{}", 1),
+    ] {
+        assert_eq!(hears(&mut client, what, tag), heard, "{what} on {tag}");
+    }
+    client.cancel(2, None);
+    // What was on its way is not lost.
+    assert_eq!(hears(&mut client, &tools, "3"), 1);
+    assert_eq!(hears(&mut client, &tools, "4"), 1);
+    client.hear(r#"{"id":4,"result":{}}"#).forget();
+    assert_eq!(hears(&mut client, &below, "2"), 1);
 }
 
 #[test]
