@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use mcp_types::meta::key;
 use mcp_types::{
-    ClientCapabilities, Implementation, LogLevel, Meta, ObjectBuf, ProgressToken, ProtocolVersion,
-    RawJson,
+    ClientCapabilities, ForRevision, Implementation, LogLevel, Meta, ObjectBuf, ProgressToken,
+    ProtocolVersion, RawJson,
 };
 use serde::Serialize;
 
@@ -42,7 +42,8 @@ pub(crate) fn client_meta(info: &Implementation, capabilities: &ClientCapabiliti
         key::PROTOCOL_VERSION,
         &ProtocolVersion::LATEST_MODERN,
     );
-    insert(&mut meta, key::CLIENT_CAPABILITIES, capabilities);
+    let capabilities = (capabilities.clone()).for_revision(ProtocolVersion::LATEST_MODERN);
+    insert(&mut meta, key::CLIENT_CAPABILITIES, &capabilities);
     insert(&mut meta, key::CLIENT_INFO, info);
     meta
 }

@@ -581,20 +581,23 @@ fn a_client_starts_again_on_another_connection() {
 
 #[test]
 fn capabilities_are_declared_where_the_era_wants_them() {
-    // REQ-SAMP-01, REQ-META-01, TRAP-15
+    // REQ-SAMP-01, REQ-META-01, TRAP-15, inventory 3.11: what the modern revision does not have is not declared there.
     let mut client = Side::client(|config| {
-        config.capabilities = decode(r#"{"sampling":{},"elicitation":{"url":{}}}"#);
+        config.capabilities = decode(
+            r#"{"sampling":{},"elicitation":{"url":{}},"roots":{"listChanged":true},"tasks":{}}"#,
+        );
     });
     client
-        .says(&[r#"{"id":1,"method":"server/discover","params":{"_meta":{"$V":"2026-07-28","$C":{"sampling":{},"elicitation":{"url":{}}},"$I":"*"}}}"#])
+        .says(&[r#"{"id":1,"method":"server/discover","params":{"_meta":{"$V":"2026-07-28","$C":{"sampling":{},"elicitation":{"url":{}},"roots":{}},"$I":"*"}}}"#])
         .hear(r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#)
-        .says(&[r#"{"id":2,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"sampling":{},"elicitation":{"url":{}}},"clientInfo":"*"}}"#]);
+        .says(&[r#"{"id":2,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"sampling":{},"elicitation":{"url":{}},"roots":{"listChanged":true},"tasks":{}},"clientInfo":"*"}}"#]);
 }
 
 #[test]
 fn new_capabilities_go_out_with_the_next_modern_request() {
     let mut client = Side::modern_client(|_| {});
-    client.session.set_capabilities(decode(r#"{"roots":{}}"#));
+    let capabilities = decode(r#"{"roots":{"listChanged":true}}"#);
+    client.session.set_capabilities(capabilities);
     client.call(1, "tools/list", "{}");
     client.says(&[r#"{"id":2,"method":"tools/list","params":{"_meta":{"$V":"2026-07-28","$C":{"roots":{}},"$I":"*"}}}"#]);
     let mut server = Side::server(|_| {});
