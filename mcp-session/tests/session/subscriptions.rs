@@ -66,6 +66,28 @@ fn a_stream_is_acknowledged_first_and_tagged_throughout() {
 }
 
 #[test]
+fn a_stream_has_neither_progress_nor_logs() {
+    // REQ-PROG-08, TRAP-40
+    let mut server = server(&ALL.replacen('{', r#"{"logging":{},"#, 1));
+    let filter = r#"{"toolsListChanged":true}"#;
+    let meta = r#""_meta":{$M,"progressToken":1,"$L":"debug"}"#;
+    server
+        .hear(&listen("2", filter, meta))
+        .says(&[&acknowledged(2, filter)])
+        .tells(&[]);
+    let logged = server
+        .session
+        .log(None, mcp_types::LogLevel::Emergency, raw("{}"));
+    assert_eq!(logged, Err(NotSent::NoSession));
+    for method in ["notifications/progress", "notifications/message"] {
+        let sent = publish(&mut server, method, r#"{"progressToken":1}"#);
+        assert_eq!(sent, Err(NotSent::Forbidden));
+    }
+    publish(&mut server, TOOLS, "{}").unwrap();
+    server.says(&[r#"{"method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":2}}}"#]);
+}
+
+#[test]
 fn others_see_what_a_client_has_subscribed_to() {
     let mut server = Side::legacy_server("2025-11-25", "{}", |config| {
         config.capabilities = decode(
