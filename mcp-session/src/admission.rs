@@ -144,6 +144,11 @@ impl ServerSide {
         self.legacy.as_ref().map(|legacy| legacy.log_level)
     }
 
+    /// Whether a log level is of any use (REQ-LOG-01).
+    pub(crate) fn logs(&self) -> bool {
+        self.config().capabilities.logging.is_some()
+    }
+
     /// Each request by itself: the marker decides, whatever the method (TRAP-23).
     pub(crate) fn admit(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
         // One look at the parameters for everything that is the engine's.
@@ -228,7 +233,8 @@ impl ServerSide {
             .log_level
             .map(|level| level.decode::<LogLevel>())
             .transpose()
-            .map_err(|_| malformed(key::LOG_LEVEL, "is not a log level"))?;
+            .map_err(|_| malformed(key::LOG_LEVEL, "is not a log level"))?
+            .filter(|_| self.logs());
         let progress_token = progress_token(meta.progress_token)?;
         let caller = self.modern_caller(&capabilities, meta.info.as_ref())?;
         let again = progress_token.is_none() && meta.text.len() <= REMEMBERED;
@@ -335,6 +341,7 @@ impl ServerSide {
         meta: Option<RawJson>,
         token: Option<RawJson>,
     ) -> Result<Admission, ErrorObject> {
+        let logs = self.logs();
         match (request.method.as_str(), &mut self.legacy) {
             ("ping", _) => Ok(answered(ObjectBuf::new())),
             // REQ-LIFE-13
@@ -355,8 +362,7 @@ impl ServerSide {
                 if !is_in(method, legacy.caller.version) {
                     return Err(ErrorObject::method_not_found(method));
                 }
-                if method == "logging/setLevel" && self.setup.config.capabilities.logging.is_some()
-                {
+                if method == "logging/setLevel" && logs {
                     let params: SetLevelParams = decode_params(request)?;
                     legacy.log_level = params.level;
                     return Ok(Admission::Answered {
@@ -383,7 +389,7 @@ impl ServerSide {
                 let progress_token = progress_token(token)?;
                 Ok(Admission::Accepted(Terms {
                     progress_token,
-                    log_level: Some(legacy.log_level),
+                    log_level: logs.then_some(legacy.log_level),
                     meta,
                     ..Terms::plain(caller)
                 }))
@@ -412,7 +418,7 @@ impl ServerSide {
         });
         Ok(Admission::Answered {
             result: text::object(&result),
-            level: Some(log_level),
+            level: self.logs().then_some(log_level),
         })
     }
 

@@ -160,7 +160,7 @@ impl Session {
             return Err(NotSent::Forbidden);
         };
         // REQ-LOG-01
-        if server.config().capabilities.logging.is_none() {
+        if !server.logs() {
             return Err(NotSent::Unwanted);
         }
         let request = match related {

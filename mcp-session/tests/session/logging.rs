@@ -191,6 +191,7 @@ fn who_does_not_declare_logging_does_not_log() {
         .hear(r#"{"id":3,"method":"logging/setLevel","params":{"level":"debug"}}"#)
         // Nor is a level of any use; what to say to that is the program's business.
         .tells(&["request 0 tools/call", "request 1 logging/setLevel"]);
+    assert!(server.asked.iter().all(|asked| asked.log_level.is_none()));
     assert_eq!(
         log(&mut server, Some(0), LogLevel::Error),
         Err(NotSent::Unwanted)

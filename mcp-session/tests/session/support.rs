@@ -127,7 +127,8 @@ impl Side {
         let mut server = Self::server(configure);
         server.hear(&initialize(1, version, capabilities));
         server.hear(r#"{"method":"notifications/initialized"}"#);
-        server.tells(&["level *", "notified notifications/initialized"]);
+        let told = server.take_events();
+        assert!(told.ends_with(&["notified notifications/initialized".to_owned()]));
         server.forget();
         server
     }
