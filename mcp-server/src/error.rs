@@ -116,7 +116,8 @@ pub(crate) enum Told {
     Error(ErrorObject),
 }
 
-/// What the client gets for a handler's failure: the one place where errors are mapped (inventory 3.10).
+/// What the client gets for a handler's failure (inventory 3.10); a code that its revision must not see is changed where the
+/// answer leaves.
 pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Told {
     let modern = version.era() == Era::Modern;
     match error.kind {
@@ -126,7 +127,7 @@ pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVer
             Failed::Resource(uri) => Told::Error(resource_not_found(uri, version)),
             _ => failed.say(ErrorCode::INVALID_PARAMS, "not found".to_owned()),
         },
-        Fault::Protocol(error) => Told::Error(of_era(error, version)),
+        Fault::Protocol(error) => Told::Error(error),
         Fault::Private(error) => match error.downcast_ref::<RequestError>() {
             Some(RequestError::Misuse(
                 missing @ ApiMisuse::MissingCapability { capability, .. },
@@ -204,20 +205,6 @@ pub(crate) fn resource_not_found(uri: &str, version: ProtocolVersion) -> ErrorOb
     ErrorObject::new(code, "resource not found").with_data(&json!({ "uri": uri }))
 }
 
-/// A handler's own error without a code that the revision must not see: what the code says is said by another.
-fn of_era(mut error: ErrorObject, version: ProtocolVersion) -> ErrorObject {
-    let modern = version.era() == Era::Modern;
-    if error.code == ErrorCode::RESOURCE_NOT_FOUND && modern {
-        error.code = ErrorCode::INVALID_PARAMS;
-    }
-    // REQ-ELIC-10
-    if error.code == ErrorCode::URL_ELICITATION_REQUIRED && version != ProtocolVersion::V2025_11_25
-    {
-        error.code = ErrorCode::INTERNAL_ERROR;
-    }
-    error
-}
-
 /// -32021 with the capabilities that are missing, as an object (TRAP-18).
 fn missing_capability(missing: &ApiMisuse, capability: &str) -> ErrorObject {
     let required = capability
@@ -259,13 +246,9 @@ mod tests {
         let refused: Make =
             || RequestError::Refused(ErrorObject::new(ErrorCode::SAMPLING_REJECTED, "no")).into();
         let own: Make = || HandlerError::protocol(ErrorObject::new(7, "seven"));
-        let url: Make =
-            || HandlerError::protocol(ErrorObject::new(ErrorCode::URL_ELICITATION_REQUIRED, ""));
-        let old: Make =
-            || HandlerError::protocol(ErrorObject::new(ErrorCode::RESOURCE_NOT_FOUND, ""));
         type Code = Option<i64>;
         #[rustfmt::skip]
-        let cases: [(Make, ProtocolVersion, Code, Code, Code); 16] = [
+        let cases: [(Make, ProtocolVersion, Code, Code, Code); 12] = [
             (|| HandlerError::new("a"), LEGACY, None, Some(-32603), Some(-32603)),
             (|| HandlerError::new("a"), MODERN, None, Some(-32603), Some(-32603)),
             (|| HandlerError::invalid("a"), LEGACY, None, Some(-32602), Some(-32602)),
@@ -278,10 +261,6 @@ mod tests {
             (missing, MODERN, Some(-32021), Some(-32021), Some(-32021)),
             (refused, LEGACY, None, Some(-32603), Some(-32603)),
             (own, MODERN, Some(7), Some(7), Some(7)),
-            (url, ProtocolVersion::V2025_11_25, Some(-32042), Some(-32042), Some(-32042)),
-            (url, MODERN, Some(-32603), Some(-32603), Some(-32603)),
-            (old, LEGACY, Some(-32002), Some(-32002), Some(-32002)),
-            (old, MODERN, Some(-32602), Some(-32602), Some(-32602)),
         ];
         for (i, (make, version, tool, resource, prompt)) in cases.into_iter().enumerate() {
             assert_eq!(code(make(), Failed::Tool("t"), version), tool, "{i}");

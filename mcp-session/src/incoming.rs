@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mcp_types::{
-    CancelledParams, Era, ErrorObject, ListenParams, LogLevel, Message, MethodName, ObjectBuf,
-    Outbound, ProgressToken, ProtocolVersion, RawJson, RequestId, RequestMessage,
+    CancelledParams, Era, ErrorObject, ForRevision, ListenParams, LogLevel, Message, MethodName,
+    ObjectBuf, Outbound, ProgressToken, ProtocolVersion, RawJson, RequestId, RequestMessage,
 };
 use serde::{Serialize, Serializer};
 
@@ -326,14 +326,16 @@ impl Session {
                 self.answer_question(now, call, key, name, entry.method, outcome)
             }
             Origin::Wire(id) => {
+                let version = entry.caller.version;
                 let outcome = outcome.map(|mut result| {
                     if let Side::Server(server) = &self.side
-                        && entry.caller.version.era() == Era::Modern
+                        && version.era() == Era::Modern
                     {
                         server.mark_complete(&mut result);
                     }
                     result.finish()
                 });
+                let outcome = outcome.map_err(|error| error.for_revision(version));
                 self.transmit_answer(id, outcome);
             }
         }

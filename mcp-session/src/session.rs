@@ -234,7 +234,7 @@ impl Session {
         }
     }
 
-    /// Answers a request of the peer's.
+    /// Answers a request of the peer's; an error with a code that its revision must not see has another there (REQ-ERR-03).
     ///
     /// # Errors
     /// [`ApiMisuse::Ended`] if it was cancelled or answered before; nothing is sent.

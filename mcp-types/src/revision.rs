@@ -8,6 +8,7 @@ use crate::capabilities::{ClientCapabilities, ElicitationCapability, ServerCapab
 use crate::completion::{CompleteParams, CompletionRef};
 use crate::content::{ContentBlock, EmbeddedResource, SamplingContent, TextContent, join};
 use crate::elicitation::{ElicitParams, ElicitSchema, EnumSchema, EnumStyle, PrimitiveSchema};
+use crate::error::{ErrorCode, ErrorObject};
 use crate::lifecycle::{DiscoverResult, Implementation, InitializeParams, InitializeResult};
 use crate::meta::Meta;
 use crate::progress::ProgressParams;
@@ -95,6 +96,20 @@ impl<T: ForRevision> ForRevision for Option<T> {
 
     fn inexpressible(&self, version: ProtocolVersion) -> Option<&'static str> {
         self.as_ref()?.inexpressible(version)
+    }
+}
+
+/// A code that the revision must not see is said by another (REQ-ERR-03, REQ-ELIC-10); the rest of the error stays.
+impl ForRevision for ErrorObject {
+    fn for_revision(mut self, version: ProtocolVersion) -> Self {
+        self.code = match self.code {
+            ErrorCode::RESOURCE_NOT_FOUND if version >= V5 => ErrorCode::INVALID_PARAMS,
+            ErrorCode::URL_ELICITATION_REQUIRED if version != V4 => ErrorCode::INTERNAL_ERROR,
+            // These are for the protocol to give a meaning to, and it has not.
+            ErrorCode(-32099..=-32023) if version >= V5 => ErrorCode::INTERNAL_ERROR,
+            code => code,
+        };
+        self
     }
 }
 

@@ -708,7 +708,7 @@ fn shown(record: &TaskRecord, version: ProtocolVersion, poll: Duration) -> Task 
             task.result = Some(result.finish());
         }
         Some(Err(_)) if record.status == TaskState::Cancelled => {}
-        Some(Err(error)) => task.error = Some(error.clone()),
+        Some(Err(error)) => task.error = Some(error.clone().for_revision(version)),
         None => {}
     }
     task.input_requests = Some(record.questions.clone()).filter(|open| !open.is_empty());

@@ -518,17 +518,39 @@ fn a_result_keeps_what_the_program_has_put_into_it() {
 }
 
 #[test]
-fn an_error_is_an_error_in_either_era() {
-    for (meta, _) in [("{}", ""), (r#"{"_meta":{$M}}"#, "")] {
-        let mut server = Side::legacy_server("2025-11-25", "{}", |_| {});
-        server
-            .hear(&format!(
-                r#"{{"id":7,"method":"tools/call","params":{meta}}}"#
-            ))
-            .tells(&["request 0 tools/call"]);
-        server.respond_error(0, -31999);
-        server.says(&[r#"{"id":7,"error":{"code":-31999,"message":"no"}}"#]);
-        server.is_idle();
+fn an_error_has_a_code_that_the_revision_knows() {
+    // REQ-ERR-03, REQ-ELIC-10, inventory 1.6: what the program answers with; what clients of 2025-06-18, 2025-11-25 and modern ones get.
+    for (code, expected) in [
+        (-31999, [-31999; 3]),
+        (-32001, [-32001; 3]),
+        (-32002, [-32002, -32002, -32602]),
+        (-32021, [-32021; 3]),
+        (-32023, [-32023, -32023, -32603]),
+        (-32042, [-32603, -32042, -32603]),
+        (-32099, [-32099, -32099, -32603]),
+        (-32100, [-32100; 3]),
+        (-32603, [-32603; 3]),
+    ] {
+        for ((version, meta), expected) in [
+            ("2025-06-18", ""),
+            ("2025-11-25", ""),
+            ("2025-11-25", r#""_meta":{$M}"#),
+        ]
+        .into_iter()
+        .zip(expected)
+        {
+            let mut server = Side::legacy_server(version, "{}", |_| {});
+            server
+                .hear(&format!(
+                    r#"{{"id":7,"method":"tools/call","params":{{{meta}}}}}"#
+                ))
+                .tells(&["request 0 tools/call"]);
+            server.respond_error(0, code);
+            server.says(&[&format!(
+                r#"{{"id":7,"error":{{"code":{expected},"message":"no"}}}}"#
+            )]);
+            server.is_idle();
+        }
     }
 }
 
