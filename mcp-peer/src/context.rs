@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -79,6 +80,8 @@ pub(crate) struct Binding {
     id: Option<RequestId>,
     caller: Arc<Caller>,
     wants_progress: bool,
+    /// The bits of an `f64`: the last that was reported; changed with the phase held.
+    last_progress: AtomicU64,
     own_notifications: bool,
     log_level: Option<LogLevel>,
     /// Held while something is queued on behalf of the request, so that nothing gets behind its answer.
@@ -109,6 +112,7 @@ impl Binding {
             id: incoming.id.clone(),
             caller: Arc::clone(&incoming.caller),
             wants_progress: incoming.progress_token.is_some(),
+            last_progress: AtomicU64::new(f64::NEG_INFINITY.to_bits()),
             own_notifications: incoming.own_notifications,
             log_level: incoming.log_level,
             phase: Mutex::new(Phase::Active),
@@ -138,7 +142,21 @@ impl Binding {
             .map_err(|_| NotSent::Closed)?;
         let phase = lock(&self.phase);
         self.may(*phase)?;
+        if let Command::Progress { progress, .. } = command {
+            // Others may have reported meanwhile: what increases is known where the order is.
+            self.increases(progress)?;
+            (self.last_progress).store(progress.to_bits(), Ordering::Relaxed);
+        }
         room.push(command).map_err(|_| NotSent::Closed)
+    }
+
+    /// What the engine would find (REQ-PROG-03), which nobody hears of.
+    fn increases(&self, progress: f64) -> Result<(), NotSent> {
+        let last = f64::from_bits(self.last_progress.load(Ordering::Relaxed));
+        match progress.is_finite() && progress > last {
+            true => Ok(()),
+            false => Err(NotSent::NotIncreasing),
+        }
     }
 
     /// Queues the answer: nothing that is sent on behalf of the request comes after it.
@@ -273,7 +291,7 @@ impl RequestContext {
         self.binding().wants_progress
     }
 
-    /// Reports progress, if the caller wants it and it is more than was reported before.
+    /// Reports progress, if the caller wants it and it is more than was reported before; the next round of a request begins anew.
     ///
     /// Waits while the connection is slow.
     ///
@@ -291,6 +309,7 @@ impl RequestContext {
             if !binding.wants_progress {
                 return Err(NotSent::Unwanted);
             }
+            binding.increases(progress)?;
             let bytes = message.as_ref().map_or(0, String::len);
             let key = binding.key;
             binding
@@ -536,6 +555,7 @@ impl Rounds {
             id: binding.id.clone(),
             caller: Arc::clone(&binding.caller),
             wants_progress: false,
+            last_progress: AtomicU64::new(f64::NEG_INFINITY.to_bits()),
             own_notifications: binding.own_notifications,
             log_level: None,
             phase: Mutex::new(Phase::Detached),

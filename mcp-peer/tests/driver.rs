@@ -621,6 +621,57 @@ async fn what_does_not_decode_is_told_to_the_receiver() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_will_not_be_sent_is_not_said_to_be() {
+    // REQ-PROG-03, REQ-LOG-01: the server does not declare that it logs.
+    let (ours, theirs) = duplex(64);
+    let mut config = stage::server_config();
+    config.capabilities.logging = None;
+    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let handler = serve(move |request: Request| {
+        let say = say.clone();
+        async move {
+            let cx = request.context;
+            assert!(!cx.logs(LogLevel::Emergency));
+            let params = || panic!("made for nothing");
+            let mut told = vec![cx.log(LogLevel::Emergency, params).await];
+            for progress in [1.0, 1.0, f64::NAN, f64::INFINITY, 0.5, 1.5] {
+                told.push(cx.clone().progress(progress, None, None).await);
+            }
+            say.send(told).unwrap();
+            ok()
+        }
+    });
+    let connection = mcp_peer::server(ours, config, Arc::new(handler), Options::default());
+    tokio::spawn(connection.driver);
+    let mut stage = stage::Stage(theirs);
+    stage.initialize().await;
+    let modern = json!({
+        "progressToken": 1,
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/logLevel": "debug",
+    });
+    for meta in [json!({ "progressToken": 1 }), modern] {
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "x", "params": { "_meta": meta } }))
+            .await;
+        for progress in [1.0, 1.5] {
+            let report = stage.expect("notifications/progress").await;
+            assert_eq!(report["params"]["progress"], progress);
+        }
+        assert_eq!(stage.next().await.unwrap()["id"], 1);
+        let refused = Delivery::NotSent(NotSent::NotIncreasing);
+        let told = said.recv().await.unwrap();
+        assert_eq!(told[0], Delivery::NotSent(NotSent::Unwanted));
+        assert_eq!(
+            told[1..6],
+            [Delivery::Sent, refused, refused, refused, refused]
+        );
+        assert_eq!(told[6], Delivery::Sent);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_handler_sends_is_before_its_answer_and_nothing_is_after() {
     // REQ-PROG-04, REQ-PROG-10
     let outcome = Arc::new(tokio::sync::Mutex::new(None));

@@ -59,7 +59,8 @@ impl Cx {
         }
     }
 
-    /// A reporter of progress; one per request, for progress only ever increases.
+    /// A reporter of progress, which counts from zero: make one for a request and share it, for progress only ever increases, and
+    /// what another one counts again is not sent ([`NotSent::NotIncreasing`](crate::NotSent::NotIncreasing)).
     pub fn progress(&self) -> ProgressReporter {
         ProgressReporter {
             context: self.context.clone(),
