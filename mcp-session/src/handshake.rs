@@ -49,7 +49,7 @@ pub(crate) enum Phase {
     Initializing {
         id: i64,
         deadline: Instant,
-        /// The version was chosen from a list of the server's, so that another list will not do (REQ-VER-07).
+        /// The server has named versions before, so that another list will not do (REQ-VER-07).
         retried: bool,
     },
     Open(Arc<Established>),
@@ -260,7 +260,7 @@ impl Session {
                 }
                 Ok(discovered) => discovered.supported_versions,
                 // Whoever answers like this does not know the method.
-                Err(_) => return self.fall_back(now, "something else"),
+                Err(_) => return self.fall_back(now, retried, "something else"),
             },
             Err(error) => match error.code {
                 ErrorCode::UNSUPPORTED_PROTOCOL_VERSION => {
@@ -275,7 +275,7 @@ impl Session {
                     return self.fail(ConnectError::Refused(error));
                 }
                 // Any other error whatever says that the server is not modern; not keyed on one code (TRAP-21, TRAP-25).
-                _ => return self.fall_back(now, &error.to_string()),
+                _ => return self.fall_back(now, retried, &error.to_string()),
             },
         };
         // A modern server that names a legacy revision which we speak too: chosen from its list, not guessed.
@@ -290,7 +290,7 @@ impl Session {
     }
 
     /// `answer` is what the server said to `server/discover`.
-    fn fall_back(&mut self, now: Instant, answer: &str) {
+    fn fall_back(&mut self, now: Instant, retried: bool, answer: &str) {
         let Some(client) = self.as_client() else {
             return;
         };
@@ -298,7 +298,7 @@ impl Session {
             None => self.fail(ConnectError::NotModern {
                 answer: answer.to_owned(),
             }),
-            Some(version) => self.initialize(now, version, false),
+            Some(version) => self.initialize(now, version, retried),
         }
     }
 
@@ -317,8 +317,13 @@ impl Session {
                 // REQ-LIFE-11: refused with a list instead of answered with another version; tried once.
                 let offered = supported(&error);
                 let version = client.legacy_versions().find(|v| offers(&offered, *v));
+                let modern = error.code == ErrorCode::UNSUPPORTED_PROTOCOL_VERSION
+                    && client.config.era.allows(ProtocolVersion::LATEST_MODERN)
+                    && offers(&offered, ProtocolVersion::LATEST_MODERN);
                 return match version {
                     Some(version) if !retried => self.initialize(now, version, true),
+                    // It took too long to start, and is modern since the probe that it had then (inventory 3.2, step 3).
+                    None if !retried && modern => self.probe(now, true),
                     _ => self.fail(ConnectError::Refused(error)),
                 };
             }
@@ -401,7 +406,9 @@ impl Session {
             return false;
         }
         match self.as_client().map(|client| &client.phase) {
-            Some(Phase::Probing { .. }) => self.fall_back(now, &what.to_string()),
+            Some(&Phase::Probing { retried, .. }) => {
+                self.fall_back(now, retried, &what.to_string());
+            }
             _ => self.fail(ConnectError::Misbehaved(what.clone())),
         }
         true
@@ -428,9 +435,9 @@ impl Session {
         };
         match (&client.phase, client.config.era) {
             // Silence is legacy; the probe is not cancelled, for a legacy server may choke on that (inventory 3.2, step 8).
-            (Phase::Probing { id, .. }, choice) if choice.falls_back() => {
-                client.owes_answer = Some(*id);
-                self.fall_back(now, "nothing");
+            (&Phase::Probing { id, retried, .. }, choice) if choice.falls_back() => {
+                client.owes_answer = Some(id);
+                self.fall_back(now, retried, "nothing");
             }
             (Phase::Probing { .. }, _) => {
                 self.fail(ConnectError::TimedOut(self.limits.probe_timeout))

@@ -157,6 +157,49 @@ fn silence_is_legacy() {
 }
 
 #[test]
+fn a_modern_server_that_starts_slowly_is_asked_again() {
+    // Step 3: it has read the probe after all, and holds the connection for a modern one.
+    let refusal = |id: u32| {
+        format!(
+            r#"{{"id":{id},"error":{{"code":-32022,"message":"m","data":{{"supported":["2026-07-28"],"requested":"2025-11-25"}}}}}}"#
+        )
+    };
+    let late = r#"{"id":1,"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#;
+    let again = PROBE.replace(r#""id":1"#, r#""id":3"#);
+    let slow = || {
+        let mut client = of_era(EraChoice::Auto);
+        client.wait(10.0).forget();
+        client.hear(late).forget();
+        client.hear(&refusal(2)).says(&[&again]).tells(&[]);
+        client
+    };
+    slow()
+        .hear(&late.replace(r#""id":1"#, r#""id":3"#))
+        .tells(&["opened 2026-07-28"])
+        .is_idle();
+    // Once.
+    let lost = r#"{"id":3,"error":{"code":-32601,"message":"m"}}"#;
+    slow()
+        .hear(lost)
+        .says(&[&initialize(4, "2025-11-25")])
+        .hear(&refusal(4))
+        .tells(&["failed: refused: m*"])
+        .is_idle();
+    slow()
+        .wait(10.0)
+        .says(&[&initialize(4, "2025-11-25")])
+        .hear(&refusal(4))
+        .tells(&["failed: refused: m*"])
+        .is_idle();
+    let mut client = of_era(EraChoice::Legacy);
+    client.forget();
+    client
+        .hear(&refusal(1))
+        .tells(&["failed: refused: m*"])
+        .is_idle();
+}
+
+#[test]
 fn the_handshake_has_its_own_times() {
     // REQ-LIFE-11, REQ-TMO-03: `initialize` is not cancelled.
     let mut client = of_era(EraChoice::Auto);
