@@ -245,14 +245,7 @@ type Ended = Result<RawJson, RequestError>;
 /// Waits for a task's end; fails if that cannot be seen.
 async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> {
     if client.era() == Era::Legacy {
-        // It waits for the end, and what is asked meanwhile comes as requests (REQ-TSKL-02).
-        let params = GetTaskParams::new(task.task_id);
-        let result = client.request::<TaskResult>(&params).idempotent();
-        return result
-            .timeout(Duration::MAX)
-            .max_total(Duration::MAX)
-            .await
-            .map(Ok);
+        return finish_legacy(client, task.task_id).await.map(Ok);
     }
     // Questions that were answered may still be listed when the server is asked next.
     let mut answered = Vec::new();
@@ -266,19 +259,14 @@ async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> 
                 };
                 return task.result.ok_or_else(|| missing().into()).map(Ok);
             }
-            TaskState::Failed | TaskState::Cancelled => {
-                let text = format!("the task is {}", task.status);
-                let error = task.error.unwrap_or_else(|| ErrorObject::internal(text));
-                return Ok(Err(RequestError::Refused(error)));
-            }
+            TaskState::Failed | TaskState::Cancelled => return Ok(Err(failed(task))),
             _ => {}
         }
         let mut questions = task.input_requests.take().unwrap_or_default();
         let listed: Vec<String> = questions.0.keys().cloned().collect();
         questions.0.retain(|key, _| !answered.contains(key));
         if questions.0.is_empty() {
-            let poll = task.poll_interval.map_or(POLL, Duration::from_millis);
-            tokio::time::sleep(poll.clamp(MIN_POLL, MAX_POLL)).await;
+            pause(&task).await;
         } else {
             update(client, &task.task_id, &questions).await?;
         }
@@ -291,6 +279,54 @@ async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> 
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Waits for the result, as the server does; what is asked meanwhile comes as requests (REQ-TSKL-02).
+///
+/// FastMCP 3 does not wait but refuses, and the first Python SDK has no result where a task failed: `tasks/get` says more then.
+async fn finish_legacy(client: &Client, id: String) -> Result<RawJson, RequestError> {
+    let params = GetTaskParams::new(id);
+    let mut ended = false;
+    loop {
+        let result = client.request::<TaskResult>(&params).idempotent();
+        let result = result.timeout(Duration::MAX).max_total(Duration::MAX).await;
+        let unsaid = match &result {
+            Ok(result) => result.members(["content"]) == [None],
+            Err(RequestError::Refused(e)) => e.code == ErrorCode::INVALID_PARAMS && !ended,
+            Err(_) => false,
+        };
+        if !unsaid {
+            return result;
+        }
+        let Ok(task) = get(client, &params.task_id).await else {
+            return result;
+        };
+        ended = task.status.is_terminal();
+        match (&result, &task.status) {
+            (Ok(_), TaskState::Failed | TaskState::Cancelled) => return Err(failed(task)),
+            (Ok(_), _) => return result,
+            // Asked once more, for it may have ended since.
+            (Err(_), _) if ended => {}
+            (Err(_), _) => pause(&task).await,
+        }
+    }
+}
+
+/// The error that a task ended with which has no result.
+fn failed(task: Task) -> RequestError {
+    let error = task.error.unwrap_or_else(|| {
+        let why = task
+            .status_message
+            .map_or_else(String::new, |why| format!(": {why}"));
+        ErrorObject::internal(format!("the task is {}{why}", task.status))
+    });
+    RequestError::Refused(error)
+}
+
+/// For as long as the server wants to be left alone.
+async fn pause(task: &Task) {
+    let poll = task.poll_interval.map_or(POLL, Duration::from_millis);
+    tokio::time::sleep(poll.clamp(MIN_POLL, MAX_POLL)).await;
 }
 
 /// Whether a server that cannot say how a task stands may be able to later.

@@ -16,7 +16,7 @@ use mcp_client::types::{
     CreateMessageResult, Era, ErrorCode, ProtocolVersion, RawJson, Root, SubscriptionFilter, Tool,
     ToolListChanged,
 };
-use mcp_client::{Client, ClientGroup, EraChoice, Reconnect, RequestError};
+use mcp_client::{Client, ClientGroup, EraChoice, Reconnect, RequestError, Started};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
 use serde_json::{Value, json};
@@ -224,6 +224,88 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
     // What cannot be seen to have ended is not wanted any more.
     let request = server.expect("tasks/cancel").await;
     assert_eq!(request["params"]["taskId"], "t");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_legacy_task_is_followed_though_its_result_is_not_waited_for_or_not_there() {
+    // REQ-TSKL-02
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Legacy)
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        let tasks = json!({ "requests": { "tools": { "call": {} } } });
+        let capabilities = json!({ "tools": {}, "tasks": tasks });
+        server.initialize("2025-11-25", capabilities).await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    // As `tasks/get` says; the first SDK of Python leaves `ttl` out.
+    let task = |status: &str| {
+        json!({
+            "taskId": "t", "status": status, "statusMessage": "why", "createdAt": "", "lastUpdatedAt": "",
+        })
+    };
+    let text = |text: &str| json!({ "result": { "content": [{ "type": "text", "text": text }] } });
+    let not_yet = json!({ "error": { "code": -32602, "message": "not yet" } });
+    let empty = json!({ "result": { "_meta": {} } });
+    let get = |status: &str| ("tasks/get", json!({ "result": task(status) }));
+    let unknown = ("tasks/get", not_yet.clone());
+    let result = |answer: &Value| ("tasks/result", answer.clone());
+    for (steps, outcome) in [
+        (
+            vec![
+                result(&not_yet),
+                get("working"),
+                result(&not_yet),
+                // It ends in between.
+                get("completed"),
+                result(&text("done")),
+            ],
+            "done",
+        ),
+        (
+            vec![result(&not_yet), get("cancelled"), result(&not_yet)],
+            "not yet",
+        ),
+        (vec![result(&not_yet), unknown], "not yet"),
+        (
+            vec![result(&empty), get("failed")],
+            "the task is failed: why",
+        ),
+        (
+            vec![result(&empty), get("cancelled")],
+            "the task is cancelled: why",
+        ),
+    ] {
+        let call = client.call_tool("t", ()).as_task();
+        let serving = async {
+            let request = server.expect("tools/call").await;
+            assert_eq!(request["params"]["task"], json!({}));
+            server
+                .answer(&request, json!({ "task": task("working") }))
+                .await;
+            for (method, mut answer) in steps {
+                let request = server.expect(method).await;
+                answer["id"] = request["id"].clone();
+                server.send(answer).await;
+            }
+        };
+        let following = async {
+            match call.await.unwrap() {
+                Started::Task(task) => task.result().await,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (ended, ()) = tokio::join!(following, serving);
+        match ended {
+            Ok(result) => assert_eq!(result.to_text(), outcome),
+            Err(RequestError::Refused(error)) => assert_eq!(error.message, outcome),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
