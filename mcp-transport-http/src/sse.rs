@@ -58,7 +58,9 @@ struct Partial {
 
 /// An event is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooLong;
+pub(crate) struct TooLong {
+    pub(crate) limit: usize,
+}
 
 impl Reader {
     /// A reader of events of at most `limit` bytes.
@@ -83,7 +85,7 @@ impl Reader {
             let Some(at) = memchr::memchr2(b'\n', b'\r', rest) else {
                 self.searched = self.buffer.len();
                 if self.buffer.len() > self.limit {
-                    return Err(TooLong);
+                    return Err(TooLong { limit: self.limit });
                 }
                 return Ok(None);
             };
@@ -111,7 +113,7 @@ impl Reader {
                 .as_ref()
                 .is_some_and(|data| data.len() > self.limit)
             {
-                return Err(TooLong);
+                return Err(TooLong { limit: self.limit });
             }
         }
     }
@@ -220,12 +222,12 @@ mod tests {
     fn an_event_without_end_is_not_kept() {
         let mut reader = Reader::new(16);
         reader.feed(&[b'x'; 17]);
-        assert_eq!(reader.next(), Err(TooLong));
+        assert_eq!(reader.next(), Err(TooLong { limit: 16 }));
         let mut reader = Reader::new(16);
         for _ in 0..4 {
             reader.feed(b"data: 12345\n");
         }
-        assert_eq!(reader.next(), Err(TooLong));
+        assert_eq!(reader.next(), Err(TooLong { limit: 16 }));
     }
 
     #[test]

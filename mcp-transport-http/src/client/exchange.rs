@@ -9,8 +9,8 @@ use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use mcp_types::{
-    Era, ErrorCode, ErrorObject, Inbound, Message, ParseLimits, ProtocolVersion, RawJson,
-    RequestId, RequestMessage, ResponseMessage,
+    Era, ErrorCode, ErrorObject, Inbound, Malformed, MalformedKind, Message, ParseLimits,
+    ProtocolVersion, RawJson, RequestId, RequestMessage, ResponseMessage,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use super::send::{add, add_post};
 use super::tools::{Tools, may_lack_headers};
 use super::{HttpClientOptions, Inner};
 use crate::head::{LAST_EVENT, METHOD, SESSION, VERSION, modern_version};
-use crate::sse;
+use crate::sse::{self, TooLong};
 
 /// The code of errors that no server has sent: what HTTP said, or did not.
 const TRANSPORT_ERROR: ErrorCode = ErrorCode(-32000);
@@ -136,6 +136,12 @@ impl Shared {
         let why = match failure {
             Failure::Connection(error) if opens(&request.method) || error.is_final() => {
                 return self.break_off(error).await;
+            }
+            // As on every other transport.
+            Failure::Connection(HttpError::TooLong { limit }) => {
+                let (kind, id) = (MalformedKind::TooLong { limit }, request.id);
+                let malformed = Malformed::new(kind, Some(id), limit, &[]);
+                return self.to_program(Inbound::Malformed(malformed)).await;
             }
             Failure::Request(why) | Failure::Connection(HttpError::Network(why)) => why,
             Failure::Connection(error) => error.to_string(),
@@ -483,7 +489,7 @@ impl Events {
     pub(super) async fn next(&mut self) -> Result<Option<sse::Event>, HttpError> {
         loop {
             let event = self.reader.next();
-            let event = event.map_err(|_| HttpError::Network("an event is too long".to_owned()))?;
+            let event = event.map_err(|TooLong { limit }| HttpError::TooLong { limit })?;
             if event.is_some() {
                 return Ok(event);
             }

@@ -121,8 +121,7 @@ impl Shared {
             let frame = frame.map_err(|error| HttpError::Network(whole_story(&error)))?;
             if let Ok(data) = frame.into_data() {
                 if whole.len() + data.len() > limit {
-                    let why = format!("the answer is longer than {limit} bytes");
-                    return Err(HttpError::Network(why));
+                    return Err(HttpError::TooLong { limit });
                 }
                 whole.extend_from_slice(&data);
             }
