@@ -213,8 +213,13 @@ pub(crate) fn sorted(
     (messages, replies)
 }
 
-/// What stands for an answer of a server's that is none, lest its request stay open for ever.
+/// What stands for an answer of a server's that is none or does not come, lest its request stay open for ever.
 fn unreadable(malformed: Malformed) -> Option<Message> {
+    if malformed.kind == MalformedKind::Lost {
+        tell(&format!("mcp: {malformed}"));
+        let error = ErrorObject::internal(malformed.to_string());
+        return Some(Message::error(malformed.id, error));
+    }
     lost(&malformed.to_string());
     let of_its_own = matches!(
         malformed.kind,
@@ -329,6 +334,10 @@ mod tests {
             let expected = answered.then_some(Some(RequestId::Number(7)));
             assert_eq!(ids, Vec::from_iter(expected), "{line}");
         }
+        let lost = Inbound::Malformed(Malformed::lost(7.into(), "cut"));
+        let (messages, _) = sorted(Side::Server, lost, &Batches::default());
+        let error = ErrorObject::internal("request lost: cut");
+        assert_eq!(messages, [addressed(Message::error(Some(7.into()), error))]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::cancel::Cancel;
 use crate::client::Client;
 use crate::progress::Progressing;
+use crate::reconnect::{Backoff, Reconnect};
 use crate::tasks::followed;
 
 /// A request that is sent when it is awaited; every method of [`Client`](crate::Client) that makes one returns this.
@@ -149,8 +150,8 @@ impl<'a, M: Request> Call<'a, M> {
         self
     }
 
-    /// Says that it does no harm to do this twice: it is sent again, twice at most, if the connection is lost and
-    /// [opened again](crate::ClientBuilder::reconnect) before it is answered. Its progress starts again then.
+    /// Says that it does no harm to do this twice: it is sent again, twice at most, if it is [lost](RequestError::Lost) alone, or
+    /// the connection is and [opened again](crate::ClientBuilder::reconnect). Its progress starts again then.
     pub fn idempotent(mut self) -> Self {
         self.request.idempotent = true;
         self
@@ -225,6 +226,7 @@ impl<'a> Unsent<'a> {
             None => &mut ignore,
         };
         let mut sendings = if self.idempotent { SENDINGS } else { 1 };
+        let mut backoff = Backoff::new(Reconnect::default());
         loop {
             sendings -= 1;
             let peer = self.client.open_peer(self.options.timeout).await?;
@@ -238,6 +240,10 @@ impl<'a> Unsent<'a> {
             let outcome = calling.with_progress(self.progress).await;
             match outcome {
                 Err(RequestError::ConnectionLost(_)) if sendings > 0 && self.client.reopens() => {}
+                // What it was lost by may be over soon, and hardly is at once.
+                Err(RequestError::Lost(_)) if sendings > 0 => {
+                    tokio::time::sleep(backoff.next().unwrap_or_default()).await;
+                }
                 outcome => return outcome,
             }
         }

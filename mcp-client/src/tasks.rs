@@ -335,7 +335,7 @@ fn passes(client: &Client, error: &RequestError) -> bool {
         RequestError::Refused(error) => {
             ![ErrorCode::INVALID_PARAMS, ErrorCode::METHOD_NOT_FOUND].contains(&error.code)
         }
-        RequestError::TimedOut(_) => true,
+        RequestError::TimedOut(_) | RequestError::Lost(_) => true,
         RequestError::ConnectionLost(_) => client.reopens(),
         _ => false,
     }

@@ -88,6 +88,7 @@ impl Trace {
             Err(RequestError::Cancelled) => ("cancelled", None),
             Err(RequestError::TimedOut(_)) => ("timed out", None),
             Err(RequestError::ConnectionLost(_)) => ("connection lost", None),
+            Err(RequestError::Lost(_)) => ("lost", None),
             Err(RequestError::Misbehaved(what)) => (misbehaviour(what), None),
             Err(RequestError::InputFailed { .. }) => ("input failed", None),
             Err(RequestError::Misuse(_)) => ("misuse", None),

@@ -8,6 +8,7 @@ use mcp_types::{Inbound, Outbound};
 ///
 /// A bad message is an item of the stream ([`Inbound::Malformed`]), a broken connection is an error. After an
 /// error or the end of the stream nothing more is read. The sink is fed until it is not ready, then flushed once.
+/// Where a request can be lost alone, its id is an item, too ([`Malformed::lost`](mcp_types::Malformed::lost)).
 ///
 /// `tokio_util::codec::Framed<Io, mcp_codec::LineCodec>` is one, for every `Io` that reads and writes bytes.
 ///

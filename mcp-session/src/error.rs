@@ -22,6 +22,10 @@ pub enum RequestError {
     /// The connection ended before the answer came.
     #[error("connection lost before the answer: {0}")]
     ConnectionLost(String),
+    /// This request alone was lost, or its answer, and the connection goes on: over HTTP each request has a response of its own,
+    /// which may break off, or not come at all. Whether the peer has seen it is not known (REQ-HTTPM-13).
+    #[error("request lost: {0}")]
+    Lost(String),
     /// The answer broke the protocol.
     #[error("the peer misbehaved: {0}")]
     Misbehaved(#[from] PeerMisbehaved),

@@ -7,7 +7,7 @@ use mcp_types::{
     Outbound, ProtocolVersion, RequestId, ResponseMessage,
 };
 
-use crate::error::PeerMisbehaved;
+use crate::error::{PeerMisbehaved, RequestError};
 use crate::event::Event;
 use crate::session::{Session, Side};
 
@@ -64,6 +64,9 @@ impl Session {
     }
 
     fn handle_malformed(&mut self, now: Instant, malformed: Malformed) {
+        if malformed.kind == MalformedKind::Lost {
+            return self.handle_lost(malformed);
+        }
         self.counters.malformed += 1;
         let awaited = malformed.id.as_ref().filter(|id| self.awaits(id));
         match (&self.side, Reading::of(malformed.kind), awaited) {
@@ -100,6 +103,24 @@ impl Session {
             _ => self.note_babble(&malformed.excerpt),
         }
         self.emit(Event::Malformed(malformed));
+    }
+
+    /// The transport knows that no answer will come (REQ-ERR-06, REQ-HTTPM-13); it is not the peer that has said so.
+    fn handle_lost(&mut self, lost: Malformed) {
+        let Malformed {
+            id: Some(id),
+            excerpt: why,
+            ..
+        } = lost
+        else {
+            return;
+        };
+        if self.is_handshake(&id) {
+            return self.fail_handshake_on_disconnect(&why);
+        }
+        if let Some(key) = self.outgoing.call_of(&id) {
+            self.end_call(key, Err(RequestError::Lost(why)));
+        }
     }
 
     fn transmit_reply(&mut self, malformed: &Malformed) {

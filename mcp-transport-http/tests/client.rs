@@ -795,7 +795,61 @@ async fn an_answer_that_never_comes_is_an_error_of_its_request() {
     let client = client(&HttpClient::new(), &script.url).await.unwrap();
     for _ in said {
         let error = soon(client.list_tools().into_future()).await.unwrap_err();
-        assert!(error.to_string().contains("before the answer"), "{error}");
+        let lost = matches!(&error, RequestError::Lost(why) if why.contains("before the answer"));
+        assert!(lost, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_lost_may_be_made_again() {
+    // REQ-ERR-06, REQ-HTTPM-13
+    let done = r#"{"resultType":"complete","content":[]}"#;
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\n: ";
+    let gone = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"gone"}}"#;
+    for (said, lost) in [
+        (answer("502 Bad Gateway", "", ""), Some("502")),
+        (cut.to_owned(), Some("before the answer")),
+        (String::new(), Some("connection closed")),
+        // What the server itself says is no loss.
+        (json_answer(gone), None),
+    ] {
+        let ids = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&ids);
+        // All are lost but the second attempt of the second call.
+        let script = Script::start(move |_, body, n| {
+            if n == 0 {
+                return discovered(body);
+            }
+            seen.lock().unwrap().push(id(body));
+            match n {
+                3 => json_answer(&result(body, done)),
+                _ => said.clone(),
+            }
+        })
+        .await;
+        let client = client(&HttpClient::new(), &script.url).await.unwrap();
+        let call = || client.call_tool("a", json!({}));
+        let once = soon(call().into_future()).await;
+        match lost {
+            None => {
+                assert!(matches!(once, Err(RequestError::Refused(_))), "{once:?}");
+                let twice = soon(call().idempotent().into_future()).await;
+                assert!(matches!(twice, Err(RequestError::Refused(_))), "{twice:?}");
+                assert_eq!(ids.lock().unwrap().len(), 2);
+            }
+            Some(expected) => {
+                let why = matches!(&once, Err(RequestError::Lost(why)) if why.contains(expected));
+                assert!(why, "{once:?}");
+                let twice = soon(call().idempotent().into_future()).await;
+                assert!(twice.is_ok(), "{twice:?}");
+                // No more than three times in all.
+                let never = soon(call().idempotent().into_future()).await;
+                assert!(matches!(never, Err(RequestError::Lost(_))), "{never:?}");
+                let mut ids = ids.lock().unwrap().clone();
+                ids.dedup();
+                assert_eq!(ids.len(), 1 + 2 + 3);
+            }
+        }
     }
 }
 

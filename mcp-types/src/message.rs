@@ -71,8 +71,7 @@ pub struct Outbound {
 }
 
 /// Input that is not a message, with what could be saved of it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} at byte {offset}: {excerpt}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// What is wrong.
     pub kind: MalformedKind,
@@ -80,7 +79,7 @@ pub struct Malformed {
     pub id: Option<RequestId>,
     /// Where, in bytes from the start of the frame.
     pub offset: usize,
-    /// What stands there, printable and at most 64 characters of it.
+    /// What stands there, printable and at most 64 characters of it; of a request that is lost, why.
     pub excerpt: String,
 }
 
@@ -124,6 +123,10 @@ pub enum MalformedKind {
     /// An object with a result or an error that is not a valid response; never answered.
     #[error("invalid response: {0}")]
     Response(EnvelopeFault),
+    /// Nothing at all, and no answer any more to the request of that id, though the connection goes on; never answered
+    /// (REQ-HTTPM-13).
+    #[error("request lost")]
+    Lost,
 }
 
 /// Which member of the envelope is wrong.
@@ -406,6 +409,16 @@ impl Malformed {
         }
     }
 
+    /// What a transport yields when a request of its own side's gets no answer any more, and the connection goes on.
+    pub fn lost(id: RequestId, why: impl Into<String>) -> Self {
+        Self {
+            kind: MalformedKind::Lost,
+            id: Some(id),
+            offset: 0,
+            excerpt: why.into(),
+        }
+    }
+
     /// The error that is owed for it, if any: notifications and responses are never answered.
     pub fn reply(&self) -> Option<Message> {
         let code = match self.kind {
@@ -417,12 +430,31 @@ impl Malformed {
             | MalformedKind::NotAMessage
             | MalformedKind::EmptyBatch
             | MalformedKind::Request(_) => ErrorCode::INVALID_REQUEST,
-            MalformedKind::Notification(_) | MalformedKind::Response(_) => return None,
+            MalformedKind::Notification(_) | MalformedKind::Response(_) | MalformedKind::Lost => {
+                return None;
+            }
         };
         let error = ErrorObject::new(code, self.kind.to_string());
         Some(Message::error(self.id.clone(), error))
     }
 }
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            offset,
+            excerpt,
+            ..
+        } = self;
+        match kind {
+            MalformedKind::Lost => write!(f, "{kind}: {excerpt}"),
+            _ => write!(f, "{kind} at byte {offset}: {excerpt}"),
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
 
 impl From<Message> for Outbound {
     fn from(message: Message) -> Self {

@@ -31,6 +31,34 @@ fn a_legacy_request_is_as_plain_as_it_can_be() {
 }
 
 #[test]
+fn a_request_that_is_lost_ends_alone_and_is_not_refused() {
+    // REQ-ERR-06, REQ-HTTPM-13
+    for mut client in [
+        Side::modern_client(|_| {}),
+        Side::legacy_client("2025-11-25", |_| {}),
+    ] {
+        client.call(1, "tools/list", "{}");
+        client.call(2, "tools/list", "{}");
+        client.forget();
+        client
+            // The second one is none of anybody's.
+            .lose(2)
+            .lose(2)
+            .tells(&["answer 1: request lost: cut"])
+            .says(&[])
+            .hear(r#"{"id":3,"result":{}}"#)
+            .tells(&["answer 2: {}"])
+            .is_idle();
+    }
+    let mut client = Side::client(|_| {});
+    client.forget();
+    client
+        .lose(1)
+        .tells(&["failed: connection lost before `server/discover` was answered: cut"])
+        .is_idle();
+}
+
+#[test]
 fn a_modern_request_describes_itself() {
     // REQ-JRPC-04, REQ-META-01, REQ-META-03, REQ-LOG-07
     let mut client = Side::modern_client(|config| {

@@ -6,7 +6,9 @@ use mcp_session::{
     CallKey, CallOptions, Cancellation, ClientConfig, EraChoice, Event, Incoming, IncomingKey,
     RequestError, ServerConfig, Session,
 };
-use mcp_types::{ErrorObject, Implementation, Inbound, ObjectBuf, Outbound, ParseLimits, RawJson};
+use mcp_types::{
+    ErrorObject, Implementation, Inbound, Malformed, ObjectBuf, Outbound, ParseLimits, RawJson,
+};
 use serde_json::{Value, json};
 
 /// Short names for what is long in every transcript, replaced in what is heard and what is expected.
@@ -146,6 +148,13 @@ impl Side {
     pub(crate) fn hear_raw(&mut self, text: &str) -> &mut Self {
         let inbound = Inbound::parse(long(text).into(), ParseLimits::default());
         self.session.handle_inbound(self.now, inbound);
+        self
+    }
+
+    /// Hears from the transport that a request is lost.
+    pub(crate) fn lose(&mut self, id: i64) -> &mut Self {
+        let lost = Inbound::Malformed(Malformed::lost(id.into(), "cut"));
+        self.session.handle_inbound(self.now, lost);
         self
     }
 

@@ -22,7 +22,7 @@ use super::{HttpClientOptions, Inner};
 use crate::head::{LAST_EVENT, METHOD, SESSION, VERSION, modern_version};
 use crate::sse::{self, TooLong};
 
-/// The code of errors that no server has sent: what HTTP said, or did not.
+/// The code of what the server has refused by HTTP, without one of the protocol's.
 const TRANSPORT_ERROR: ErrorCode = ErrorCode(-32000);
 
 /// What may be between two attempts at a standing stream, unless the server or the program wants more.
@@ -54,7 +54,7 @@ pub(super) struct Session {
 pub(super) enum Failure {
     /// The server has said something else, which is the answer to this request.
     Request(String),
-    /// The server has said nothing of the protocol; a connection that is being opened ends with that.
+    /// The server has said nothing of the protocol; a connection that is being opened ends with that, any other goes on.
     Connection(HttpError),
 }
 
@@ -133,21 +133,28 @@ impl Shared {
         let Err(failure) = self.try_exchange(&request).await else {
             return;
         };
-        let why = match failure {
+        let id = request.id.clone();
+        let lost = match failure {
             Failure::Connection(error) if opens(&request.method) || error.is_final() => {
                 return self.break_off(error).await;
             }
+            // REQ-ERR-06, REQ-HTTPM-13
+            Failure::Connection(HttpError::Network(why)) => Ok(Malformed::lost(id, why)),
+            Failure::Connection(error @ HttpError::Status(_)) => {
+                Ok(Malformed::lost(id, error.to_string()))
+            }
             // As on every other transport.
             Failure::Connection(HttpError::TooLong { limit }) => {
-                let (kind, id) = (MalformedKind::TooLong { limit }, request.id);
-                let malformed = Malformed::new(kind, Some(id), limit, &[]);
-                return self.to_program(Inbound::Malformed(malformed)).await;
+                let kind = MalformedKind::TooLong { limit };
+                Ok(Malformed::new(kind, Some(id), limit, &[]))
             }
-            Failure::Request(why) | Failure::Connection(HttpError::Network(why)) => why,
-            Failure::Connection(error) => error.to_string(),
+            Failure::Request(why) => Err(ErrorObject::new(TRANSPORT_ERROR, why)),
+            Failure::Connection(error) => Err(ErrorObject::new(TRANSPORT_ERROR, error.to_string())),
         };
-        let error = ErrorObject::new(TRANSPORT_ERROR, why);
-        self.answer(&request, Err(error)).await;
+        match lost {
+            Ok(malformed) => self.to_program(Inbound::Malformed(malformed)).await,
+            Err(refused) => self.answer(&request, Err(refused)).await,
+        }
     }
 
     async fn try_exchange(&self, request: &RequestMessage) -> Result<(), Failure> {
@@ -306,7 +313,8 @@ impl Shared {
                     }
                 }
                 Ok(Resumed::Later) => {}
-                Ok(Resumed::Status(status)) => return Err(failure(status)),
+                // It is the rest of the stream that is refused, and not the request.
+                Ok(Resumed::Status(status)) => return Err(HttpError::Status(status).into()),
                 Err(error) => return Err(error.into()),
             }
         }
