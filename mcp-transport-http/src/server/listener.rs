@@ -32,9 +32,9 @@ pub struct ListenerOptions {
     pub connections: usize,
     /// How long a client may take to send the head of a request. Default 30 s.
     pub head_time: Duration,
-    /// Bytes that the head of a request may have; then 431. Default 64 KiB.
+    /// Bytes that the head of a request may have; then 431. Default 64 KiB; over HTTP/1.1 at least 8 KiB.
     pub head_bytes: usize,
-    /// How many headers a request may have; then 431. Default 100.
+    /// How many headers a request may have over HTTP/1.1; then 431. Over HTTP/2 `head_bytes` alone bounds them. Default 100.
     pub headers: usize,
     /// How long a client may take nothing of what is sent to it. Default 30 s.
     pub write_time: Duration,
