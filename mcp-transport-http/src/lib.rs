@@ -19,6 +19,8 @@ mod server;
 )]
 mod sse;
 
+pub use http;
+
 #[cfg(feature = "client")]
 pub use client::{HttpClient, HttpClientOptions, HttpConnection, HttpError, UrlError};
 #[cfg(feature = "rustls")]

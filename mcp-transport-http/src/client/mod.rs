@@ -146,6 +146,16 @@ impl HttpClient {
 
     /// Sets where bearer tokens come from: asked before each request, and once more with the value of `WWW-Authenticate`
     /// when a server answers 401. Without a token, the request goes out without.
+    ///
+    /// ```
+    /// let http = mcp_transport_http::HttpClient::new().token(|challenge| async move {
+    ///     match challenge {
+    ///         None => std::env::var("TOKEN").ok(),
+    ///         // The token was refused: time to get another one.
+    ///         Some(_) => None,
+    ///     }
+    /// });
+    /// ```
     #[must_use]
     pub fn token<F, T>(self, token: F) -> Self
     where

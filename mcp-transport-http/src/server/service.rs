@@ -228,7 +228,27 @@ impl HttpService {
 
     /// Sets who is let in: asked for each request, after the origin and before anything is read of the body.
     ///
-    /// The principal goes to the handlers, and a legacy session is open to the principal alone that has opened it.
+    /// The principal goes to the handlers, and a legacy session is open to the principal alone that has opened it. `Ok(None)` lets
+    /// in without a name.
+    ///
+    /// ```
+    /// use mcp_server::{Server, types::Principal};
+    /// use mcp_transport_http::http::{header::AUTHORIZATION, request::Parts};
+    /// use mcp_transport_http::{Denied, HttpService};
+    ///
+    /// fn who(parts: &Parts) -> Result<Option<Principal>, Denied> {
+    ///     let header = parts.headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+    ///     match header.and_then(|header| header.strip_prefix("Bearer ")) {
+    ///         // In earnest, secrets are compared in constant time.
+    ///         Some("secret of ada") => Ok(Some(Principal::new("ada"))),
+    ///         _ => Err(Denied::Unauthorized { challenge: "Bearer".to_owned() }),
+    ///     }
+    /// }
+    ///
+    /// let server = Server::new("greeter", "1.0.0").start();
+    /// let service = HttpService::new(move |client| server.serve_with(client.transport, client.extensions))
+    ///     .authenticate(|parts| std::future::ready(who(parts)));
+    /// ```
     #[must_use]
     pub fn authenticate<F, A>(self, authenticate: F) -> Self
     where
