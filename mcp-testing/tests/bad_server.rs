@@ -210,6 +210,8 @@ async fn answers_that_are_none() {
         ("result an array", &[r#"{"jsonrpc":"2.0","id":$ID,"result":[]}"#], no_response),
         ("result and error", &[r#"{"jsonrpc":"2.0","id":$ID,"result":{},"error":{"code":1,"message":"m"}}"#], no_response),
         ("error a string", &[r#"{"jsonrpc":"2.0","id":$ID,"error":"m"}"#], no_response),
+        ("an error, its code with a point and a zero", &[r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-32601.0,"message":"m"}}"#], |o| refused(o, -32601)),
+        ("an error, its code a fraction", &[r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":-1.5,"message":"m"}}"#], no_response),
         ("error without code", &[r#"{"jsonrpc":"2.0","id":$ID,"error":{"message":"m"}}"#], no_response),
         ("error, code a string", &[r#"{"jsonrpc":"2.0","id":$ID,"error":{"code":"1","message":"m"}}"#], no_response),
         ("no jsonrpc", &[r#"{"id":$ID,"result":{"content":[]}}"#], no_response),

@@ -6,12 +6,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities::ClientCapabilities;
+use crate::numbers::integer;
 use crate::raw::{RawJson, present};
 
 /// The code of a JSON-RPC error; codes without a name here survive unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ErrorCode(pub i64);
+pub struct ErrorCode(#[serde(deserialize_with = "integer")] pub i64);
 
 impl ErrorCode {
     /// The text was not JSON.

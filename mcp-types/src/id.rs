@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::numbers::exact;
+
 /// The id of a JSON-RPC request: a string or an integer, echoed exactly as it came.
 ///
 /// `1` and `"1"` are different ids (REQ-ID-04). Integers are those of 64 bits with a sign, and keep
@@ -29,9 +31,6 @@ pub enum ProgressToken {
     /// A JSON string.
     String(Arc<str>),
 }
-
-/// The largest integer that a double keeps apart from its neighbours: floats beyond it are no ids.
-const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
 
 macro_rules! string_or_integer {
     ($name:ident, $what:literal) => {
@@ -98,11 +97,9 @@ macro_rules! string_or_integer {
                     }
 
                     fn visit_f64<E: de::Error>(self, n: f64) -> Result<$name, E> {
-                        if n.fract() == 0.0 && n.abs() <= EXACT_IN_F64 {
-                            Ok($name::Number(n as i64))
-                        } else {
-                            Err(E::invalid_value(de::Unexpected::Float(n), &self))
-                        }
+                        exact(n)
+                            .map($name::Number)
+                            .ok_or_else(|| E::invalid_value(de::Unexpected::Float(n), &self))
                     }
 
                     fn visit_str<E: de::Error>(self, s: &str) -> Result<$name, E> {

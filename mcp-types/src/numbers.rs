@@ -1,4 +1,4 @@
-//! Counts: integers that no schema bounds, though one below zero means nothing.
+//! Integers, however they are written; and counts, which no schema bounds, though one below zero means nothing.
 
 use std::fmt;
 
@@ -43,6 +43,40 @@ impl<'de> Visitor<'de> for Count {
     fn visit_some<D: Deserializer<'de>>(self, d: D) -> Result<Self::Value, D::Error> {
         d.deserialize_any(self)
     }
+}
+
+/// The largest integer that a double keeps apart from its neighbours: floats beyond it are taken for none.
+const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
+
+/// The integer that a float is, if it is one.
+pub(crate) fn exact(n: f64) -> Option<i64> {
+    (n.fract() == 0.0 && n.abs() <= EXACT_IN_F64).then_some(n as i64)
+}
+
+/// Reads an integer.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    struct Integer;
+
+    impl Visitor<'_> for Integer {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an integer")
+        }
+
+        fn visit_i64<E: Error>(self, n: i64) -> Result<i64, E> {
+            Ok(n)
+        }
+
+        fn visit_u64<E: Error>(self, n: u64) -> Result<i64, E> {
+            i64::try_from(n).map_err(|_| E::invalid_value(Unexpected::Unsigned(n), &self))
+        }
+
+        fn visit_f64<E: Error>(self, n: f64) -> Result<i64, E> {
+            exact(n).ok_or_else(|| E::invalid_value(Unexpected::Float(n), &self))
+        }
+    }
+    deserializer.deserialize_any(Integer)
 }
 
 /// Reads a count that may be unknown; one below zero is.
