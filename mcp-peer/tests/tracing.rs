@@ -218,5 +218,7 @@ async fn requests_have_a_span_and_a_line_and_contents_are_for_trace_only() {
     assert!(!lines.iter().any(|line| line.contains("served")));
 
     let lines = told(LevelFilter::TRACE).await;
-    assert!(lines.iter().any(|line| line.contains("secret")));
+    // REQ-CANC-12
+    let cancelled = r#"TRACE message=request cancelled by the peer reason="secret""#.to_owned();
+    assert!(lines.contains(&cancelled), "{lines:#?}");
 }
