@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     /// Lossless queues that are full: while there is one, nothing is read.
     paused: AtomicUsize,
     next_call: AtomicU64,
-    /// An index into [`LEVELS`]: a legacy session's log level.
+    /// An index into [`LogLevel::ALL`]: a legacy session's log level.
     log_level: AtomicU8,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) end: End,
@@ -60,17 +60,6 @@ pub(crate) struct Status {
 }
 
 pub(crate) type Opened = Result<Arc<Established>, ConnectError>;
-
-const LEVELS: [LogLevel; 8] = [
-    LogLevel::Debug,
-    LogLevel::Info,
-    LogLevel::Notice,
-    LogLevel::Warning,
-    LogLevel::Error,
-    LogLevel::Critical,
-    LogLevel::Alert,
-    LogLevel::Emergency,
-];
 
 impl Shared {
     pub(crate) fn new(mut options: Options, limits: &Limits) -> Arc<Self> {
@@ -107,16 +96,16 @@ impl Shared {
     }
 
     pub(crate) fn legacy_log_level(&self) -> Option<LogLevel> {
-        LEVELS
+        LogLevel::ALL
             .get(usize::from(self.log_level.load(Ordering::Relaxed)))
             .copied()
     }
 
     pub(crate) fn set_legacy_log_level(&self, level: LogLevel) {
-        let index = LEVELS
+        let index = LogLevel::ALL
             .iter()
             .position(|l| *l == level)
-            .unwrap_or(LEVELS.len());
+            .unwrap_or(LogLevel::ALL.len());
         self.log_level.store(index as u8, Ordering::Relaxed);
     }
 
