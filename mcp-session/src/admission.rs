@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mcp_types::meta::key;
 use mcp_types::{
-    CacheScope, DiscoverResult, Era, ErrorCode, ErrorObject, ForRevision, Implementation,
+    CacheScope, ClientCapabilities, DiscoverResult, Era, ErrorObject, ForRevision, Implementation,
     InitializeParams, InitializeResult, ListenParams, LogLevel, ObjectBuf, ProgressToken,
     ProtocolVersion, RawJson, RequestMessage, SetLevelParams, TASKS_EXTENSION,
 };
@@ -220,12 +220,11 @@ impl ServerSide {
             return Err(malformed(key::CLIENT_CAPABILITIES, "must be an object"));
         }
         if version != ProtocolVersion::LATEST_MODERN.as_str() {
-            let version = text::brief(version);
-            let data = json!({ "supported": modern_versions(), "requested": version });
-            let message = format!("protocol version {version:?} is not supported here");
-            return Err(
-                ErrorObject::new(ErrorCode::UNSUPPORTED_PROTOCOL_VERSION, message).with_data(&data),
-            );
+            let supported = modern_versions().into_iter().map(ProtocolVersion::as_str);
+            return Err(ErrorObject::unsupported_protocol_version(
+                text::brief(version),
+                supported,
+            ));
         }
         in_modern(request)?;
         // REQ-LOG-06
@@ -281,11 +280,9 @@ impl ServerSide {
             let offered = self.config().capabilities.extension(TASKS_EXTENSION);
             let declared = terms.caller.capabilities.extension(TASKS_EXTENSION);
             if follows && offered.is_some() && declared.is_none() {
-                let message = format!("the client did not declare {TASKS_EXTENSION}");
                 let required =
-                    json!({ "requiredCapabilities": { "extensions": { TASKS_EXTENSION: {} } } });
-                let error = ErrorObject::new(ErrorCode::MISSING_CLIENT_CAPABILITY, message);
-                return Err(error.with_data(&required));
+                    ClientCapabilities::new().extensions(TASKS_EXTENSION, RawJson::EMPTY_OBJECT);
+                return Err(ErrorObject::missing_client_capability(required));
             }
             return Ok(Admission::Listening(terms, params));
         }

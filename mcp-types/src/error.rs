@@ -161,7 +161,10 @@ impl ErrorObject {
         let data = UnsupportedProtocolVersion::new(requested, supported);
         Self::new(
             ErrorCode::UNSUPPORTED_PROTOCOL_VERSION,
-            format!("protocol version {:?} is not supported", data.requested),
+            format!(
+                "protocol version {:?} is not supported here",
+                data.requested
+            ),
         )
         .with_data(&data)
     }

@@ -12,13 +12,12 @@ use std::time::{Duration, SystemTime};
 use mcp_peer::session;
 use mcp_peer::types::meta::key;
 use mcp_peer::types::{
-    CallToolResult, CancelTaskParams, CancelTaskResult, Cursor, Era, ErrorCode, ErrorObject,
-    ForRevision, GetTaskParams, InputRequests, ListTasksParams, ListTasksResult, ObjectBuf,
-    Principal, ProtocolVersion, RawJson, RelatedTask, TASKS_EXTENSION, Task, TaskMetadata,
-    TaskState, TaskStatus, TaskSupport, TaskUpdated, UpdateTaskParams,
+    CallToolResult, CancelTaskParams, CancelTaskResult, ClientCapabilities, Cursor, Era, ErrorCode,
+    ErrorObject, ForRevision, GetTaskParams, InputRequests, ListTasksParams, ListTasksResult,
+    ObjectBuf, Principal, ProtocolVersion, RawJson, RelatedTask, TASKS_EXTENSION, Task,
+    TaskMetadata, TaskState, TaskStatus, TaskSupport, TaskUpdated, UpdateTaskParams,
 };
 use mcp_peer::{Answer, ConnectionId, HandlerFuture, Question, Request, RequestContext};
-use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
@@ -731,9 +730,8 @@ fn declares(context: &RequestContext) -> bool {
 
 /// REQ-TSKX-01
 fn undeclared() -> ErrorObject {
-    let message = format!("the client did not declare {TASKS_EXTENSION}");
-    let required = json!({ "requiredCapabilities": { "extensions": { TASKS_EXTENSION: {} } } });
-    ErrorObject::new(ErrorCode::MISSING_CLIENT_CAPABILITY, message).with_data(&required)
+    let required = ClientCapabilities::new().extensions(TASKS_EXTENSION, RawJson::EMPTY_OBJECT);
+    ErrorObject::missing_client_capability(required)
 }
 
 fn failed(error: StoreError) -> ErrorObject {
