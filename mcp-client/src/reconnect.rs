@@ -17,8 +17,9 @@ use crate::connector::Connector;
 /// How a connection that is lost is opened again.
 ///
 /// Calls in flight fail when it is lost, and are never sent again unless they are marked [`idempotent`](crate::Call::idempotent).
-/// Calls made meanwhile wait, no longer than their own timeout. Subscriptions are opened again, and then every change that
-/// they tell of is told once, for it may have happened in between. Receivers and callbacks go on as if nothing had been.
+/// Calls made meanwhile wait for as long as their own timeout, and then for the answer again. Subscriptions are opened again,
+/// and then every change that they tell of is told once, for it may have happened in between. Receivers and callbacks go on
+/// as if nothing had been.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reconnect {
     first: Duration,

@@ -6,10 +6,12 @@ use std::io;
 
 use crate::own::Stdio;
 
-/// Makes a program of a server: its `main`, which serves over this process's stdin and stdout until the client leaves.
+/// Makes a program of a server: its `main`, which serves over this process's stdin and stdout until stdin ends or the
+/// process gets SIGTERM or SIGINT.
 ///
 /// Of the server only `serve(transport)` is asked. Its expression may `.await`, and fail by `?`. Everything runs on one
-/// thread; a program that computes much, or has more to do, has a `main` of its own.
+/// thread: a handler that blocks holds up signals, too. A program that computes much, or has more to do, has a `main` of
+/// its own.
 ///
 /// On Unix stdout is the client's alone: what the program prints, by `println!` say, goes to stderr
 /// ([`StdioOptions::guard`](crate::StdioOptions::guard)).

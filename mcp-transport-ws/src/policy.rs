@@ -172,7 +172,7 @@ impl AcceptOptions {
         self
     }
 
-    /// Allows a name by which clients reach this server, without a port.
+    /// Allows one more name by which clients reach this server, besides those of this machine: `chat.example`, without a port.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.add(host.into());
         self

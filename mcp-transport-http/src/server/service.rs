@@ -198,7 +198,8 @@ impl HttpService {
         self.with(|inner| inner.path = Some(path.into()))
     }
 
-    /// Sets the names under which the server is reached, each with a port if it is to be compared; by default local ones.
+    /// Sets the names under which the server is reached, each with a port if it is to be compared; by default local ones,
+    /// by which it is reached no longer then unless they are listed, too.
     ///
     /// A page of another site could have its own name resolve to this machine (REQ-HTTPM-18).
     #[must_use]
@@ -213,7 +214,8 @@ impl HttpService {
         self.with(|inner| inner.hosts = Names::Any)
     }
 
-    /// Sets whose pages may ask, such as `https://app.example`; by default local ones. What is no browser sends no `Origin`.
+    /// Sets whose pages may ask, such as `https://app.example`; by default local ones, which may no longer then unless they are
+    /// listed, too. What is no browser sends no `Origin`.
     #[must_use]
     pub fn origins<S: Into<String>>(self, origins: impl IntoIterator<Item = S>) -> Self {
         let origins = origins.into_iter().map(Into::into).collect();
