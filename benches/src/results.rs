@@ -203,9 +203,11 @@ impl Results {
         line(
             out,
             &format!(
-                "Every figure is the median of {} repetitions, in each of which the makes take turns. *floor* is tokio and serde_json \
+                "Every figure is the median of {} repetitions, a cold start's of {}, in each of which the makes take turns; the heap of an idle connection \
+                 was counted once. *floor* is tokio and serde_json \
                  without an SDK, *rmcp* is the official SDK over `stdio_pipes()`, *plain stdio* the same over `stdio()`. All run on one thread.\n",
-                suite.repetitions()
+                suite.repetitions(),
+                suite.starts(),
             ),
         );
         line(out, PICTURE);

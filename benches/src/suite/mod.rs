@@ -73,6 +73,11 @@ impl Suite {
         if self.quick { 1 } else { 3 }
     }
 
+    /// Repetitions of a cold start.
+    pub(crate) fn starts(&self) -> usize {
+        if self.quick { 4 } else { 40 }
+    }
+
     fn wants(&self, name: &str) -> bool {
         self.only.as_ref().is_none_or(|only| name.contains(only))
     }

@@ -287,7 +287,7 @@ impl Suite {
             if !self.wants(&name) {
                 continue;
             }
-            let starts = if self.quick { 4 } else { 40 };
+            let starts = self.starts();
             let samples = self.rounds(&name, &makes, starts, |suite, make| {
                 let (program, args) = suite.server(make);
                 Ok(cold_start(&program, args, era)?.wall as f64 / 1e6)
