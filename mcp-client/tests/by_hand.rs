@@ -6,7 +6,7 @@
 )]
 
 use std::convert::Infallible;
-use std::future::{IntoFuture, Ready, ready};
+use std::future::{IntoFuture, Ready, pending, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -153,6 +153,55 @@ async fn a_subscription_outlives_a_server_that_ends_in_good_order() {
     soon(subscription.ended()).await.unwrap();
     assert!(!client.peer().is_closed());
     assert!(changes.try_recv().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_wait_while_a_handler_outlives_its_connection() {
+    let (connect, mut hands) = by_hand();
+    let (asked, mut asks) = unbounded_channel();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Legacy)
+        .on_sampling(move |_| {
+            asked.send(()).unwrap();
+            pending()
+        })
+        .reconnect(Reconnect::default())
+        .connect_with(connect);
+    let serving = async {
+        let mut server = hands.next().await;
+        server
+            .initialize("2025-11-25", json!({ "tools": {} }))
+            .await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, serving);
+    let client = client.unwrap();
+    let again = client.call_tool("again", ()).idempotent();
+    let serving = async {
+        server.expect("tools/call").await;
+        let params = json!({ "messages": [], "maxTokens": 1 });
+        let question = json!({ "id": 1, "method": "sampling/createMessage", "params": params });
+        server.send(question).await;
+        soon(asks.recv()).await.unwrap();
+        drop(server);
+        // The handler is at work still, as long as it may be.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let late = client.call_tool("late", ());
+        let serving = async {
+            let mut server = hands.next().await;
+            server
+                .initialize("2025-11-25", json!({ "tools": {} }))
+                .await;
+            for _ in 0..2 {
+                let request = server.expect("tools/call").await;
+                server.answer(&request, json!({ "content": [] })).await;
+            }
+        };
+        tokio::join!(late.into_future(), serving).0
+    };
+    let (again, late) = tokio::join!(again.into_future(), serving);
+    again.unwrap();
+    late.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -600,6 +600,11 @@ impl<T: Transport> Driver<T> {
             }
             Poll::Ready(None) => {
                 self.reading = Reading::Ended;
+                // Before callers hear of it: however long handlers and what is queued take, what is wanted from here on is wanted
+                // of the next connection.
+                if matches!(self.reopens, Reopens::Always(_)) && !self.unwanted {
+                    self.shared.set_opened(None);
+                }
                 self.drain();
                 // Nobody can end them by a request any more, and whoever still reads is to know that they have.
                 self.session.end_subscriptions();
