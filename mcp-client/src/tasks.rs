@@ -265,15 +265,25 @@ async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> 
         let mut questions = task.input_requests.take().unwrap_or_default();
         let listed: Vec<String> = questions.0.keys().cloned().collect();
         questions.0.retain(|key, _| !answered.contains(key));
+        let mut lost = false;
         if questions.0.is_empty() {
             pause(&task).await;
         } else {
-            update(client, &task.task_id, &questions).await?;
+            match update(client, &task.task_id, &questions).await {
+                // Whether the answers have arrived is seen by what it asks still (REQ-TSKX-03).
+                Err(RequestError::ConnectionLost(_)) if silent < PATIENCE && client.reopens() => {
+                    lost = true;
+                }
+                told => told?,
+            }
         }
-        if !listed.is_empty() {
+        if lost {
+            silent += 1;
+        } else if !listed.is_empty() {
             answered = listed;
         }
         match get(client, &task.task_id).await {
+            Ok(now) if lost => task = now,
             Ok(now) => (task, silent) = (now, 0),
             Err(error) if silent < PATIENCE && passes(client, &error) => silent += 1,
             Err(error) => return Err(error),

@@ -211,8 +211,9 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
         .era(EraChoice::Modern)
         .with_tasks()
         .roots([])
+        .reconnect(Reconnect::default())
         .connect_with(connect);
-    let serving = async {
+    let mut meet = async || {
         let mut server = hands.next().await;
         let request = server.expect("server/discover").await;
         let tasks = json!({ "io.modelcontextprotocol/tasks": {} });
@@ -221,7 +222,7 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
         server.answer(&request, result).await;
         server
     };
-    let (client, mut server) = tokio::join!(connecting, serving);
+    let (client, mut server) = tokio::join!(connecting, meet());
     let client = client.unwrap();
     let task = |status: &str, members: Value| {
         let mut task = json!({
@@ -238,11 +239,17 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
             let request = server.expect("tools/call").await;
             let created = task("working", json!({ "resultType": "task" }));
             server.answer(&request, created).await;
-            // What it asks is answered once, however often it is listed.
             let asking = json!({ "inputRequests": { "r": { "method": "roots/list" } } });
             let asking = task("input_required", asking);
             let request = server.expect("tasks/get").await;
             server.answer(&request, asking.clone()).await;
+            // An answer that was lost with the connection is given again, if it is asked for still (REQ-TSKX-03).
+            server.expect("tasks/update").await;
+            drop(server);
+            let mut server = meet().await;
+            let request = server.expect("tasks/get").await;
+            server.answer(&request, asking.clone()).await;
+            // What it asks is answered once, however often it is listed.
             let request = server.expect("tasks/update").await;
             let answers = json!({ "r": { "roots": [] } });
             assert_eq!(request["params"]["inputResponses"], answers);
@@ -266,8 +273,10 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
                     .send(json!({ "id": request["id"], "error": error }))
                     .await;
             }
+            server
         };
-        let (outcome, ()) = tokio::join!(call.into_future(), serving);
+        let outcome;
+        (outcome, server) = tokio::join!(call.into_future(), serving);
         assert_eq!(outcome.is_ok(), known, "{outcome:?}");
     }
     // What cannot be seen to have ended is not wanted any more.
