@@ -53,9 +53,12 @@ impl<'a, M: Request> Progressing<'a, M> {
     /// # Cancel safety
     /// Dropping the future cancels the call on the wire.
     pub async fn result(mut self) -> Result<M::Result, RequestError> {
-        match self.outcome.take() {
-            Some(outcome) => outcome,
-            None => self.call.await,
+        loop {
+            if let Some(outcome) = self.outcome.take() {
+                return outcome;
+            }
+            // Else they would be kept until then.
+            self.next().await;
         }
     }
 
@@ -94,5 +97,53 @@ impl<M: Request> fmt::Debug for Progressing<'_, M> {
         f.debug_struct("Progressing")
             .field("method", &M::METHOD)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mcp_testing::{RawPeer, soon};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Client, EraChoice};
+
+    #[tokio::test(start_paused = true)]
+    async fn updates_that_nobody_takes_are_not_kept() {
+        let (left, right) = tokio::io::duplex(64 * 1024);
+        let mut server = RawPeer::new(right);
+        let connecting = Client::builder("c", "1")
+            .era(EraChoice::Modern)
+            .connect(mcp_codec::framed(left));
+        let serving = async {
+            let request = soon(server.next()).await.unwrap().unwrap();
+            let result = json!({ "supportedVersions": ["2026-07-28"], "capabilities": {} });
+            let answer = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result });
+            server.send(&answer).await.unwrap();
+        };
+        let (client, ()) = tokio::join!(connecting, serving);
+        let client = client.unwrap();
+        let call = client.call_tool("t", ()).progress_stream();
+        let updates = Arc::clone(&call.updates);
+        let serving = async {
+            let request = soon(server.next()).await.unwrap().unwrap();
+            let method = "notifications/progress";
+            let token = &request["params"]["_meta"]["progressToken"];
+            for progress in 1..=3 {
+                let params = json!({ "progressToken": token, "progress": progress });
+                let update = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+                server.send(&update).await.unwrap();
+            }
+            // By then they have come.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(lock(&updates).is_empty());
+            let result = json!({ "content": [] });
+            let answer = json!({ "jsonrpc": "2.0", "id": request["id"], "result": result });
+            server.send(&answer).await.unwrap();
+        };
+        let (result, ()) = tokio::join!(call.result(), serving);
+        result.unwrap();
     }
 }
