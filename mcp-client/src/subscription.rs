@@ -25,8 +25,9 @@ use crate::reconnect::{Backoff, Reconnect};
 #[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription {
     filter: SubscriptionFilter,
-    shares: Shares,
+    /// Dropped before the shares: who counts for nothing any more asks for nothing.
     stream: Stream,
+    shares: Shares,
 }
 
 /// How many subscriptions there are to each resource: a legacy server knows of one, which ends with the last of them.
@@ -34,8 +35,10 @@ pub struct Subscription {
 pub(crate) struct Subscribed {
     counts: Mutex<HashMap<String, usize>>,
     /// Held while a legacy server is told, so that it is told in the order of the counting.
-    telling: tokio::sync::Mutex<()>,
+    telling: Arc<Telling>,
 }
+
+type Telling = tokio::sync::Mutex<()>;
 
 /// What a subscription counts for, as long as it lives.
 struct Shares {
@@ -141,12 +144,8 @@ impl Client {
         let peer = self.open_peer(None).await?.observer();
         let server = peer.established().unwrap_or_else(|| self.server());
         let shares = Shares::new(self, &filter);
-        let telling = match server.version.era() {
-            Era::Legacy => Some(self.subscribed().telling.lock().await),
-            Era::Modern => None,
-        };
-        let (era, honoured) = ask(&peer, &server, &filter).await?;
-        drop(telling);
+        let telling = &self.subscribed().telling;
+        let (era, honoured) = ask(&peer, &server, &filter, telling).await?;
         // Legacy servers tell of what they do not declare, too.
         if server.version.era() == Era::Modern
             && honoured.is_empty()
@@ -163,6 +162,7 @@ impl Client {
                     filter,
                     stands: false,
                     policy: policy.clone(),
+                    telling: Arc::clone(telling),
                 };
                 let keeping = async move {
                     let outcome = wish.keep(&peer, server, Ok(era)).await;
@@ -174,8 +174,8 @@ impl Client {
         };
         Ok(Subscription {
             filter: honoured,
-            shares,
             stream,
+            shares,
         })
     }
 }
@@ -185,6 +185,7 @@ async fn ask(
     peer: &Peer,
     server: &Established,
     filter: &SubscriptionFilter,
+    telling: &Telling,
 ) -> Result<(Source, SubscriptionFilter), RequestError> {
     if server.version.era() == Era::Modern {
         let listening = peer.listen(filter.clone()).await?;
@@ -192,6 +193,7 @@ async fn ask(
         return Ok((Source::Listening(listening), honoured));
     }
     let filter = offered(filter, server);
+    let _telling = telling.lock().await;
     for uri in filter.resource_subscriptions.iter().flatten() {
         let params = SubscribeParams::new(uri);
         peer.request::<Subscribe>(&params, Default::default())
@@ -248,6 +250,8 @@ pub(crate) async fn stand(
         filter,
         stands: true,
         policy,
+        // Of no resources.
+        telling: Arc::default(),
     };
     // It ends with the connection, and does not keep it.
     let (peer, server) = (peer.observer(), Arc::clone(server));
@@ -273,6 +277,7 @@ struct Wish {
     /// stream is asked again.
     stands: bool,
     policy: Reconnect,
+    telling: Arc<Telling>,
 }
 
 impl Wish {
@@ -285,10 +290,10 @@ impl Wish {
             let filter = offered(&self.filter, server);
             match filter.is_empty() {
                 true => Ok((Source::Connection, filter)),
-                false => ask(peer, server, &filter).await,
+                false => ask(peer, server, &filter, &self.telling).await,
             }
         } else {
-            ask(peer, server, &self.filter).await
+            ask(peer, server, &self.filter, &self.telling).await
         }
     }
 
@@ -401,6 +406,10 @@ impl Subscription {
     /// # Cancel safety
     /// Resources that were not reached stay subscribed.
     pub async fn end(mut self) -> Result<(), RequestError> {
+        // A connection that is open again is not asked again for what is to end.
+        if let Stream::Kept { task, .. } = &self.stream {
+            task.abort();
+        }
         let client = self.shares.client.clone();
         if client.era() == Era::Legacy && self.filter.resource_subscriptions.is_some() {
             let _telling = client.subscribed().telling.lock().await;

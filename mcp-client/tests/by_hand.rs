@@ -409,6 +409,54 @@ async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_subscription_that_ends_while_it_is_opened_again_stays_ended() {
+    let (connect, mut hands) = by_hand();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Legacy)
+        .reconnect(Reconnect::default())
+        .connect_with(connect);
+    let mut meet = async || {
+        let mut server = hands.next().await;
+        let capabilities = json!({ "resources": { "subscribe": true } });
+        server.initialize("2025-11-25", capabilities).await;
+        server
+    };
+    let (client, mut server) = tokio::join!(connecting, meet());
+    let client = client.unwrap();
+    let filter = SubscriptionFilter::new().resource("x:a").resource("x:b");
+    let serving = async {
+        for _ in 0..2 {
+            let request = server.expect("resources/subscribe").await;
+            server.answer(&request, json!({})).await;
+        }
+    };
+    let (subscription, ()) = tokio::join!(client.subscribe(filter), serving);
+    drop(server);
+    let mut server = meet().await;
+    let asked = server.expect("resources/subscribe").await;
+    let ending = async {
+        soon(subscription.unwrap().end()).await.unwrap();
+        client.close().await;
+    };
+    let serving = async {
+        let mut told = Vec::new();
+        while let Ok(Some(message)) = soon(server.0.next()).await {
+            let method = message["method"].as_str().unwrap();
+            if method != "notifications/cancelled" {
+                told.push(format!("{method} {}", message["params"]["uri"]));
+                // The answer to the first comes late.
+                server.answer(&asked, json!({})).await;
+                server.answer(&message, json!({})).await;
+            }
+        }
+        told
+    };
+    let ((), told) = tokio::join!(ending, serving);
+    let unsubscribed = ["x:b", "x:a"].map(|uri| format!("resources/unsubscribe \"{uri}\""));
+    assert_eq!(told, unsubscribed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_client_says_fits_the_revision() {
     // REQ-SAMP-06
     let text = |text: &str| json!({ "type": "text", "text": text });
