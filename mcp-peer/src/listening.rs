@@ -21,7 +21,8 @@ pub struct Listening {
     shared: Arc<Shared>,
     pending: Arc<PendingCall>,
     filter: SubscriptionFilter,
-    ended: bool,
+    /// Apart, because most have not.
+    ended: Option<Box<Result<(), RequestError>>>,
 }
 
 impl Peer {
@@ -47,7 +48,7 @@ impl Peer {
             shared: Arc::clone(&self.shared),
             pending: Arc::clone(&calling.pending),
             filter,
-            ended: false,
+            ended: None,
         })
     }
 }
@@ -71,18 +72,19 @@ impl Listening {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub async fn ended(&mut self) -> Result<(), RequestError> {
-        if self.ended {
-            return Ok(());
+        if let Some(ended) = &self.ended {
+            return Result::clone(ended);
         }
         let outcome = poll_fn(|cx| self.pending.poll(cx, &self.shared, &mut |_| ())).await;
-        self.ended = true;
-        outcome.map(drop)
+        let ended = outcome.map(drop);
+        self.ended = Some(Box::new(ended.clone()));
+        ended
     }
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.ended.is_none() {
             self.pending.abandon(&self.shared);
             // If the driver is gone, so is the stream.
             let _ = self.shared.outbox.push(Command::Cancel(self.pending.key));

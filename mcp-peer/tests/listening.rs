@@ -128,11 +128,13 @@ async fn a_connection_that_is_lost_ends_a_stream_too() {
     let (client, server) = pair(EraChoice::Modern).await;
     let mut stream = client.listen(tools()).await.unwrap();
     client.close();
-    assert!(matches!(
-        stream.ended().await,
-        Err(RequestError::ConnectionLost(_))
-    ));
-    stream.ended().await.unwrap();
+    // However often it is asked.
+    for _ in 0..2 {
+        assert!(matches!(
+            stream.ended().await,
+            Err(RequestError::ConnectionLost(_))
+        ));
+    }
     drop(server);
 }
 
