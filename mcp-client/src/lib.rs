@@ -25,7 +25,7 @@ pub use client::Client;
 pub use connector::{Connector, OpenError};
 pub use group::{ClientGroup, Failed, Merged, NameRefused, Of, UnknownServer};
 pub use incoming::{Asked, Incoming};
-pub use list::{Items, List, Page, Paged};
+pub use list::{Items, List, Paged};
 pub use mcp_peer::session::{
     ApiMisuse, CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, PeerMisbehaved,
     RequestError,

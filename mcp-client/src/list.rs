@@ -22,12 +22,13 @@ use tokio::time::Instant;
 use crate::call::Call;
 use crate::client::Client;
 
-/// A method whose result is one page of a list.
+/// A method whose result is one page of a list; there are these four.
 pub trait Paged: Request<Params = PaginatedParams> {
     /// What the list is of.
     type Item: Clone + Send + Sync + Unpin + 'static;
 
-    /// The page's items, and what there is to know of them.
+    /// The page's items, and what there is to know of them, in a type that nobody else can name.
+    #[doc(hidden)]
     fn into_page(result: Self::Result) -> Page<Self::Item>;
 }
 
