@@ -70,6 +70,17 @@ impl Shared {
 
 impl<F> Calling<'_, F> {
     /// Sets the policy for its progress, unless it has been polled.
+    ///
+    /// ```no_run
+    /// # async fn run(peer: mcp_peer::Peer) -> Result<(), mcp_peer::session::RequestError> {
+    /// use mcp_peer::ProgressPolicy;
+    ///
+    /// let mut options = mcp_peer::session::CallOptions::default();
+    /// options.progress = true;
+    /// let build = peer.request_raw("x/build".into(), Default::default(), options, |update| println!("{update}"));
+    /// build.with_progress(ProgressPolicy::Lossless).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn with_progress(mut self, policy: ProgressPolicy) -> Self {
         if let Some(pending) = Arc::get_mut(&mut self.pending) {
             pending.policy = policy;

@@ -103,7 +103,7 @@ pub struct KeepAlive {
 
 /// What happens to the progress of a call whose caller does not poll, when its queue is full.
 ///
-/// Chosen by [`Peer::with_progress`](crate::Peer::with_progress).
+/// Chosen by [`Calling::with_progress`](crate::Calling::with_progress).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ProgressPolicy {

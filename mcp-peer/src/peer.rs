@@ -172,7 +172,6 @@ impl Shared {
 #[derive(Clone)]
 pub struct Peer {
     pub(crate) shared: Arc<Shared>,
-    progress: ProgressPolicy,
     /// None of [an observer](Peer::observer)'s.
     _life: Option<Arc<Life>>,
 }
@@ -190,7 +189,6 @@ impl Peer {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: Arc::clone(shared),
-            progress: ProgressPolicy::default(),
             _life: Some(Arc::new(Life(Arc::clone(shared)))),
         }
     }
@@ -333,28 +331,8 @@ impl Peer {
         options: CallOptions,
         on_progress: F,
     ) -> Calling<'_, F> {
-        self.shared
-            .call(method, params, options, self.progress, on_progress)
-    }
-
-    /// The same handle, with a policy for the progress of the calls made through it; it costs no more than a clone.
-    ///
-    /// ```no_run
-    /// # async fn run(peer: mcp_peer::Peer) -> Result<(), mcp_peer::session::RequestError> {
-    /// use mcp_peer::ProgressPolicy;
-    ///
-    /// let mut options = mcp_peer::session::CallOptions::default();
-    /// options.progress = true;
-    /// let lossless = peer.with_progress(ProgressPolicy::Lossless);
-    /// lossless.request_raw("x/build".into(), Default::default(), options, |update| println!("{update}")).await?;
-    /// # Ok(()) }
-    /// ```
-    #[must_use]
-    pub fn with_progress(&self, policy: ProgressPolicy) -> Self {
-        Self {
-            progress: policy,
-            ..self.clone()
-        }
+        let policy = ProgressPolicy::default();
+        (self.shared).call(method, params, options, policy, on_progress)
     }
 
     /// Sends a notification outside of any request.

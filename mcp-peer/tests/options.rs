@@ -808,7 +808,7 @@ async fn malformed_input_is_counted() {
     assert_eq!(connection.peer.counters().malformed, 4);
 }
 
-async fn call_with_progress(peer: &Peer) -> (RawJson, Vec<(f64, u64)>) {
+async fn call_with_progress(peer: &Peer, policy: ProgressPolicy) -> (RawJson, Vec<(f64, u64)>) {
     let mut seen = Vec::new();
     let mut options = CallOptions::default();
     options.progress = true;
@@ -816,6 +816,7 @@ async fn call_with_progress(peer: &Peer) -> (RawJson, Vec<(f64, u64)>) {
         .request_raw("x/call".into(), ObjectBuf::new(), options, |update| {
             seen.push((update.progress, update.skipped));
         })
+        .with_progress(policy)
         .await;
     (outcome.unwrap(), seen)
 }
@@ -838,7 +839,7 @@ async fn progress_nobody_polls_for_is_coalesced_or_holds_the_peer_up() {
     let (_driving, peer, mut stage) = client_with(NoHandler, options).await;
     let total = 1000;
 
-    let mut calling = Box::pin(call_with_progress(&peer));
+    let mut calling = Box::pin(call_with_progress(&peer, ProgressPolicy::Coalesce));
     assert!(futures::poll!(&mut calling).is_pending());
     let request = stage.expect("x/call").await;
     report(&mut stage, &request, total).await;
@@ -848,8 +849,7 @@ async fn progress_nobody_polls_for_is_coalesced_or_holds_the_peer_up() {
     assert_eq!(seen.last(), Some(&(1000.0, 900)));
     assert_eq!(peer.counters().skipped_progress, 900);
 
-    let lossless = peer.with_progress(ProgressPolicy::Lossless);
-    let mut calling = Box::pin(call_with_progress(&lossless));
+    let mut calling = Box::pin(call_with_progress(&peer, ProgressPolicy::Lossless));
     assert!(futures::poll!(&mut calling).is_pending());
     let request = stage.expect("x/call").await;
     let reporting = tokio::spawn(async move {
@@ -865,7 +865,7 @@ async fn progress_nobody_polls_for_is_coalesced_or_holds_the_peer_up() {
     let mut stage = reporting.await.unwrap();
 
     // A lossless call that is given up holds nobody up any more.
-    let mut calling = Box::pin(call_with_progress(&lossless));
+    let mut calling = Box::pin(call_with_progress(&peer, ProgressPolicy::Lossless));
     assert!(futures::poll!(&mut calling).is_pending());
     let request = stage.expect("x/call").await;
     let reporting = tokio::spawn(async move {
