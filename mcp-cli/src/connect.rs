@@ -47,9 +47,9 @@ pub(crate) struct Reach {
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
 
-    /// Show what the server writes to its stderr, which `doctor` never does; otherwise its last lines are told if it fails
+    /// Show what the server writes to its stderr (not for `doctor`); without it the last lines are shown if the server fails
     #[arg(long)]
-    stderr: bool,
+    pub(crate) stderr: bool,
 
     /// Start this server and speak to it over stdin and stdout
     #[arg(last = true, value_name = "COMMAND", help_heading = "Arguments")]

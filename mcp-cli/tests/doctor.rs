@@ -56,6 +56,13 @@ fn who_speaks_neither_era_is_not_examined() {
 }
 
 #[test]
+fn what_a_server_writes_to_stderr_is_not_promised() {
+    let ran = run(&["doctor", "--stderr", "--", "cat"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("shows nothing"), "{ran:?}");
+}
+
+#[test]
 fn who_talks_of_something_else_all_the_time_does_not_answer() {
     let line = r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#;
     let script = format!("for i in $(seq 600); do echo '{line}'; sleep 0.1; done");

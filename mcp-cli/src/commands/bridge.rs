@@ -26,6 +26,8 @@ Examples:
   mcp bridge stdio tcp://127.0.0.1:7000                                    a server of the network for a host that starts processes
   mcp bridge tcp://127.0.0.1:7000 files --wire                             and every message is shown
 
+LISTEN is stdio, unix:/path, tcp://host:port, ws://host:port/path or http://host:port/path (without TLS).
+
 Nobody who connects over TCP is asked who they are: keep to loopback. A Unix socket is for this user alone unless --mode
 says otherwise.";
 

@@ -77,6 +77,10 @@ pub(crate) struct Doctor {
 pub(crate) async fn run(mut args: Doctor) -> Result<(), Failure> {
     let target = args.reach.target(&mut args.words)?;
     no_more(&args.words)?;
+    if args.reach.stderr {
+        let usage = "`mcp doctor` shows nothing of what a server writes to its stderr";
+        return Err(Failure::Usage(usage.to_owned()));
+    }
     let mut report = Report::new(args.json, args.verbose, args.strict);
     tokio::select! {
         examined = examine(&args, &target, &mut report) => examined?,
