@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
-use mcp_client::types::{ErrorObject, Inbound, Message, ObjectBuf, Outbound, RawJson, RequestId};
+use mcp_client::types::{
+    ErrorCode, ErrorObject, Inbound, Message, ObjectBuf, Outbound, RawJson, RequestId,
+};
 use mcp_codec::LineCodec;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -27,8 +29,9 @@ Examples:
   mcp replay session.jsonl --listen unix:/tmp/s          as the server, for one client that connects
   mcp replay session.jsonl --client -- files-server      as the client: does the server still answer as it did?
 
-The other side may send what it sends in another order, and other ids; what it does not send at all ends the replay
-with exit code 3, or 5 if it says nothing for --timeout.";
+The other side may send what it sends in another order, and other ids; a request that was not recorded is answered with
+an error that says so. What it does not send at all ends the replay with exit code 3, or 5 if it says nothing for
+--timeout.";
 
 /// Plays a recorded session back, as its server or as its client
 #[derive(Debug, Clone, Args)]
@@ -123,6 +126,11 @@ struct Player {
     strict: bool,
     patience: Duration,
     early: VecDeque<Message>,
+    /// How many of these, the first ones, are known to be expected later, or have been refused.
+    judged: usize,
+    /// The whole recording, and where the replay is in it.
+    recording: Vec<Recorded>,
+    at: usize,
     /// What the other side has chosen in the recording, and what it has chosen now: ids of its requests, which are
     /// progress tokens as well, and the states of rounds.
     theirs: HashMap<String, Value>,
@@ -138,13 +146,19 @@ impl Player {
             strict,
             patience,
             early: VecDeque::new(),
+            judged: 0,
+            recording: Vec::new(),
+            at: 0,
             theirs: HashMap::new(),
         }
     }
 
     async fn play(&mut self, messages: Vec<Recorded>) -> Result<(), Failure> {
         let last = messages.len() - 1;
-        for (at, recorded) in messages.into_iter().enumerate() {
+        self.recording = messages;
+        for at in 0..=last {
+            self.at = at;
+            let recorded = self.recording[at].clone();
             if recorded.from == self.side {
                 let message = self.translated(recorded.message);
                 self.send(message, recorded.line).await?;
@@ -188,29 +202,60 @@ impl Player {
     /// Waits for the other side to send what it has sent in the recording.
     async fn expect(&mut self, recorded: &Recorded) -> Result<(), Failure> {
         let expected = named(&recorded.message);
-        let at = self
-            .early
-            .iter()
-            .position(|message| self.is(message, &recorded.message));
-        let message = match at.and_then(|at| self.early.remove(at)) {
-            Some(message) => message,
-            None => loop {
-                let message = self.next(recorded.line, &expected).await?;
-                if self.is(&message, &recorded.message) {
-                    break message;
-                }
-                if self.early.len() == MOST_EARLY {
-                    let reason = format!(
-                        "line {}: {expected} is expected, and {MOST_EARLY} others came",
-                        recorded.line
-                    );
-                    return Err(Failure::Protocol(reason));
-                }
-                self.early.push_back(message);
-            },
+        let message = loop {
+            self.refuse_strangers(recorded.line, &expected).await?;
+            let mut early = self.early.iter();
+            let at = early.position(|message| is(message, &recorded.message));
+            if let Some(message) = at.and_then(|at| self.early.remove(at)) {
+                self.judged -= 1;
+                break message;
+            }
+            if self.early.len() >= MOST_EARLY {
+                let reason = format!(
+                    "line {}: {expected} is expected, and {MOST_EARLY} others came",
+                    recorded.line
+                );
+                return Err(Failure::Protocol(reason));
+            }
+            let message = self.next(recorded.line, &expected).await?;
+            self.early.push_back(message);
         };
         self.learn(&recorded.message, &message);
         self.compare(recorded, &message)
+    }
+
+    /// Answers the requests among what has come that the recording does not have, or not so often: nobody else will.
+    ///
+    /// They stay among the early ones, to be told of; what the recording still has is had by those before them.
+    async fn refuse_strangers(&mut self, line: usize, expected: &str) -> Result<(), Failure> {
+        while let Some(message) = self.early.get(self.judged) {
+            let before = self.early.iter().take(self.judged);
+            let came = before.filter(|other| is(other, message)).count();
+            let left = self.recording[self.at..].iter();
+            let mut left = left.filter(|r| r.from != self.side && is(&r.message, message));
+            let refused = match message {
+                Message::Request(request) if left.nth(came).is_none() => {
+                    let method = Some(&*request.method);
+                    let mut all = self.recording.iter();
+                    let code = match all.any(|r| r.message.method() == method) {
+                        true => ErrorCode::INVALID_PARAMS,
+                        false => ErrorCode::METHOD_NOT_FOUND,
+                    };
+                    let name = named(message);
+                    let text = format!(
+                        "{name} is not in the recording, or not so often; line {line}: {expected} is expected"
+                    );
+                    let id = Some(request.id.clone());
+                    Some(Message::error(id, ErrorObject::new(code, text)))
+                }
+                _ => None,
+            };
+            self.judged += 1;
+            if let Some(refused) = refused {
+                self.send(refused, line).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn next(&mut self, line: usize, expected: &str) -> Result<Message, Failure> {
@@ -245,21 +290,6 @@ impl Player {
                     })
                 }
             };
-        }
-    }
-
-    /// Whether a message can be the one that was recorded: requests and notifications by their methods, answers by id.
-    fn is(&self, message: &Message, recorded: &Message) -> bool {
-        match (message, recorded) {
-            (Message::Request(a), Message::Request(b)) => {
-                let target =
-                    |params: &Option<RawJson>| params.as_ref().map(|p| p.members(["name", "uri"]));
-                a.method == b.method && target(&a.params) == target(&b.params)
-            }
-            (Message::Notification(a), Message::Notification(b)) => a.method == b.method,
-            // Our ids are as they were recorded, so answers to us are, too.
-            (Message::Response(a), Message::Response(b)) => a.id == b.id,
-            _ => false,
         }
     }
 
@@ -379,6 +409,25 @@ impl Player {
     }
 }
 
+/// Whether a message can be the one that was recorded: requests and notifications by their methods, answers by id.
+fn is(message: &Message, recorded: &Message) -> bool {
+    match (message, recorded) {
+        (Message::Request(a), Message::Request(b)) => {
+            a.method == b.method && target(&a.params) == target(&b.params)
+        }
+        (Message::Notification(a), Message::Notification(b)) => a.method == b.method,
+        // Our ids are as they were recorded, so answers to us are, too.
+        (Message::Response(a), Message::Response(b)) => a.id == b.id,
+        _ => false,
+    }
+}
+
+/// What a request is about: a name, or a URI.
+fn target(params: &Option<RawJson>) -> [Option<RawJson>; 2] {
+    let members = params.as_ref().map(|p| p.members(["name", "uri"]));
+    members.unwrap_or_default()
+}
+
 fn replaced<'a>(object: RawJson, changes: impl IntoIterator<Item = (&'a str, RawJson)>) -> RawJson {
     let Some(mut buffer) = ObjectBuf::from_raw(object.clone()) else {
         return object;
@@ -408,7 +457,11 @@ fn body(message: &Message) -> Value {
 
 fn named(message: &Message) -> String {
     match message {
-        Message::Request(request) => format!("request {}", request.method),
+        Message::Request(request) => {
+            let of = target(&request.params).into_iter().flatten().next();
+            let of = of.map(|of| format!(" {}", shorten(of.as_str(), 80)));
+            format!("request {}{}", request.method, of.unwrap_or_default())
+        }
         Message::Notification(notification) => format!("notification {}", notification.method),
         Message::Response(response) => match &response.id {
             Some(id) => format!("the answer to {}", key(id)),
@@ -467,6 +520,54 @@ mod tests {
         let (played, heard) = timeout(PATIENCE, both).await.unwrap();
         assert_eq!(played, Ok(()));
         assert!(heard.unwrap().is_some_and(|line| line.contains("bbb")));
+    }
+
+    #[tokio::test]
+    async fn requests_that_were_not_recorded_are_refused_at_once_and_named() {
+        let (far, near) = tokio::io::duplex(4096);
+        let mut player = Player::new(boxed(framed(near)), Side::Server, false, PATIENCE);
+        let call = |id: i64, name: &str| {
+            Message::request(id, "tools/call", Some(json!({ "name": name }).into()))
+        };
+        let done = || Message::result(1, json!({}).into());
+        let other = json!({ "uri": "a:b" }).into();
+        let messages = vec![
+            recorded(Side::Client, call(1, "bump")),
+            recorded(Side::Server, done()),
+            recorded(
+                Side::Client,
+                Message::request(2, "resources/read", Some(other)),
+            ),
+        ];
+        let (reader, mut writer) = tokio::io::split(far);
+        let mut lines = BufReader::new(reader).lines();
+        let client = async {
+            for (asks, told) in [
+                (
+                    call(7, "whoami"),
+                    "request tools/call \\\"whoami\\\" is not in the recording",
+                ),
+                (Message::request(8, "ping", None), "-32601"),
+                (call(9, "bump"), "\"result\":{}"),
+                (call(10, "bump"), "-32602"),
+            ] {
+                writer
+                    .write_all(format!("{asks}\n").as_bytes())
+                    .await
+                    .unwrap();
+                let line = lines.next_line().await.unwrap().unwrap();
+                assert!(line.contains(told), "{line}");
+            }
+            drop((lines, writer));
+        };
+        let (played, ()) = timeout(PATIENCE, async {
+            tokio::join!(player.play(messages), client)
+        })
+        .await
+        .unwrap();
+        let told = played.unwrap_err().to_string();
+        let expected = "request resources/read \"a:b\" never came; instead came request tools/call \"whoami\", request ping";
+        assert!(told.contains(expected), "{told}");
     }
 
     #[tokio::test]
