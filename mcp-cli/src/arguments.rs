@@ -84,22 +84,58 @@ pub(crate) fn typed(words: Vec<Word>, schema: &Value) -> Result<Map<String, Valu
 }
 
 fn known(key: &str, schema: &Value) -> Result<(), Failure> {
+    let is_own = schema["properties"].get(key).is_some();
+    if let Some((outer, inner)) = key.split_once('.')
+        && !is_own
+        && kinds(property(schema, outer), schema).contains(&"object")
+    {
+        return Err(Failure::Usage(format!(
+            "no argument `{key}`; what is in `{outer}` is given as JSON: {outer}:='{{\"{inner}\": …}}'"
+        )));
+    }
     let open = schema["additionalProperties"] != Value::Bool(false)
         || schema.get("patternProperties").is_some();
     let names = schema["properties"].as_object();
-    if open || names.is_none_or(|names| names.contains_key(key)) {
+    if open || is_own || names.is_none() {
         return Ok(());
     }
-    let names: Vec<_> = names
-        .into_iter()
-        .flat_map(|n| n.keys())
-        .map(String::as_str)
-        .collect();
+    Err(Failure::Usage(unknown(key, schema)))
+}
+
+fn unknown(key: &str, schema: &Value) -> String {
+    let names = schema["properties"].as_object().into_iter();
+    let names: Vec<_> = names.flat_map(|n| n.keys()).map(String::as_str).collect();
     let there = match &*names {
         [] => "there are none".to_owned(),
         names => format!("there are {}", names.join(", ")),
     };
-    Err(Failure::Usage(format!("no argument `{key}`; {there}")))
+    format!("no argument `{key}`; {there}")
+}
+
+/// What is wrong with members that a schema does not list and allows only as it says nothing of others: words that are
+/// mistyped are among them.
+pub(crate) fn doubtful(object: &Map<String, Value>, schema: &Value) -> Vec<String> {
+    const OTHERS: [&str; 12] = [
+        "additionalProperties",
+        "unevaluatedProperties",
+        "patternProperties",
+        "propertyNames",
+        "dependentSchemas",
+        "$ref",
+        "$dynamicRef",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "if",
+        "not",
+    ];
+    let listed = schema["properties"].as_object();
+    let Some(listed) = listed.filter(|_| OTHERS.iter().all(|word| schema.get(word).is_none()))
+    else {
+        return Vec::new();
+    };
+    let others = object.keys().filter(|key| !listed.contains_key(*key));
+    others.map(|key| unknown(key, schema)).collect()
 }
 
 /// The members that a schema requires and an object does not have.
@@ -272,6 +308,37 @@ mod tests {
         let failure = parsed(&["c=1"], &schema).unwrap_err();
         assert_eq!(failure.to_string(), "no argument `c`; there are a, b");
         assert!(parsed(&["a=1"], &schema).is_ok());
+    }
+
+    #[test]
+    fn what_an_open_schema_does_not_list_is_doubtful() {
+        let object = object(r#"{"text":"hi","colour":"red"}"#).unwrap();
+        let schema = json!({ "properties": { "text": {} } });
+        let told = ["no argument `colour`; there are text"];
+        assert_eq!(doubtful(&object, &schema), told);
+        // These say themselves what others there may be, or list nothing.
+        for schema in [
+            json!({ "properties": { "text": {} }, "additionalProperties": true }),
+            json!({ "properties": { "text": {} }, "allOf": [{ "properties": { "colour": {} } }] }),
+            json!({ "type": "object" }),
+        ] {
+            assert!(doubtful(&object, &schema).is_empty(), "{schema}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_an_object_is_no_argument() {
+        let schema = json!({ "properties": {
+            "to": { "type": "object" }, "to.own": { "type": "string" }, "text": { "type": "string" },
+        } });
+        let failure = parsed(&["to.street=A"], &schema).unwrap_err().to_string();
+        assert!(
+            failure.ends_with(r#"as JSON: to:='{"street": …}'"#),
+            "{failure}"
+        );
+        for word in ["to.own=A", "text.x=A", "other.x=A"] {
+            assert!(parsed(&[word], &schema).is_ok(), "{word}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::render::{Contents, Event, Saving, Screen};
 const HELP: &str = "\
 Arguments:
   key=value     typed by the tool's schema: count=3 is a number where a number is wanted; a key that is given
-                several times fills a list
+                several times fills a list; what is in an object is given with it, as JSON
   key:=JSON     exactly this: key:='[1, 2]', key:='\"3\"'
   {JSON}        several at once
 Required ones that are missing are asked for on a terminal.
@@ -126,6 +126,9 @@ pub(crate) async fn by_schema(
     let tool = find(session, name).await?;
     let schema: Value = tool.input_schema.decode().unwrap_or_default();
     let mut arguments = arguments::typed(words, &schema)?;
+    for text in arguments::doubtful(&arguments, &schema) {
+        screen.show(&Event::Note { text: &text });
+    }
     let missing = arguments::missing(&arguments, &schema);
     if missing.is_empty() {
         return Ok(arguments);

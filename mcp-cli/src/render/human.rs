@@ -358,6 +358,7 @@ impl<W: Write + Send> Render for Human<W> {
             Event::Refused { what, reason } => {
                 self.labelled(what, self.style().red(), &format!("not answered: {reason}"));
             }
+            Event::Note { text } => self.labelled("note", self.style().yellow(), text),
             Event::Notification { method, params } => self.notification(method, params),
             Event::Result {
                 is_error,

@@ -91,6 +91,11 @@ pub(crate) enum Event<'a> {
         /// Why not.
         reason: &'a str,
     },
+    /// Something that helps whoever has typed the command.
+    Note {
+        /// What there is to know.
+        text: &'a str,
+    },
     /// The server sent a notification of its own.
     Notification {
         /// Its name.
