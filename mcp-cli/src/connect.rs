@@ -216,8 +216,39 @@ impl Connect {
         };
         let outcome = work(&session).await;
         screen.end();
+        if let Err(Failure::Protocol(said) | Failure::Tool(said)) = &outcome {
+            let hints = self.hints(said);
+            hints.for_each(|text| screen.show(&Event::Note { text }));
+        }
         session.close().await;
         outcome
+    }
+
+    /// What to do where a server says that it may not ask something: what nobody can answer is not declared.
+    fn hints(&self, said: &str) -> impl Iterator<Item = &'static str> {
+        let (answers, said, interactive) = (&self.answers, said.to_lowercase(), interactive());
+        let lacks = said.contains("capabilit") || said.contains("support");
+        let model = answers.llm_url.is_some() || answers.llm_command.is_some();
+        [
+            (
+                "elicitation",
+                interactive || !answers.answer.is_empty(),
+                "a server's questions to the user are answered on a terminal, or by --answer KEY=VALUE",
+            ),
+            (
+                "sampling",
+                interactive || model,
+                "a server's questions to a model are answered on a terminal, or by --llm-url or --llm-command with --yes",
+            ),
+            (
+                "roots",
+                !self.root.is_empty(),
+                "a server is told of directories by --root DIR",
+            ),
+        ]
+        .into_iter()
+        .filter(move |(word, declared, _)| lacks && !declared && said.contains(word))
+        .map(|(_, _, hint)| hint)
     }
 
     async fn session(

@@ -142,6 +142,24 @@ fn every_exit_code_is_as_documented() {
             "needs the capability `sampling`",
         ),
         (
+            &["call", "test_elicitation", "message=m", "--", everything()],
+            3,
+            "note       a server's questions to the user are answered on a terminal, or by --answer",
+        ),
+        (
+            &[
+                "call",
+                "test_sampling",
+                "prompt=p",
+                "--era",
+                "legacy",
+                "--",
+                everything(),
+            ],
+            4,
+            "or by --llm-url or --llm-command",
+        ),
+        (
             &["call", "no_such_tool", "--args", "{}", "--", everything()],
             3,
             "refused",
