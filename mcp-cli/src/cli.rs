@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mcp_client::EraChoice;
 
@@ -155,6 +157,28 @@ pub(crate) enum Era {
     Modern,
 }
 
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// It makes no sense, or asks for help.
+    pub(crate) fn parsed<T: Into<OsString> + Clone>(
+        args: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(args).map_err(|mut error| {
+            // It says to put what is unknown behind `--`, where the server's command stands.
+            if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+                tips.retain(|tip| !tip.to_string().contains("as a value"));
+                // Of none a line is left.
+                if !tips.is_empty() {
+                    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+                }
+            }
+            error
+        })
+    }
+}
+
 impl Command {
     /// Whether what went wrong is to be told as JSON.
     pub(crate) fn wants_json(&self) -> bool {
@@ -215,6 +239,29 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_unknown_is_told_with_what_there_is() {
+        for (args, told) in [
+            (
+                &["mcp", "ping", "--tmeout=1"][..],
+                "a similar argument exists: '--timeout'",
+            ),
+            (
+                &["mcp", "--timeout", "1", "ping"],
+                "'ping --timeout' exists",
+            ),
+            (
+                &["mcp", "ping", "--nosuch"],
+                "unexpected argument '--nosuch'",
+            ),
+        ] {
+            let error = Cli::parsed(args).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+            let advises = error.contains("as a value") || error.contains("\n\n\n");
+            assert!(!advises, "{error}");
+        }
     }
 
     #[test]

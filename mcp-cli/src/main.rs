@@ -23,8 +23,6 @@ mod wire;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::cli::{Cli, Command};
 use crate::commands::{
     bridge, call, complete, doctor, generate, list, listen, ping, prompt, read, replay, shell,
@@ -33,7 +31,7 @@ use crate::exit::{Failure, USAGE};
 use crate::render::{Event, Json, Screen, Stdout, tell};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::parsed(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing can be done about a terminal that is gone.
