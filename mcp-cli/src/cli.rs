@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mcp_client::EraChoice;
+use mcp_client::types::LogLevel;
 
 use crate::commands::bridge::{Bridge, Record};
 use crate::commands::call::Call;
@@ -225,6 +227,12 @@ pub(crate) enum Wire {
     Full,
 }
 
+/// Reads a log level, and lists them where it is none.
+pub(crate) fn log_level() -> impl TypedValueParser<Value = LogLevel> {
+    let levels = LogLevel::ALL.iter().map(|level| level.as_str());
+    PossibleValuesParser::new(levels).try_map(|level| level.parse::<LogLevel>())
+}
+
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
@@ -245,7 +253,11 @@ mod tests {
     fn what_is_unknown_is_told_with_what_there_is() {
         for (args, told) in [
             (
-                &["mcp", "ping", "--tmeout=1"][..],
+                &["mcp", "ping", "--log-level", "loud"][..],
+                "[possible values: debug, info, notice, warning, error, critical, alert, emergency]",
+            ),
+            (
+                &["mcp", "ping", "--tmeout=1"],
                 "a similar argument exists: '--timeout'",
             ),
             (

@@ -15,7 +15,7 @@ use mcp_transport_stdio::{ChildMonitor, shutdown_signal};
 use serde::Serialize;
 
 use crate::answer::{Answering, Answers};
-use crate::cli::{Era, Wire, seconds};
+use crate::cli::{Era, Wire, log_level, seconds};
 use crate::exit::Failure;
 use crate::render::{Event, Human, Json, Lines, Screen, Stdout};
 use crate::target::{Boxed, Broken, Command, OnStderr, Opened, Target};
@@ -71,8 +71,8 @@ pub(crate) struct Connect {
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// Which log messages are wanted: debug, info, notice, warning, error, critical, alert, emergency
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    /// Which log messages are wanted: those of this level and worse
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level())]
     pub(crate) log_level: LogLevel,
 
     /// A directory or a URI that the server may ask for as a root
