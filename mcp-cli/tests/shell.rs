@@ -13,7 +13,7 @@ use support::{
 #[test]
 fn lines_are_run_one_after_the_other() {
     let server = everything();
-    let lines = "list\ntest_simple_text\njson_schema_2020_12_tool email='a b' contactMethod=email\n\nread test://static-text\nprompt test_simple_prompt\nexit\nnever\n";
+    let lines = "list\ncall test_simple_text\njson_schema_2020_12_tool email='a b' contactMethod=email\n\nread test://static-text\nprompt test_simple_prompt\nexit\nnever\n";
     let ran = run_with_stdin(&["shell", "--", server], lines);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{ran:?}");
     for text in [

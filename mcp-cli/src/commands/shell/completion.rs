@@ -71,6 +71,11 @@ impl Offers {
     fn candidates(&self, line: &str) -> (usize, Vec<String>, Option<Question>) {
         let (words, start) = words(line);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // What may follow a tool's name is the same.
+        let (called, words) = match &*words {
+            ["call", words @ ..] => (true, words),
+            words => (false, words),
+        };
         let last = &*meant(&line[start..]);
         let mut found = Vec::new();
         // What a word is, and how it goes on.
@@ -79,10 +84,11 @@ impl Offers {
                 found.extend(typed("", name, end));
             }
         };
-        match (&*words, last.split_once('=')) {
+        match (words, last.split_once('=')) {
             ([], _) => {
                 self.tools.keys().for_each(|name| offer(name, " "));
-                for (name, end) in [
+                let own = [
+                    ("call", " "),
                     ("read", " "),
                     ("prompt", " "),
                     ("list", ""),
@@ -90,9 +96,10 @@ impl Offers {
                     ("unwatch", " "),
                     ("help", ""),
                     ("exit", ""),
-                ] {
-                    offer(name, end);
-                }
+                ];
+                own.iter()
+                    .filter(|_| !called)
+                    .for_each(|(name, end)| offer(name, end));
             }
             (["read" | "watch" | "unwatch"], _) => {
                 self.resources.iter().for_each(|uri| offer(uri, ""));
@@ -300,6 +307,10 @@ mod tests {
         for (line, expected) in [
             ("me", &["measure ", "mend "][..]),
             ("re", &["read "]),
+            ("ca", &["call "]),
+            ("call me", &["measure ", "mend "]),
+            ("call re", &[]),
+            ("call measure unit=mi", &["unit=mile "]),
             ("measure ", &["n=", "of=", "unit="]),
             ("measure n=1  of=x ", &["unit="]),
             ("measure of=", &["of='New York' "]),

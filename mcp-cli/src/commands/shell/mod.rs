@@ -24,7 +24,7 @@ use completion::{Completion, Offers};
 
 const HELP: &str = "\
 Lines:
-  TOOL [KEY=VALUE]...           call a tool
+  TOOL [KEY=VALUE]...           call a tool; `call TOOL` does so, too, whatever its name
   read URI                      read a resource
   prompt NAME [KEY=VALUE]...    get a prompt
   list                          what there is
@@ -158,22 +158,25 @@ impl Running<'_> {
                 Some(subscription) => subscription.end().await?,
                 None => return Err(Failure::Usage(format!("{uri} is not watched"))),
             },
-            (tool, arguments) => {
-                let words = arguments::words(arguments)?;
-                let arguments = call::by_schema(self.session, &self.screen, tool, words).await?;
-                let saving = Saving::new(&self.save, tool);
-                call::call(
-                    self.session,
-                    &self.screen,
-                    tool,
-                    arguments,
-                    self.json,
-                    saving,
-                )
-                .await?;
-            }
+            ("call", [tool, arguments @ ..]) => self.call(tool, arguments).await?,
+            (tool, arguments) => self.call(tool, arguments).await?,
         }
         Ok(true)
+    }
+
+    async fn call(&self, tool: &str, arguments: &[String]) -> Result<(), Failure> {
+        let words = arguments::words(arguments)?;
+        let arguments = call::by_schema(self.session, &self.screen, tool, words).await?;
+        let saving = Saving::new(&self.save, tool);
+        call::call(
+            self.session,
+            &self.screen,
+            tool,
+            arguments,
+            self.json,
+            saving,
+        )
+        .await
     }
 
     async fn list(&self) {
