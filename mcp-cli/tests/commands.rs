@@ -397,6 +397,10 @@ fn what_a_server_says_by_itself_is_heard() {
             .starts_with("notified   notifications/tools/list_changed"),
         "{ran:?}"
     );
+    assert_eq!(
+        ran.err,
+        "note       waiting to hear of tools, resources, a:b; the server has not agreed to tell of prompts\n"
+    );
     assert!(
         ran.out
             .contains("notified   notifications/resources/updated  uri: a:b\n"),
@@ -444,7 +448,11 @@ fn what_a_server_says_by_itself_is_heard() {
         (&lines[1]["method"], &lines[1]["params"]["text"]),
         (&json!("chat.said"), &json!("two"))
     );
-    assert_eq!(ran.err, "", "once is enough");
+    let note = &ran.events()[..];
+    assert!(
+        matches!(note, [note] if note["kind"] == "note"),
+        "once is enough: {ran:?}"
+    );
     assert_eq!(chatty.heard("logging/setLevel")["params"]["level"], "debug");
 
     let logs = server(&capabilities, |line| match line["method"].as_str() {

@@ -165,7 +165,7 @@ pub(crate) async fn watch(mut args: Watch) -> Result<(), Failure> {
             };
             let over = async {
                 tokio::select! {
-                    ended = told(session, filter) => ended,
+                    ended = told(session, &screen, filter) => ended,
                     () = reading => Ok(()),
                 }
             };
@@ -204,9 +204,10 @@ pub(crate) async fn listen(mut args: Listen) -> Result<(), Failure> {
             builder
         }
     };
+    let screen = connect.screen();
     connect
-        .with_ctrl_c(&target, connect.screen(), prepare, async |session| {
-            heard.until_enough(told(session, filter)).await
+        .with_ctrl_c(&target, screen.clone(), prepare, async |session| {
+            heard.until_enough(told(session, &screen, filter)).await
         })
         .await
 }
@@ -291,17 +292,79 @@ impl Heard {
 }
 
 /// Asks for what a filter names, and waits until nothing more is told.
-async fn told(session: &Session, filter: SubscriptionFilter) -> Result<(), Failure> {
+async fn told(
+    session: &Session,
+    screen: &Screen,
+    filter: SubscriptionFilter,
+) -> Result<(), Failure> {
+    let note = |text: &str| screen.show(&Event::Note { text });
     // There is nothing to ask a legacy server for but resources: what else it tells of it tells by itself.
     if session.client.era() == Era::Legacy && filter.resource_subscriptions.is_none() {
+        note(&agreed(
+            &SubscriptionFilter::new(),
+            &SubscriptionFilter::new(),
+        ));
         return lost(session).await;
     }
-    let mut subscription = session.client.subscribe(filter).await?;
+    let mut subscription = session.client.subscribe(filter.clone()).await?;
+    note(&agreed(&filter, subscription.filter()));
     Ok(subscription.ended().await?)
+}
+
+/// What a server tells of, and what it does not though it was asked to.
+fn agreed(wanted: &SubscriptionFilter, granted: &SubscriptionFilter) -> String {
+    let granted = named(granted);
+    let mut others = named(wanted);
+    others.retain(|name| !granted.contains(name));
+    let mut text = "waiting to hear of ".to_owned();
+    text.push_str(&match &*granted {
+        [] => "whatever the server tells by itself".to_owned(),
+        granted => granted.join(", "),
+    });
+    if !others.is_empty() {
+        text.push_str("; the server has not agreed to tell of ");
+        text.push_str(&others.join(", "));
+    }
+    text
+}
+
+fn named(filter: &SubscriptionFilter) -> Vec<&str> {
+    let lists = [
+        (filter.tools_list_changed, "tools"),
+        (filter.prompts_list_changed, "prompts"),
+        (filter.resources_list_changed, "resources"),
+    ];
+    let lists = lists.into_iter().filter(|(is_in, _)| *is_in);
+    let own = [&filter.resource_subscriptions, &filter.notifications];
+    let own = own.into_iter().flatten().flatten().map(String::as_str);
+    lists.map(|(_, name)| name).chain(own).collect()
 }
 
 /// Waits until the connection is gone.
 async fn lost(session: &Session) -> Result<(), Failure> {
     let why = session.client.peer().closed().await;
     Err(RequestError::ConnectionLost(why.to_string()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_said_and_what_is_not() {
+        let none = SubscriptionFilter::new;
+        let (tools, all) = (none().tools_list_changed(true), changes().resource("a:b"));
+        for (wanted, granted, text) in [
+            (none(), none(), "whatever the server tells by itself"),
+            (all.clone(), all.clone(), "tools, prompts, resources, a:b"),
+            (
+                all,
+                tools,
+                "tools; the server has not agreed to tell of prompts, resources, a:b",
+            ),
+        ] {
+            let told = agreed(&wanted, &granted);
+            assert_eq!(told, format!("waiting to hear of {text}"));
+        }
+    }
 }
