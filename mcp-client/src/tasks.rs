@@ -271,9 +271,7 @@ async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> 
         } else {
             match update(client, &task.task_id, &questions).await {
                 // Whether the answers have arrived is seen by what it asks still (REQ-TSKX-03).
-                Err(RequestError::ConnectionLost(_)) if silent < PATIENCE && client.reopens() => {
-                    lost = true;
-                }
+                Err(error) if silent < PATIENCE && is_lost(client, &error) => lost = true,
                 told => told?,
             }
         }
@@ -345,7 +343,15 @@ fn passes(client: &Client, error: &RequestError) -> bool {
         RequestError::Refused(error) => {
             ![ErrorCode::INVALID_PARAMS, ErrorCode::METHOD_NOT_FOUND].contains(&error.code)
         }
-        RequestError::TimedOut(_) | RequestError::Lost(_) => true,
+        RequestError::TimedOut(_) => true,
+        error => is_lost(client, error),
+    }
+}
+
+/// Whether a request may have arrived, and another one can be made.
+fn is_lost(client: &Client, error: &RequestError) -> bool {
+    match error {
+        RequestError::Lost(_) => true,
         RequestError::ConnectionLost(_) => client.reopens(),
         _ => false,
     }
