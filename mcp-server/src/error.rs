@@ -135,13 +135,15 @@ pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVer
                 if modern {
                     return Told::Error(missing_capability(missing, capability));
                 }
-                failed.say(ErrorCode::INVALID_PARAMS, unanswered(missing))
+                failed.say(ErrorCode::INVALID_PARAMS, not_asked(missing))
             }
-            Some(
-                error @ (RequestError::Misuse(_)
-                | RequestError::Refused(_)
-                | RequestError::TimedOut(_)),
-            ) => failed.say(ErrorCode::INTERNAL_ERROR, unanswered(error)),
+            Some(RequestError::Misuse(misuse)) => {
+                failed.say(ErrorCode::INTERNAL_ERROR, not_asked(misuse))
+            }
+            Some(error @ (RequestError::Refused(_) | RequestError::TimedOut(_))) => {
+                let text = format!("The client did not answer: {error}");
+                failed.say(ErrorCode::INTERNAL_ERROR, text)
+            }
             _ if let Some(text) = own(&*error) => failed.say(ErrorCode::INTERNAL_ERROR, text),
             _ => {
                 let (kind, name) = failed.name();
@@ -192,8 +194,8 @@ fn own(error: &(dyn Error + 'static)) -> Option<String> {
     sent.or(joined).or(published)
 }
 
-fn unanswered(error: &dyn Error) -> String {
-    format!("The client did not answer: {error}")
+fn not_asked(misuse: &ApiMisuse) -> String {
+    format!("The client cannot be asked: {misuse}")
 }
 
 /// REQ-RES-01, REQ-ERR-03
