@@ -100,7 +100,7 @@ impl<T: IntoCompletion, E: Into<HandlerError>> IntoCompletion for Result<T, E> {
 }
 
 /// The values that begin with what is typed, whatever the case of ASCII letters.
-pub(crate) fn starting_with(typed: &str, values: &[String]) -> Completion {
+fn starting_with(typed: &str, values: &[String]) -> Completion {
     let begins = |value: &&String| {
         let start = value.as_bytes().get(..typed.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(typed.as_bytes()))
@@ -117,6 +117,11 @@ type Run = Arc<dyn Fn(Cx, Typed) -> Running<CompleteResult> + Send + Sync>;
 impl Completer {
     pub(crate) fn new<M, H: Handler<kind::Completion, M>>(handler: H) -> Self {
         Self(Arc::new(move |cx, typed| handler.start(cx, typed)))
+    }
+
+    pub(crate) fn from_values<V: Into<String>>(values: impl IntoIterator<Item = V>) -> Self {
+        let values: Box<[String]> = values.into_iter().map(Into::into).collect();
+        Self::new(move |typed: String| starting_with(&typed, &values))
     }
 
     pub(crate) fn start(&self, cx: Cx, typed: Typed) -> Running<CompleteResult> {

@@ -8,7 +8,7 @@ use mcp_peer::types::{
 };
 use serde_json::Value;
 
-use crate::complete::{Completer, Completers, starting_with};
+use crate::complete::{Completer, Completers};
 use crate::error::HandlerError;
 use crate::form::{Primitive, primitive};
 use crate::handler::{Handler, IntoOutput, kind};
@@ -145,14 +145,13 @@ impl PromptDef {
     /// Completes an argument from these values: those that begin with what is typed.
     #[must_use]
     pub fn complete_from<V: Into<String>>(
-        self,
+        mut self,
         argument: impl Into<String>,
         values: impl IntoIterator<Item = V>,
     ) -> Self {
-        let values: Arc<[String]> = values.into_iter().map(Into::into).collect();
-        self.complete(argument, move |typed: String| {
-            starting_with(&typed, &values)
-        })
+        self.completers
+            .add(argument.into(), Completer::from_values(values));
+        self
     }
 
     /// What the client sees of it.

@@ -10,7 +10,7 @@ use mcp_peer::types::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::complete::{Completer, Completers, starting_with};
+use crate::complete::{Completer, Completers};
 use crate::error::HandlerError;
 use crate::handler::{Handler, IntoOutput, kind};
 use crate::result::Json;
@@ -135,14 +135,13 @@ impl ResourceDef {
     /// Completes a variable of the template from these values: those that begin with what is typed.
     #[must_use]
     pub fn complete_from<V: Into<String>>(
-        self,
+        mut self,
         variable: impl Into<String>,
         values: impl IntoIterator<Item = V>,
     ) -> Self {
-        let values: Arc<[String]> = values.into_iter().map(Into::into).collect();
-        self.complete(variable, move |typed: String| {
-            starting_with(&typed, &values)
-        })
+        self.completers
+            .add(variable.into(), Completer::from_values(values));
+        self
     }
 
     /// What the client sees of it; of a family, the URI is the template.
