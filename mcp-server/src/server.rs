@@ -248,6 +248,9 @@ impl Server {
     ///
     /// A clone of the layer's service serves each request, when it is ready. Its error is answered with -32603, and logged.
     /// Layers that look at whether others are ready (shedding load, say) belong into one stack with those.
+    ///
+    /// Of tower's own, those of `timeout`, `limit::concurrency` and `load_shed` make services that can be cloned. `RateLimitLayer`
+    /// does not, and goes behind a `BufferLayer`, which needs a runtime when the server starts.
     #[cfg(feature = "tower")]
     #[must_use]
     pub fn layer<L>(mut self, layer: L) -> Self

@@ -52,3 +52,19 @@ async fn layers_wrap_the_handlers() {
     let result = hand.call("tools/call", sleep).await.unwrap();
     assert_eq!(text(&result), "slept");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_not_cloned_goes_behind_a_buffer() {
+    let second = Duration::from_secs(1);
+    let server = Server::new("layered", "1.0.0")
+        .layer(ServiceBuilder::new().buffer(16).rate_limit(1, second))
+        .tool(tool("hello", || "Hello."))
+        .start();
+    let mut hand = Hand::connect(&server, MODERN).await;
+    let began = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let result = hand.call("tools/call", json!({ "name": "hello" })).await;
+        assert_eq!(text(&result.unwrap()), "Hello.");
+    }
+    assert!(began.elapsed() >= 2 * second);
+}
