@@ -76,6 +76,7 @@ pub type Running<T> = Pin<Box<dyn Future<Output = Result<T, HandlerError>> + Sen
     note = "a handler is a function, async or not, of a `Cx`, of arguments, of both in this order, or of nothing; `with` puts state before them",
     note = "the arguments of tools, prompts and resource templates derive `Deserialize` and `JsonSchema`",
     note = "what it returns is `IntoToolResult`, `IntoContents`, `IntoPrompt` or `IntoCompletion`, or a `Result` of that and an error",
+    note = "an error is a `ToolError` or implements `std::error::Error`; `.map_err(ToolError::hidden)` makes a `ToolError` of a boxed one, or anyhow's",
     note = "its future must be `Send`: nothing that is not `Send` may live across an `.await`"
 )]
 pub trait Handler<K: Kind, M>: Send + Sync + 'static {

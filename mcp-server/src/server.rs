@@ -104,7 +104,7 @@ impl Server {
         self
     }
 
-    /// Offers a tool.
+    /// Offers a tool: one that [`tool`](crate::tool()) makes, or of a function `add` with the attribute, `add::tool()`.
     ///
     /// # Panics
     /// If it is [`Refused`]: there is a tool of that name already, the name breaks the rules (REQ-TOOL-01), or a schema is none.
