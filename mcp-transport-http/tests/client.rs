@@ -1105,6 +1105,32 @@ async fn a_call_that_is_refused_for_its_headers_is_sent_once_more_with_those_tha
 }
 
 #[tokio::test]
+async fn a_tool_whose_annotation_is_gone_is_called_without_its_header() {
+    // REQ-PARAM-04
+    let wanted = Arc::new(Mutex::new("One"));
+    let now = Arc::clone(&wanted);
+    let script = Script::start(move |head, body, _| {
+        if asked("server/discover", body) {
+            return discovered(body);
+        }
+        if asked("tools/list", body) {
+            return json_answer(&result(body, &page("t", &now.lock().unwrap(), "")));
+        }
+        let there = head.contains("mcp-param-one: x");
+        assert_eq!(there, *now.lock().unwrap() == "One", "{head}");
+        json_answer(&result(body, CALLED))
+    })
+    .await;
+    let client = client(&HttpClient::new(), &script.url).await.unwrap();
+    for header in ["One", ""] {
+        *wanted.lock().unwrap() = header;
+        soon(client.list_tools().into_future()).await.unwrap();
+        let call = client.call_tool("t", json!({ "a": "x" }));
+        assert_eq!(soon(call.into_future()).await.unwrap().to_text(), "done");
+    }
+}
+
+#[tokio::test]
 async fn a_call_is_not_sent_a_third_time() {
     // REQ-PARAM-08
     let lists: [fn(&str, usize) -> String; 5] = [

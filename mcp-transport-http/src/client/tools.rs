@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
@@ -32,7 +32,8 @@ pub(super) struct Tools {
 impl Tools {
     /// Learns from a list, and takes tools out of it whose annotations break the rules (REQ-PARAM-03).
     pub(super) fn learn(&self, result: RawJson) -> RawJson {
-        if memmem::find(result.as_bytes(), b"x-mcp-header").is_none() {
+        // A tool that is known may have lost its annotations since.
+        if memmem::find(result.as_bytes(), b"x-mcp-header").is_none() && self.lock().is_empty() {
             return result;
         }
         let tools = result.member("tools");
@@ -55,6 +56,10 @@ impl Tools {
         object.finish()
     }
 
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<Annotated>>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether the tool can be called.
     fn learn_one(&self, tool: &RawJson) -> bool {
         let [name, schema] = tool.members(["name", "inputSchema"]);
@@ -74,7 +79,7 @@ impl Tools {
                 return false;
             }
         };
-        let mut tools = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tools = self.lock();
         if annotated.is_empty() {
             tools.remove(&name);
         } else if name.len() <= NAME && (tools.len() < TOOLS || tools.contains_key(&name)) {
@@ -89,7 +94,7 @@ impl Tools {
         let Some(name) = name.as_ref().and_then(RawJson::text) else {
             return;
         };
-        let tools = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let tools = self.lock();
         let (Some(annotated), Some(arguments)) = (tools.get(&*name), arguments) else {
             return;
         };
