@@ -241,7 +241,7 @@ impl Cx {
     ///
     /// | transport | what is there |
     /// |---|---|
-    /// | HTTP | `http::HeaderMap`; `PeerAddr` if the listener knows it; the `Principal` that `authenticate` made out; `Streams` in a legacy session |
+    /// | HTTP | `http::HeaderMap`; `PeerAddr` if the listener knows it; the `Principal` that `authenticate` made out; `Streams` in a legacy session, [`OneRequest`](crate::types::OneRequest) outside of any |
     /// | WebSocket | `Handshake`; what `authorize` returned; the `SocketAddr` of the client if a `Listener` took it |
     /// | any | what [`ServerConnection::serve_with`](crate::ServerConnection::serve_with) or `connect_with` was given, or else [`Options::extensions`](crate::Options::extensions) |
     ///

@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
-use mcp_peer::types::{Message, MethodName, Notification, NotificationMessage, ObjectBuf, RawJson};
+use mcp_peer::types::{
+    Message, MethodName, Notification, NotificationMessage, ObjectBuf, OneRequest, RawJson,
+};
 use mcp_peer::{ConnectionId, Feed, Follower, Link, MailboxLimits};
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +136,9 @@ pub enum NotJoined {
     /// A modern client, and not both sides declared the extension that carries a program's own notifications to it.
     #[error("not both sides declared io.mcp-stack/notifications")]
     NotNegotiated,
+    /// The connection ends with its request, and would hear nothing; its transport says so by [`OneRequest`].
+    #[error("the connection ends with its request, and would hear nothing")]
+    OneRequest,
     /// The room has as many members as it may.
     #[error("the room is full")]
     Full,
@@ -225,7 +230,8 @@ impl Room {
     /// Makes the connection of a request a member, until it leaves or ends; one that is a member already stays what it is.
     ///
     /// A legacy client gets what is sent as plain notifications, a modern one on each `subscriptions/listen` stream on this
-    /// connection that asks for them by method.
+    /// connection that asks for them by method. So one over HTTP cannot join: there, each request is a connection of its own
+    /// and says so by [`OneRequest`]. What is [broadcast](Hub::broadcast) it gets.
     ///
     /// # Errors
     /// [`NotJoined`]: why it is none.
@@ -233,6 +239,9 @@ impl Room {
         let context = cx.context();
         if !context.takes_notifications() {
             return Err(NotJoined::NotNegotiated);
+        }
+        if context.extension::<OneRequest>().is_some() {
+            return Err(NotJoined::OneRequest);
         }
         let link = context.link();
         let member = Member {

@@ -81,6 +81,12 @@ impl fmt::Display for Principal {
     }
 }
 
+/// Says that a connection is there for one request, and ends with it, as it does where a modern client speaks HTTP.
+///
+/// The transport puts it in. What is sent to such a connection later reaches nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OneRequest;
+
 #[cfg(test)]
 mod tests {
     use super::*;

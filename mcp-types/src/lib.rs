@@ -67,7 +67,7 @@ pub use elicitation::{
     UrlElicitationRequired,
 };
 pub use error::{ErrorCode, ErrorObject, MissingClientCapability, UnsupportedProtocolVersion};
-pub use extensions::{Extensions, Principal};
+pub use extensions::{Extensions, OneRequest, Principal};
 pub use icons::{Icon, IconTheme};
 pub use id::{ProgressToken, RequestId};
 pub use lifecycle::{

@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::BodyExt;
 use mcp_types::meta::key;
 use mcp_types::{
-    ErrorCode, ErrorObject, Inbound, Malformed, MalformedKind, Message, ParseLimits,
+    ErrorCode, ErrorObject, Inbound, Malformed, MalformedKind, Message, OneRequest, ParseLimits,
     ProtocolVersion, RawJson, RequestId, RequestMessage,
 };
 
@@ -297,7 +297,7 @@ impl Inner {
 
     fn start(&self, client: Client, inbound: Inbound) -> Exchange {
         let ending = Ending::new(self.shutdown.clone());
-        let mut extensions = client.into_extensions();
+        let mut extensions = client.into_extensions().with(OneRequest);
         if let Some(mut rested) = self.resting.take() {
             match rested.driving.renew(extensions) {
                 Ok(()) => return Exchange::again(rested, inbound, ending),
