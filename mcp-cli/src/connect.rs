@@ -75,9 +75,9 @@ pub(crate) struct Connect {
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = log_level())]
     pub(crate) log_level: LogLevel,
 
-    /// A directory or a URI that the server may ask for as a root
-    #[arg(long, value_name = "DIR")]
-    pub(crate) root: Vec<String>,
+    /// A directory, or its file:// URI, that the server may ask for as a root
+    #[arg(long, value_name = "DIR", value_parser = root)]
+    pub(crate) root: Vec<Root>,
 
     /// Show every message: → sent, ← received, with the time since the start
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "short")]
@@ -272,7 +272,7 @@ impl Connect {
             .on_notification::<Progress>(move |params| progress.show(&Event::from(&params)));
         let builder = match &*self.root {
             [] => builder,
-            roots => builder.roots(roots.iter().map(|root| Root::new(as_uri(root)))),
+            roots => builder.roots(roots.iter().cloned()),
         };
         let answering = Answering::new(self.answers.clone(), screen.clone())?;
         let builder = prepare(answering.declare(builder));
@@ -319,12 +319,14 @@ fn shown(transport: Boxed, screen: Screen) -> impl mcp_peer::Transport<Transport
     })
 }
 
-/// A directory as the URI of a root; what is a URI stays as it is.
-fn as_uri(root: &str) -> String {
-    if root.contains("://") {
-        return root.to_owned();
+/// A directory as a root; what is a URI stays as it is, and has to be that of a file (REQ-ROOT-01).
+fn root(dir: &str) -> Result<Root, String> {
+    if dir.contains("://") {
+        let root = Root::new(dir);
+        let wrong = "a root is a directory, or its file:// URI";
+        return root.is_file().then_some(root).ok_or(wrong.to_owned());
     }
-    let path = std::path::absolute(root).unwrap_or_else(|_| root.into());
+    let path = std::path::absolute(dir).unwrap_or_else(|_| dir.into());
     let path = path.to_string_lossy().replace('\\', "/");
     let lead = if path.starts_with('/') { "" } else { "/" };
     let escaped = path
@@ -332,7 +334,7 @@ fn as_uri(root: &str) -> String {
         .replace(' ', "%20")
         .replace('#', "%23")
         .replace('?', "%3F");
-    format!("file://{lead}{escaped}")
+    Ok(Root::new(format!("file://{lead}{escaped}")))
 }
 
 /// An open connection.

@@ -128,6 +128,12 @@ fn every_exit_code_is_as_documented() {
             "`b` is one word too many",
         ),
         (&["ping", "--no-such-option"], 1, "unexpected argument"),
+        // REQ-ROOT-01
+        (
+            &["ping", "--root", "https://x/y"],
+            1,
+            "a root is a directory",
+        ),
         (&["ping", "--", "/no/such/program"], 2, "no program"),
         (
             &["ping", "--", "sh", "-c", "echo last words >&2; exit 7"],
