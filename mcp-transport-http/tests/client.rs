@@ -499,7 +499,7 @@ async fn what_says_nothing_of_the_era_is_an_error() {
         ),
         (
             answer("200 OK", json, refused).replace("Content-Length: ", "Content-Length: 1"),
-            "body",
+            "end of file",
         ),
         (answer("200 OK", json, &long), "longer than 1000 bytes"),
         (answer("200 OK", events, ": \n\n"), "before the answer"),
@@ -516,7 +516,7 @@ async fn what_says_nothing_of_the_era_is_an_error() {
     let error = client(&HttpClient::new(), "http://127.0.0.1:1/mcp")
         .await
         .unwrap_err();
-    assert!(error.contains("connection failed"), "{error}");
+    assert!(error.contains("127.0.0.1:1: Connection refused"), "{error}");
 }
 
 #[tokio::test]

@@ -129,3 +129,15 @@ async fn an_unknown_certificate_is_refused() {
     }
     assert!(versions.lock().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_from_one_with_another_certificate() {
+    let server = Server::new("plain", "1.0.0").start();
+    let service = HttpService::new(move |c| server.serve_with(c.transport, c.extensions));
+    let server = support::serve(service).await;
+    let url = server.url().replace("http:", "https:");
+    let error = connect(&HttpClient::new(), &url, EraChoice::Auto).await;
+    let expected = format!("{}: the server does not speak TLS", server.address);
+    let error = error.unwrap_err();
+    assert!(error.ends_with(&expected), "{error}");
+}

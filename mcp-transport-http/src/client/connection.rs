@@ -77,8 +77,9 @@ pub enum HttpError {
     /// The connection could not be opened: a status that says nothing of the protocol.
     #[error("the server answered {0}")]
     Status(StatusCode),
-    /// The connection could not be opened: the network failed, or what came by it ended early.
-    #[error("the connection failed: {0}")]
+    /// The connection could not be opened: the network failed, or what came by it ended early; with the server's host and port
+    /// where it is the network that says why.
+    #[error("{0}")]
     Network(String),
     /// The connection could not be opened: what the server sent is longer than a message may be.
     #[error("the server's message is longer than {limit} bytes")]

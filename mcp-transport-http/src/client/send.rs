@@ -1,5 +1,7 @@
 //! One request over HTTP: its headers, and whether it has to be sent again.
 
+use std::error::Error;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -47,7 +49,7 @@ impl Shared {
                 request.headers_mut().insert(AUTHORIZATION, value);
             }
             let response = self.client.wire.request(request).await;
-            let response = response.map_err(|error| HttpError::Network(whole_story(&error)))?;
+            let response = response.map_err(|error| lost(uri, &error))?;
             match response.status() {
                 StatusCode::UNAUTHORIZED => {
                     let asked = response.headers().get_all(WWW_AUTHENTICATE).iter();
@@ -118,7 +120,7 @@ impl Shared {
         let mut body = response.into_body();
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| HttpError::Network(whole_story(&error)))?;
+            let frame = frame.map_err(|error| lost(&self.uri, &error))?;
             if let Ok(data) = frame.into_data() {
                 if whole.len() + data.len() > limit {
                     return Err(HttpError::TooLong { limit });
@@ -152,13 +154,38 @@ fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-/// An error with everything that it stems from.
-fn whole_story(error: &dyn std::error::Error) -> String {
-    let mut story = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        story = format!("{story}: {cause}");
-        source = cause.source();
+/// What a failure comes down to, in plain words, and where it was.
+fn lost(uri: &Uri, error: &(dyn Error + 'static)) -> HttpError {
+    let place = uri.authority().map_or("", |authority| authority.as_str());
+    HttpError::Network(format!("{place}: {}", plain(root(error))))
+}
+
+/// What an error stems from, through errors of I/O, too, which do not name the one they hold as their source.
+fn root<'a>(mut error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    loop {
+        let held = error.downcast_ref().and_then(io::Error::get_ref);
+        error = match held
+            .map(|held| held as &(dyn Error + 'static))
+            .or(error.source())
+        {
+            Some(cause) => cause,
+            None => return error,
+        };
     }
-    story
+}
+
+fn plain(error: &(dyn Error + 'static)) -> String {
+    #[cfg(feature = "rustls")]
+    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) =
+        error.downcast_ref()
+    {
+        return "the server does not speak TLS".to_owned();
+    }
+    let text = error.to_string();
+    let error = error.downcast_ref::<io::Error>();
+    // Without the system's number of it, which the standard library adds.
+    let number = error.and_then(io::Error::raw_os_error);
+    let number = number.map(|number| format!(" (os error {number})"));
+    let plain = number.and_then(|number| text.strip_suffix(&number));
+    plain.map(str::to_owned).unwrap_or(text)
 }
