@@ -62,7 +62,11 @@ impl fmt::Display for Failure {
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
-        Self::connecting(&error)
+        match error {
+            // What it says is what is said here of every failure of this kind.
+            ConnectError::Transport(cause) => Self::connecting(&*cause),
+            error => Self::connecting(&error),
+        }
     }
 }
 

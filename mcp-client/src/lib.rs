@@ -27,8 +27,8 @@ pub use group::{ClientGroup, Failed, Merged, NameRefused, Of, UnknownServer};
 pub use incoming::{Asked, Incoming};
 pub use list::{Items, List, Paged};
 pub use mcp_peer::session::{
-    ApiMisuse, CallOptions, ConnectError, EraChoice, Established, Limits, NotSent, PeerMisbehaved,
-    RequestError,
+    ApiMisuse, CallOptions, Cause, ConnectError, EraChoice, Established, Limits, NotSent,
+    PeerMisbehaved, RequestError,
 };
 pub use mcp_peer::types;
 pub use mcp_peer::types::{CreateMessageResult, Notification};

@@ -1,15 +1,12 @@
 //! Connections that are opened again.
 
 use std::collections::hash_map::RandomState;
-use std::error::Error;
 use std::hash::{BuildHasher, Hasher};
-use std::io;
-use std::iter::successors;
 use std::time::Duration;
 
 use mcp_peer::session::EraChoice;
 use mcp_peer::types::Era;
-use mcp_peer::{Closed, ConnectionError, Driver};
+use mcp_peer::{Closed, Driver};
 use tokio::time::{Instant, sleep};
 
 use crate::connector::Connector;
@@ -90,7 +87,7 @@ pub(crate) async fn drive<C: Connector>(
         let Some(why) = driver.lost() else {
             return;
         };
-        let died = asked_to_death(why, &ended);
+        let died = matches!(why, Closed::NotOpened(error) if error.is_lost_probe());
         let established = driver.established();
         if let Some(before) = established {
             attempts.opened(started.elapsed());
@@ -125,21 +122,6 @@ pub(crate) async fn drive<C: Connector>(
         };
         driver.reopen(transport, era);
     }
-}
-
-/// Whether the server may have ended because it was asked for its era. One at the other end of a pipe may, whether that ends
-/// or breaks; a transport that breaks by an error of its own, as HTTP does, says nothing of the server (inventory 3.3, row 10).
-fn asked_to_death<E: Error + 'static>(
-    why: &Closed,
-    ended: &Result<(), ConnectionError<E>>,
-) -> bool {
-    let lost_probe = matches!(why, Closed::NotOpened(error) if error.is_lost_probe());
-    let Err(ConnectionError::Transport(error)) = ended else {
-        return lost_probe;
-    };
-    let first: &(dyn Error + 'static) = error;
-    let mut story = successors(Some(first), |&error| error.source());
-    lost_probe && story.any(|error| error.is::<io::Error>())
 }
 
 /// Attempts to open a connection.

@@ -11,6 +11,10 @@ pub enum ConnectionError<E: std::error::Error> {
     /// The transport failed.
     #[error("the transport failed: {0}")]
     Transport(#[source] E),
+    /// The transport failed, by an error of its own, while the connection was being opened: it is the
+    /// [`source`](std::error::Error::source).
+    #[error(transparent)]
+    NotOpened(ConnectError),
     /// The transport took nothing of what was to be sent, or did not close, for so long
     /// ([`Options::write_timeout`](crate::Options::write_timeout)).
     #[error("the peer took nothing of what was sent for {0:?}")]
@@ -57,6 +61,7 @@ impl<E: std::error::Error> From<&ConnectionError<E>> for Closed {
     fn from(error: &ConnectionError<E>) -> Self {
         match error {
             ConnectionError::Transport(error) => Self::Transport(error.to_string()),
+            ConnectionError::NotOpened(error) => Self::NotOpened(error.clone()),
             ConnectionError::Stalled(time) => Self::Stalled(*time),
             ConnectionError::Unresponsive(time) => Self::Unresponsive(*time),
             ConnectionError::CutOff => Self::CutOff,

@@ -4,16 +4,19 @@ mod renew;
 mod reopen;
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::io;
+use std::iter::successors;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use mcp_session::{
-    ApiMisuse, CallKey, CallOptions, Cancellation, ClientConfig, ConnectError, Counters, Event,
-    Incoming, IncomingKey, KeyMap, NotSent, RequestError, ServerSetup, Session,
+    ApiMisuse, CallKey, CallOptions, Cancellation, Cause, ClientConfig, ConnectError, Counters,
+    Event, Incoming, IncomingKey, KeyMap, NotSent, RequestError, ServerSetup, Session,
 };
 use mcp_types::{ErrorObject, Inbound, Malformed, ObjectBuf, Outbound, RequestId};
 use tokio::runtime::Handle;
@@ -813,6 +816,24 @@ impl<T: Transport> Driver<T> {
         Poll::Pending
     }
 
+    /// Tells a transport that could not even begin from a server that has ended.
+    ///
+    /// What is at the other end of a pipe may have ended because it was asked for its era, whether the pipe ends or breaks. A
+    /// transport that fails by an error of its own, as HTTP does, says nothing of the server (inventory 3.3, rows 9 and 10).
+    fn judge(
+        &mut self,
+        error: ConnectionError<T::TransportError>,
+    ) -> ConnectionError<T::TransportError> {
+        match error {
+            ConnectionError::Transport(error) if self.session.is_opening() && !is_io(&error) => {
+                let cause = Cause::new(error);
+                self.session.handle_transport_failure(cause.clone());
+                ConnectionError::NotOpened(ConnectError::Transport(cause))
+            }
+            error => error,
+        }
+    }
+
     /// Closes the transport, which may wait for the peer as long as for what it writes.
     fn poll_close(
         &mut self,
@@ -842,7 +863,7 @@ impl<T> Driver<T> {
     fn shut_down(&mut self, why: Closed) {
         let reason = why.clone();
         if let Closed::NotOpened(error) = &why {
-            self.not_opened = Some(error.clone());
+            self.not_opened.get_or_insert_with(|| error.clone());
         }
         let outcomes = self.disconnect(&reason);
         // Before callers and handlers hear of it, so that they find it so.
@@ -883,6 +904,7 @@ impl<T: Transport> Future for Driver<T> {
         if let Err(ConnectionError::Transport(_)) = ended {
             this.read_rest(cx);
         }
+        let ended = ended.map_err(|error| this.judge(error));
         let why = match (&ended, this.not_opened.take()) {
             (_, Some(error)) => Closed::NotOpened(error),
             (Err(error), None) => Closed::from(error),
@@ -892,6 +914,11 @@ impl<T: Transport> Future for Driver<T> {
         this.end(why);
         Poll::Ready(ended)
     }
+}
+
+/// Whether an error stems from a stream of bytes.
+fn is_io(error: &(dyn Error + 'static)) -> bool {
+    successors(Some(error), |&error| error.source()).any(|error| error.is::<io::Error>())
 }
 
 /// A driver that is dropped leaves nobody waiting, and no task behind.

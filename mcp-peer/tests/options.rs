@@ -7,6 +7,7 @@
 
 mod stage;
 
+use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -925,12 +926,16 @@ async fn the_end_has_a_reason() {
     );
     drop(theirs);
     let ended = connection.driver.await;
+    let Err(ConnectionError::NotOpened(error)) = ended else {
+        panic!("{ended:?}");
+    };
     assert!(
-        matches!(ended, Err(ConnectionError::Transport(DuplexError))),
-        "{ended:?}"
+        error
+            .source()
+            .is_some_and(|error| error.is::<DuplexError>())
     );
-    let closed = connection.peer.closed().await;
-    assert_eq!(closed.to_string(), DuplexError.to_string());
+    assert_eq!(connection.peer.opened().await, Err(error.clone()));
+    assert_eq!(connection.peer.closed().await, Closed::NotOpened(error));
 }
 
 #[tokio::test(start_paused = true)]

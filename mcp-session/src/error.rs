@@ -1,5 +1,9 @@
 //! Errors, sorted by whose fault they are.
 
+use std::error::Error;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_types::{EnvelopeFault, ErrorObject, MalformedKind, MethodName, ProtocolVersion};
@@ -72,7 +76,12 @@ pub enum ConnectError {
     /// The other side says back what it is told, as a terminal does, or `cat`.
     #[error("the other side is no server, it says back what it is told")]
     Echo,
-    /// The connection ended before `server/discover` was answered: some legacy servers end when they are asked that.
+    /// The transport has failed by an error of its own, which is the [`source`](Error::source): over HTTP, for one, the server is
+    /// not reached, or lets nobody in without a token. It says nothing of what the server speaks.
+    #[error("could not connect: {0}")]
+    Transport(#[source] Cause),
+    /// The connection ended, or its stream broke, before `server/discover` was answered: some legacy servers end when they are
+    /// asked that.
     #[error("connection lost before `server/discover` was answered: {0}")]
     ProbeLost(String),
     /// No answer to the handshake.
@@ -94,6 +103,43 @@ impl ConnectError {
             Self::NotMcp { after, .. } => after.is_lost_probe(),
             _ => false,
         }
+    }
+}
+
+/// An error of a transport, whichever it has: `downcast_ref` tells. It is equal to its clones alone.
+#[derive(Clone)]
+pub struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl Cause {
+    /// Shares an error.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl Deref for Cause {
+    type Target = dyn Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

@@ -23,7 +23,7 @@ mod text;
 mod time;
 
 pub use config::{ClientConfig, EraChoice, Limits, ServerConfig, ServerSetup};
-pub use error::{ApiMisuse, ConnectError, NotSent, PeerMisbehaved, RequestError};
+pub use error::{ApiMisuse, Cause, ConnectError, NotSent, PeerMisbehaved, RequestError};
 pub use event::{
     CallKey, Caller, Cancellation, Established, Event, Incoming, IncomingKey, Progress, Retry,
 };

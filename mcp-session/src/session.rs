@@ -12,7 +12,7 @@ use mcp_types::{
 
 use crate::admission::ServerSide;
 use crate::config::{ClientConfig, EraChoice, Limits, ServerSetup};
-use crate::error::{ApiMisuse, NotSent, RequestError};
+use crate::error::{ApiMisuse, Cause, ConnectError, NotSent, RequestError};
 use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey};
 use crate::handshake::ClientSide;
 use crate::incoming::IncomingTable;
@@ -188,6 +188,19 @@ impl Session {
             self.drop_questions_of(&entry);
             let outcome = Err(RequestError::ConnectionLost(reason.to_string()));
             self.emit(Event::Response { call, outcome });
+        }
+    }
+
+    /// Whether a client's connection is being opened.
+    pub fn is_opening(&self) -> bool {
+        self.handshake_deadline().is_some()
+    }
+
+    /// Takes note that the transport failed by an error of its own, which says nothing of the peer: a connection that is being
+    /// opened fails with [`ConnectError::Transport`]. [`handle_disconnected`](Self::handle_disconnected) is to follow.
+    pub fn handle_transport_failure(&mut self, cause: Cause) {
+        if self.is_opening() {
+            self.fail(ConnectError::Transport(cause));
         }
     }
 

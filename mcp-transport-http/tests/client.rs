@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +16,8 @@ use mcp_client::types::{
 use mcp_client::{Client, EraChoice, PeerMisbehaved, RequestError};
 use mcp_server::{Cx, JsonSchema, Sampling, Server, ToolError, schemars, tool, with};
 use mcp_transport_http::{
-    HttpClient, HttpClientOptions, HttpConnection, HttpService, PeerAddr, UrlError,
+    HttpClient, HttpClientOptions, HttpConnection, HttpError, HttpService, PeerAddr,
+    UrlError,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -513,10 +515,46 @@ async fn what_says_nothing_of_the_era_is_an_error() {
         assert!(error.contains(expected), "{expected}: {error}");
         assert_eq!(script.seen(), ["POST server/discover"]);
     }
-    let error = client(&HttpClient::new(), "http://127.0.0.1:1/mcp")
-        .await
-        .unwrap_err();
-    assert!(error.contains("127.0.0.1:1: Connection refused"), "{error}");
+}
+
+/// Nothing is lost that was never there: a program that wants to sign in finds out how, and one that has the wrong port does.
+#[tokio::test]
+async fn who_does_not_come_in_learns_why() {
+    let challenge = "WWW-Authenticate: Bearer scope=\"x\"\r\n";
+    let script = Script::start(move |_, _, _| answer("401 Unauthorized", challenge, "")).await;
+    let unauthorized = HttpError::Unauthorized {
+        challenge: Some("Bearer scope=\"x\"".to_owned()),
+    };
+    let refused = HttpError::Network("127.0.0.1:1: Connection refused".to_owned());
+    for era in [EraChoice::Auto, EraChoice::Modern, EraChoice::Legacy] {
+        for (url, expected, text) in [
+            (
+                &*script.url,
+                &unauthorized,
+                "the server asks for authorization",
+            ),
+            (
+                "http://127.0.0.1:1/mcp",
+                &refused,
+                "127.0.0.1:1: Connection refused",
+            ),
+        ] {
+            let connection = HttpClient::new().connect(url).unwrap();
+            let client = Client::builder("client", "1").era(era).connect(connection);
+            let error = soon(client).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("could not connect: {text}"));
+            let source = error.source().and_then(|source| source.downcast_ref());
+            assert_eq!(source, Some(expected), "{era:?}");
+        }
+    }
+    let url = script.url.clone();
+    let connector = move || std::future::ready(HttpClient::new().connect(&url));
+    let before = script.seen().len();
+    let client = Client::builder("client", "1").connect_with(connector);
+    let error = soon(client).await.unwrap_err();
+    assert!(error.source().is_some_and(|error| error.is::<HttpError>()));
+    // Nor is it taken for a legacy server, which would be asked something else.
+    assert_eq!(script.seen()[before..], ["POST server/discover"; 2]);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl fmt::Display for Broken {
 
 impl Error for Broken {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        Some(&*self.0)
     }
 }
 

@@ -21,7 +21,7 @@ type Outcome = Result<RawJson, RequestError>;
 pub(super) enum Reopens {
     /// It has ended.
     Never,
-    /// It was not open yet: it may be opened again if the question for the era was what ended it.
+    /// It was not open yet: it may be opened again if the question for the era, or the transport, was what ended it.
     IfProbed(Option<Closed>),
     /// It may be opened again; until then it says here why it has to be.
     Always(Option<Closed>),
@@ -38,7 +38,9 @@ impl Reopens {
     pub(super) fn after(&self, error: &ConnectError) -> bool {
         match self {
             Self::Never => false,
-            Self::IfProbed(_) => error.is_lost_probe(),
+            Self::IfProbed(_) => {
+                matches!(error, ConnectError::Transport(_)) || error.is_lost_probe()
+            }
             Self::Always(_) => true,
         }
     }
@@ -50,8 +52,8 @@ impl<T: Transport> Driver<T> {
     ///
     /// When the transport is gone, the driver completes as it always does, every request in flight fails, and
     /// [`lost`](Self::lost) says why. It ends for good when the program closes it or cuts it off, whatever ends the transport
-    /// then, when the driver is dropped, and when it could not be opened the first time, unless [`ConnectError::ProbeLost`] was
-    /// the reason.
+    /// then, when the driver is dropped, and when it could not be opened the first time, unless
+    /// [`ConnectError::ProbeLost`] or [`ConnectError::Transport`] was the reason.
     pub fn reopenable(mut self) -> Self {
         self.reopens = Reopens::IfProbed(None);
         self

@@ -1,6 +1,6 @@
 //! How a client opens its connection (inventory 3.2).
 
-use mcp_session::EraChoice;
+use mcp_session::{Cause, EraChoice};
 use mcp_types::ProtocolVersion;
 
 use crate::support::{LEGACY, Side, decode};
@@ -549,7 +549,22 @@ fn the_end_of_the_connection_ends_the_handshake() {
             .is_idle();
         client.session.handle_disconnected("again");
         client.is_silent();
+        // A transport that fails by itself says nothing of the server.
+        let mut client = of_era(era);
+        client.forget();
+        let cause = Cause::new(std::io::Error::other("no route"));
+        client.session.handle_transport_failure(cause);
+        client.session.handle_disconnected("end of file");
+        client
+            .says(&[])
+            .tells(&["failed: could not connect: no route"])
+            .is_idle();
     }
+    let mut client = Side::modern_client(|_| {});
+    client.forget();
+    let cause = Cause::new(std::io::Error::other("no route"));
+    client.session.handle_transport_failure(cause);
+    client.is_silent();
 }
 
 #[test]

@@ -62,7 +62,8 @@ struct Posting {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// The server asks for authorization that there is none for.
+    /// The server asks for authorization that there is none for. Where that is why a connection could not be opened, it is the
+    /// source of `mcp_client::ConnectError::Transport`.
     #[error("the server asks for authorization")]
     Unauthorized {
         /// The value of `WWW-Authenticate`; several are joined by commas, which says the same.
