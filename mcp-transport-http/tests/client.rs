@@ -16,14 +16,14 @@ use mcp_client::types::{
 use mcp_client::{Client, EraChoice, PeerMisbehaved, RequestError};
 use mcp_server::{Cx, JsonSchema, Sampling, Server, ToolError, schemars, tool, with};
 use mcp_transport_http::{
-    HttpClient, HttpClientOptions, HttpConnection, HttpError, HttpService, PeerAddr,
+    Denied, HttpClient, HttpClientOptions, HttpConnection, HttpError, HttpService, PeerAddr,
     UrlError,
 };
 use serde::Deserialize;
 use serde_json::json;
 use support::{Running, Wire, serve, soon};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -1003,6 +1003,55 @@ async fn a_token_is_asked_for_again_when_it_is_refused() {
     assert!(error.contains("authorization"), "{error}");
     // Twice, and not for ever.
     assert_eq!(script.seen().len(), 4);
+}
+
+/// A refresh token that is good for once makes one token of eight refusals.
+#[tokio::test]
+async fn many_that_are_refused_with_one_token_have_it_refreshed_once() {
+    let all = Arc::new(Barrier::new(8));
+    let server = Server::new("server", "1")
+        .tool(tool("greet", || "Hello."))
+        .start();
+    let service = HttpService::new(move |c| server.serve_with(c.transport, c.extensions));
+    let service = service.authenticate(move |parts| {
+        let token = parts.headers.get("authorization").cloned();
+        let is_call = parts
+            .headers
+            .get("mcp-method")
+            .is_some_and(|m| m == "tools/call");
+        let all = Arc::clone(&all);
+        async move {
+            match token.unwrap().to_str().unwrap() {
+                "Bearer 0" if is_call => {
+                    all.wait().await;
+                    Err(Denied::Unauthorized {
+                        challenge: "Bearer".to_owned(),
+                    })
+                }
+                "Bearer 0" | "Bearer 1" => Ok(None),
+                other => panic!("{other}"),
+            }
+        }
+    });
+    let server = serve(service).await;
+    let held = Arc::new(AtomicUsize::new(0));
+    let kept = Arc::clone(&held);
+    let http = HttpClient::new().token(move |challenge| {
+        let kept = Arc::clone(&kept);
+        async move {
+            if challenge.is_some() {
+                tokio::task::yield_now().await;
+                kept.fetch_add(1, Ordering::SeqCst);
+            }
+            Some(kept.load(Ordering::SeqCst).to_string())
+        }
+    });
+    let client = client(&http, &server.url()).await.unwrap();
+    let calls = (0..8).map(|_| client.call_tool("greet", json!({})).into_future());
+    for result in soon(futures::future::join_all(calls)).await {
+        assert_eq!(result.unwrap().to_text(), "Hello.");
+    }
+    assert_eq!(held.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

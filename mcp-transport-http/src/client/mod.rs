@@ -6,12 +6,12 @@ mod exchange;
 mod http_sse;
 mod origins;
 mod send;
+mod token;
 mod tools;
 mod wire;
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 pub use connection::{HttpConnection, HttpError};
 use exchange::Shared;
 use origins::Origins;
+use token::Tokens;
 use wire::Wire;
 
 /// Connects to servers over Streamable HTTP, of any revision.
@@ -48,12 +49,9 @@ struct Inner {
     wire: Wire,
     options: HttpClientOptions,
     headers: HeaderMap,
-    token: Option<Arc<TokenProvider>>,
+    token: Option<Arc<Tokens>>,
     origins: Arc<Origins>,
 }
-
-type TokenProvider = dyn Fn(Option<String>) -> TokenFuture + Send + Sync;
-type TokenFuture = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
 /// Bounds and times of the client's side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,8 +142,13 @@ impl HttpClient {
         self.with(|inner| drop(inner.headers.insert(name, value)))
     }
 
-    /// Sets where bearer tokens come from: asked before each request, and once more with the value of `WWW-Authenticate`
-    /// when a server answers 401. Without a token, the request goes out without.
+    /// Sets where bearer tokens come from: asked before each request, and with the value of `WWW-Authenticate` when a server
+    /// answers 401. Without a token, the request goes out without.
+    ///
+    /// It is asked with `None` as often as there are requests, by many at once: what it says then it should have at hand. With a
+    /// challenge it is asked by one request at a time, and only if what it says without one is still what was refused: of many
+    /// requests that are refused with the same token, one has it refreshed, and the others are sent again with the new one. A
+    /// request that is given up meanwhile drops the future, and the next one asks again.
     ///
     /// ```
     /// let http = mcp_transport_http::HttpClient::new().token(|challenge| async move {
@@ -162,8 +165,7 @@ impl HttpClient {
         F: Fn(Option<String>) -> T + Send + Sync + 'static,
         T: Future<Output = Option<String>> + Send + 'static,
     {
-        let token = move |challenge| -> TokenFuture { Box::pin(token(challenge)) };
-        self.with(|inner| inner.token = Some(Arc::new(token)))
+        self.with(|inner| inner.token = Some(Arc::new(Tokens::new(token))))
     }
 
     /// Sets how TLS is done: which certificates are trusted, and which one is shown; by default the system's, and none.

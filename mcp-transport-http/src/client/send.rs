@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::connection::HttpError;
 use super::exchange::Shared;
+use super::token::Another;
 use crate::head::{METHOD, NAME, SESSION, VERSION, modern_version, named};
 use crate::param;
 
@@ -30,19 +31,26 @@ impl Shared {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, HttpError> {
-        let mut challenge = None;
-        let mut refused = false;
+        let source = self.client.token.as_deref();
+        // What is sent in place of a token that was refused: what others have got by then, once, and then what is made of the
+        // challenge, once.
+        let mut another = None;
+        let (mut looked, mut refreshed) = (false, false);
         let mut attempts = 0;
         let begun = Instant::now();
         let probes = (headers.get(METHOD)).is_some_and(|method| method == "server/discover");
         loop {
+            let token = match (another.take(), source) {
+                (Some(token), _) => token,
+                (None, Some(source)) => source.current().await,
+                (None, None) => None,
+            };
             let mut request = Request::new(Full::new(body.clone()));
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri.clone();
             *request.headers_mut() = self.client.headers.clone();
             request.headers_mut().extend(headers.clone());
-            if let Some(token) = &self.client.token
-                && let Some(token) = token(challenge.take()).await
+            if let Some(token) = &token
                 && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}"))
             {
                 value.set_sensitive(true);
@@ -54,12 +62,22 @@ impl Shared {
                 StatusCode::UNAUTHORIZED => {
                     let asked = response.headers().get_all(WWW_AUTHENTICATE).iter();
                     let asked: Vec<_> = asked.filter_map(|asked| asked.to_str().ok()).collect();
-                    let asked = (!asked.is_empty()).then(|| asked.join(", "));
-                    if refused || self.client.token.is_none() {
-                        return Err(HttpError::Unauthorized { challenge: asked });
-                    }
-                    refused = true;
-                    challenge = Some(asked.unwrap_or_default());
+                    let challenge = (!asked.is_empty()).then(|| asked.join(", "));
+                    let Some(source) = source.filter(|_| !refreshed) else {
+                        return Err(HttpError::Unauthorized { challenge });
+                    };
+                    drop(response);
+                    let challenge = challenge.unwrap_or_default();
+                    another = match source.instead_of(token, !looked, challenge).await {
+                        Another::Current(token) => {
+                            looked = true;
+                            Some(token)
+                        }
+                        Another::Refreshed(token) => {
+                            refreshed = true;
+                            Some(token)
+                        }
+                    };
                 }
                 StatusCode::FORBIDDEN => return Err(HttpError::Forbidden),
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
