@@ -108,6 +108,7 @@ impl fmt::Display for Refusal {
 pub struct AcceptOptions {
     origins: Allowed,
     hosts: Allowed,
+    local: bool,
     authorize: Option<Authorize>,
     require_subprotocol: bool,
     pub(crate) handshake_size: usize,
@@ -118,7 +119,7 @@ pub struct AcceptOptions {
 type Authorize = Arc<dyn Fn(Handshake) -> Authorizing + Send + Sync>;
 type Authorizing = Pin<Box<dyn Future<Output = Result<Extensions, Refusal>> + Send>>;
 
-/// Names that are allowed besides those of this machine.
+/// Names that are allowed, besides those of this machine if these are.
 #[derive(Debug, Clone)]
 enum Allowed {
     These(Vec<String>),
@@ -152,6 +153,7 @@ impl AcceptOptions {
         Self {
             origins: Allowed::These(Vec::new()),
             hosts: Allowed::These(Vec::new()),
+            local: true,
             authorize: None,
             require_subprotocol: true,
             handshake_size: 16 << 10,
@@ -161,6 +163,8 @@ impl AcceptOptions {
     }
 
     /// Allows pages of an origin, as browsers write it: `https://chat.example`, with the port if it is not the scheme's own.
+    ///
+    /// This machine's pages come in beside them, unless [`only_listed`](Self::only_listed) says otherwise.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.add(origin.into());
         self
@@ -172,7 +176,9 @@ impl AcceptOptions {
         self
     }
 
-    /// Allows one more name by which clients reach this server, besides those of this machine: `chat.example`, without a port.
+    /// Allows one more name by which clients reach this server, `chat.example`, without a port.
+    ///
+    /// This machine's names are good beside it, unless [`only_listed`](Self::only_listed) says otherwise.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.add(host.into());
         self
@@ -184,10 +190,22 @@ impl AcceptOptions {
         self
     }
 
+    /// Allows nothing but what [`origin`](Self::origin) and [`host`](Self::host) list, this machine's pages and names neither, as
+    /// the lists of `mcp_transport_http::HttpService` do by themselves. Clients that are no pages send no origin and come in by a
+    /// listed host.
+    pub fn only_listed(mut self) -> Self {
+        self.local = false;
+        self
+    }
+
     /// Asks for each client whether it may come in, before the 101.
     ///
     /// What it returns is for the handlers ([`Accepted::extensions`](crate::Accepted)): a [`Principal`](mcp_types::Principal),
     /// for example. Its time is part of [`handshake_time`](Self::handshake_time).
+    ///
+    /// A page cannot set `Authorization` on a WebSocket, and the subprotocol is `mcp` and nothing else. Its token is in a cookie
+    /// (browsers send it for every page of theirs, so let in those of your [`origin`](Self::origin) only), or in the query of
+    /// [`Handshake::uri`], where logs of servers and proxies keep it: let it be good for one connection, and soon over.
     pub fn authorize<F, Fut>(mut self, authorize: F) -> Self
     where
         F: Fn(Handshake) -> Fut + Send + Sync + 'static,
@@ -250,12 +268,14 @@ impl AcceptOptions {
         let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) else {
             return Err(Refusal::bad_request("there must be one Host"));
         };
-        if !is_local(host.host()) && !self.hosts.has(host.host()) {
+        if !(self.local && is_local(host.host())) && !self.hosts.has(host.host()) {
             return Err(Refusal::forbidden("this server is not known by that Host"));
         }
         if headers.contains_key(ORIGIN) {
             let origin = single(headers, ORIGIN).and_then(|origin| origin.to_str().ok());
-            if !origin.is_some_and(|origin| is_local_origin(origin) || self.origins.has(origin)) {
+            let allowed =
+                |origin: &str| (self.local && is_local_origin(origin)) || self.origins.has(origin);
+            if !origin.is_some_and(allowed) {
                 return Err(Refusal::forbidden("pages of that Origin may not connect"));
             }
         }
@@ -306,6 +326,7 @@ impl fmt::Debug for AcceptOptions {
         f.debug_struct("AcceptOptions")
             .field("origins", &self.origins)
             .field("hosts", &self.hosts)
+            .field("local", &self.local)
             .field("authorize", &self.authorize.is_some())
             .field("limits", &self.limits)
             .finish_non_exhaustive()

@@ -170,6 +170,25 @@ async fn handshakes_are_judged_before_the_101() {
         let chosen = lower.matches("sec-websocket-protocol: ").count();
         assert_eq!(chosen, usize::from(*status == 101), "{name}: {answer}");
     }
+    // The same without this machine's own.
+    let options = AcceptOptions::new()
+        .origin("https://chat.example")
+        .host("chat.example")
+        .only_listed();
+    let addr = serve(options).await;
+    const HOST: (&str, &str) = ("Host", "chat.example");
+    #[rustfmt::skip]
+    let cases: &[(&str, Changes, &str)] = &[
+        ("a host that is listed", &[HOST], "HTTP/1.1 101 "),
+        ("a page that is listed", &[HOST, ("Origin", "https://chat.example")], "HTTP/1.1 101 "),
+        ("a local page", &[HOST, ("Origin", "http://localhost:3000")], "HTTP/1.1 403 "),
+        ("a local name", &[("Origin", "https://chat.example")], "HTTP/1.1 403 "),
+    ];
+    for (name, changes, expected) in cases {
+        let answer = exchange(addr, &changed(changes), true).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with(expected), "{name}: {answer}");
+    }
 }
 
 #[tokio::test]

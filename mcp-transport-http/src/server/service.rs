@@ -216,6 +216,8 @@ impl HttpService {
 
     /// Sets whose pages may ask, such as `https://app.example`; by default local ones, which may no longer then unless they are
     /// listed, too. What is no browser sends no `Origin`.
+    ///
+    /// (A WebSocket's `AcceptOptions` keep the local ones beside their lists, but for `only_listed`.)
     #[must_use]
     pub fn origins<S: Into<String>>(self, origins: impl IntoIterator<Item = S>) -> Self {
         let origins = origins.into_iter().map(Into::into).collect();
