@@ -1,7 +1,6 @@
 //! The example `axum_app` answers over both transports, and ends when it is told to, but not before what it owes an answer.
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -268,7 +268,9 @@ impl AcceptOptions {
         let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) else {
             return Err(Refusal::bad_request("there must be one Host"));
         };
-        if !(self.local && is_local(host.host())) && !self.hosts.has(host.host()) {
+        let host = host.host();
+        let known = self.local && is_local(host) || self.hosts.has(host);
+        if !known {
             return Err(Refusal::forbidden("this server is not known by that Host"));
         }
         if headers.contains_key(ORIGIN) {
