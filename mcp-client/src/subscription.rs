@@ -21,7 +21,7 @@ use crate::reconnect::{Backoff, Reconnect};
 /// What the server tells of, as long as this value lives; made by [`Client::subscribe`].
 ///
 /// What is told reaches [`Client::notifications`] and the callbacks of the builder, by its type; once, however many
-/// subscriptions it is about.
+/// subscriptions it is about, but for each of them when the connection has been opened again.
 #[must_use = "a subscription that is dropped has ended"]
 pub struct Subscription {
     filter: SubscriptionFilter,

@@ -41,7 +41,7 @@ impl Session {
             _ if notification.method.is_core()
                 && matches!(self.side, Side::Server(_))
                 && self.legacy_version().is_none() => {}
-            _ if self.is_told_elsewhere(&notification) => {}
+            _ if self.is_told_already(&notification) => {}
             _ => self.emit(Event::Notification(notification)),
         }
     }

@@ -17,6 +17,7 @@ mod outgoing;
 mod permission;
 mod rounds;
 mod session;
+mod streams;
 mod subscribed;
 mod subscriptions;
 mod text;

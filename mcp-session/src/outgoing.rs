@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mcp_types::{
     Era, ErrorObject, LogLevel, Message, Meta, MethodName, Notification, ObjectBuf, Outbound,
-    Progress as Notified, ProgressToken, RawJson, RequestId, SubscriptionFilter, TASKS_EXTENSION,
+    Progress as Notified, ProgressToken, RawJson, RequestId, TASKS_EXTENSION,
 };
 
 use crate::deadlines::Deadlines;
@@ -14,6 +14,7 @@ use crate::keys::KeyMap;
 use crate::methods::takes_input;
 use crate::rounds::Gathering;
 use crate::session::{Session, Side};
+use crate::streams::Streams;
 use crate::text;
 use crate::time::after;
 
@@ -70,8 +71,7 @@ pub(crate) struct Outgoing {
     calls: KeyMap<CallKey, Call>,
     /// By the id that is on the wire now; the id is also the progress token.
     by_id: KeyMap<i64, CallKey>,
-    /// Listen requests that the server has acknowledged, in that order, and what it tells on each.
-    pub(crate) streams: Vec<(CallKey, SubscriptionFilter)>,
+    pub(crate) streams: Streams,
     deadlines: Deadlines,
     /// The last id given out; ids are never used again, for a cancelled one may never be answered (REQ-ID-06).
     last_id: i64,
@@ -204,7 +204,9 @@ impl Outgoing {
     pub(crate) fn remove(&mut self, key: CallKey) -> Option<Call> {
         let call = self.calls.remove(key)?;
         self.drop_deadline(key, call.deadline);
-        self.streams.retain(|(stream, _)| *stream != key);
+        if call.listens() {
+            self.streams.remove(key);
+        }
         if let Some(id) = call.wire_id() {
             self.by_id.remove(id);
         }
@@ -243,7 +245,7 @@ impl Outgoing {
     /// Removes all calls, oldest key first.
     pub(crate) fn drain(&mut self) -> Vec<(CallKey, Call)> {
         self.by_id.drain();
-        self.streams.clear();
+        self.streams = Streams::default();
         self.deadlines.clear();
         self.calls.drain()
     }

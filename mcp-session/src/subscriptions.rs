@@ -1,6 +1,7 @@
 //! Who hears of changes: a legacy session by itself, a modern client on the streams it has opened.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use mcp_types::meta::key;
@@ -373,32 +374,29 @@ impl Session {
         if let Some((call, filter)) = acknowledged
             && self.outgoing.wait_for_ever(call)
         {
-            self.outgoing.streams.push((call, filter.clone()));
+            self.outgoing.streams.add(call);
             self.emit(Event::Listening { call, filter });
         }
     }
 
-    /// Whether a notification is one stream's copy of what an earlier stream brings, too (REQ-SUB-05, REQ-SUB-06).
-    ///
-    /// The earlier one is that whose acknowledgement came first. A change that the server told on the later one alone was before
-    /// the earlier one began: whoever fetches after either acknowledgement has seen it (REQ-SUB-14). What has another tag, that
-    /// of a stream that has just ended for instance, is heard: better twice than not at all.
-    pub(crate) fn is_told_elsewhere(&self, notification: &NotificationMessage) -> bool {
-        let streams = &self.outgoing.streams;
+    /// Whether a notification is one stream's copy of what another stream has brought already (REQ-SUB-05, REQ-SUB-06).
+    pub(crate) fn is_told_already(&mut self, notification: &NotificationMessage) -> bool {
         // Logs are long, and belong to no stream.
-        if streams.len() < 2 || notification.method == LogMessage::METHOD {
+        if !self.outgoing.streams.are_many() || notification.method == LogMessage::METHOD {
             return false;
         }
         let NotificationMessage { method, params } = notification;
-        let meta = params.as_ref().and_then(|params| params.member("_meta"));
-        let tag = meta.and_then(|meta| meta.member(key::SUBSCRIPTION_ID)?.decode().ok());
-        let call = tag.and_then(|tag| self.outgoing.call_of(&tag));
-        let Some(at) = streams.iter().position(|(stream, _)| Some(*stream) == call) else {
+        let Some(mut params) = params.clone().and_then(ObjectBuf::from_raw) else {
             return false;
         };
-        let (_, filter) = &streams[at];
-        let mut earlier = streams[..at].iter();
-        earlier.any(|(_, other)| wants_as_well(other, filter, method, params.as_ref()))
+        let meta = params.take("_meta");
+        let tag = meta.and_then(|meta| meta.member(key::SUBSCRIPTION_ID)?.decode().ok());
+        let Some(call) = tag.and_then(|tag| self.outgoing.call_of(&tag)) else {
+            return false;
+        };
+        let mut content = DefaultHasher::new();
+        (&**method, params.finish().as_bytes()).hash(&mut content);
+        !self.outgoing.streams.is_news(call, content.finish())
     }
 
     /// A server's cancellation names a listen request of ours, and nothing else (REQ-CANC-03): the stream has ended.
@@ -435,32 +433,6 @@ fn wants(filter: &SubscriptionFilter, method: &str, params: Option<&RawJson>) ->
             .flatten()
             .any(|wanted| wanted == own),
     }
-}
-
-/// Whether a filter asks for what is told because of `filter`, whatever the server takes a resource to cover: for the resource
-/// itself, or for everything above it that `filter` names.
-fn wants_as_well(
-    other: &SubscriptionFilter,
-    filter: &SubscriptionFilter,
-    method: &str,
-    params: Option<&RawJson>,
-) -> bool {
-    if method != "notifications/resources/updated" {
-        return wants(other, method, params);
-    }
-    let Some(uri) = uri_of(params) else {
-        return false;
-    };
-    let named = |name: &String| {
-        other
-            .resource_subscriptions
-            .iter()
-            .flatten()
-            .any(|n| n == name)
-    };
-    let above = filter.resource_subscriptions.iter().flatten();
-    let mut above = above.filter(|name| covers(name, &uri)).peekable();
-    named(&uri) || (above.peek().is_some() && above.all(named))
 }
 
 /// The parameters with the tag of a stream.

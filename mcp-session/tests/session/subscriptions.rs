@@ -498,13 +498,19 @@ fn what_is_told_on_two_streams_is_heard_once() {
     let [a, below, exact, b] =
         ["a", "d/f", "d/e", "b"].map(|end| updated(&format!("file:///{end}")));
     for (what, tag, heard) in [
-        (tools.as_str(), "4", 0),
-        (&tools, "3", 1),
+        // Whichever comes first.
+        (tools.as_str(), "4", 1),
+        (&tools, "3", 0),
         (&a, "3", 1),
         (&a, "4", 0),
+        // As often as it was said.
+        ("said ", "3", 1),
         ("said ", "3", 1),
         ("said ", "4", 0),
-        // Only the last one names it; whether the others hear of what is below is for the server to say.
+        ("said ", "4", 0),
+        ("said ", "4", 1),
+        // What only one of them brings.
+        (&exact, "4", 1),
         (&exact, "4", 1),
         (&below, "3", 1),
         (&below, "4", 0),
@@ -517,6 +523,8 @@ fn what_is_told_on_two_streams_is_heard_once() {
     ] {
         assert_eq!(hears(&mut client, what, tag), heard, "{what} on {tag}");
     }
+    // Nothing is left to a stream that may never bring it.
+    assert_eq!(hears(&mut client, &a, "4"), 1);
     client.cancel(2, None);
     // What was on its way is not lost.
     assert_eq!(hears(&mut client, &tools, "3"), 1);
