@@ -850,6 +850,16 @@ async fn a_request_that_is_lost_may_be_made_again() {
         (String::new(), Some("connection closed")),
         // What the server itself says is no loss.
         (json_answer(gone), None),
+        // Nor is one that has said where else to ask, or when.
+        (
+            answer("308 Permanent Redirect", "Location: /b\r\n", ""),
+            None,
+        ),
+        (answer("429 Too Many Requests", "", ""), None),
+        (
+            answer("503 Service Unavailable", "Retry-After: 3600\r\n", ""),
+            None,
+        ),
     ] {
         let ids = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&ids);

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -140,7 +140,7 @@ impl Shared {
             }
             // REQ-ERR-06, REQ-HTTPM-13
             Failure::Connection(HttpError::Network(why)) => Ok(Malformed::lost(id, why)),
-            Failure::Connection(error @ HttpError::Status(_)) => {
+            Failure::Connection(error @ HttpError::Status(status)) if !refuses(status) => {
                 Ok(Malformed::lost(id, error.to_string()))
             }
             // As on every other transport.
@@ -188,6 +188,10 @@ impl Shared {
             (_, Kind::Json) => {
                 let body = self.read(response).await?;
                 self.whole(request, status, body).await
+            }
+            // Who says when to come back has not lost it.
+            _ if !opens(&request.method) && response.headers().contains_key(RETRY_AFTER) => {
+                Err(Failure::Request(format!("the server answered {status}")))
             }
             _ => self.refused(request, status).await,
         }
@@ -568,6 +572,11 @@ fn is_passing(status: StatusCode) -> bool {
             status,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
         )
+}
+
+/// Whether the status says that the server has not taken the request, and will not take the same one now.
+fn refuses(status: StatusCode) -> bool {
+    status.is_redirection() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 pub(super) fn failure(status: StatusCode) -> Failure {

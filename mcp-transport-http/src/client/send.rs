@@ -32,10 +32,10 @@ impl Shared {
         body: Bytes,
     ) -> Result<Response<Incoming>, HttpError> {
         let source = self.client.token.as_deref();
-        // What is sent in place of a token that was refused: what others have got by then, once, and then what is made of the
+        // What is sent in place of a token that was refused: what others have got by then, twice, and then what is made of the
         // challenge, once.
         let mut another = None;
-        let (mut looked, mut refreshed) = (false, false);
+        let (mut looks, mut refreshed) = (0_u8, false);
         let mut attempts = 0;
         let begun = Instant::now();
         let probes = (headers.get(METHOD)).is_some_and(|method| method == "server/discover");
@@ -68,9 +68,9 @@ impl Shared {
                     };
                     drop(response);
                     let challenge = challenge.unwrap_or_default();
-                    another = match source.instead_of(token, !looked, challenge).await {
+                    another = match source.instead_of(token, looks < 2, challenge).await {
                         Another::Current(token) => {
-                            looked = true;
+                            looks += 1;
                             Some(token)
                         }
                         Another::Refreshed(token) => {
