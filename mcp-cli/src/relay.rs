@@ -116,6 +116,13 @@ pub(crate) async fn relay(
                     Ok(None) => break,
                     Err(_) => return Err(Ended::Idle(patience)),
                 };
+                // What stands for an answer that has not come is what the client is told, and so what is seen.
+                let item = match item {
+                    Inbound::Malformed(lost) if lost.kind == MalformedKind::Lost => {
+                        unreadable(lost).map_or(Inbound::Batch(Vec::new()), Inbound::Message)
+                    }
+                    item => item,
+                };
                 see(Side::Server, &item);
                 let (messages, _) = sorted(Side::Server, item, &batches);
                 let mut to_client = to_client.lock().await;

@@ -8,7 +8,8 @@ use clap::Args;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use mcp_client::types::{
-    ErrorCode, ErrorObject, Inbound, Message, ObjectBuf, Outbound, RawJson, RequestId,
+    ErrorCode, ErrorObject, Inbound, MalformedKind, Message, ObjectBuf, Outbound, RawJson,
+    RequestId,
 };
 use mcp_codec::LineCodec;
 use serde_json::Value;
@@ -187,6 +188,9 @@ impl Player {
                 sent = &mut sending => return sent.map_err(wrong),
                 item = self.from.next(), if hears => match item {
                     Some(Ok(Inbound::Message(message))) => self.early.push_back(message),
+                    Some(Ok(Inbound::Malformed(lost))) if lost.kind == MalformedKind::Lost => {
+                        return Err(Failure::Protocol(format!("line {line}: {lost}")));
+                    }
                     Some(Ok(_)) => {}
                     Some(Err(e)) => return Err(wrong(e)),
                     None => open = false,
@@ -270,6 +274,12 @@ impl Player {
         loop {
             return match timeout(self.patience, self.from.next()).await {
                 Ok(Some(Ok(Inbound::Message(message)))) => Ok(message),
+                Ok(Some(Ok(Inbound::Malformed(lost)))) if lost.kind == MalformedKind::Lost => {
+                    Err(Failure::Protocol(format!(
+                        "line {line}: {expected} is expected: {lost}{}",
+                        others()
+                    )))
+                }
                 // Noise was not recorded either.
                 Ok(Some(Ok(_))) => continue,
                 Ok(Some(Err(e))) => Err(Failure::Protocol(format!(
