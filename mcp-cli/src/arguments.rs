@@ -85,16 +85,19 @@ pub(crate) fn typed(words: Vec<Word>, schema: &Value) -> Result<Map<String, Valu
 
 fn known(key: &str, schema: &Value) -> Result<(), Failure> {
     let is_own = schema["properties"].get(key).is_some();
+    let patterns = schema.get("patternProperties").is_some();
+    let others = &schema["additionalProperties"];
+    let allows_others = patterns || !matches!(others, Value::Null | Value::Bool(false));
     if let Some((outer, inner)) = key.split_once('.')
         && !is_own
+        && !allows_others
         && kinds(property(schema, outer), schema).contains(&"object")
     {
         return Err(Failure::Usage(format!(
             "no argument `{key}`; what is in `{outer}` is given as JSON: {outer}:='{{\"{inner}\": …}}'"
         )));
     }
-    let open = schema["additionalProperties"] != Value::Bool(false)
-        || schema.get("patternProperties").is_some();
+    let open = patterns || *others != Value::Bool(false);
     let names = schema["properties"].as_object();
     if open || is_own || names.is_none() {
         return Ok(());

@@ -303,21 +303,27 @@ async fn told(
         note(&agreed(
             &SubscriptionFilter::new(),
             &SubscriptionFilter::new(),
+            Era::Legacy,
         ));
         return lost(session).await;
     }
     let mut subscription = session.client.subscribe(filter.clone()).await?;
-    note(&agreed(&filter, subscription.filter()));
+    note(&agreed(
+        &filter,
+        subscription.filter(),
+        session.client.era(),
+    ));
     Ok(subscription.ended().await?)
 }
 
 /// What a server tells of, and what it does not though it was asked to.
-fn agreed(wanted: &SubscriptionFilter, granted: &SubscriptionFilter) -> String {
+fn agreed(wanted: &SubscriptionFilter, granted: &SubscriptionFilter, era: Era) -> String {
     let granted = named(granted);
     let mut others = named(wanted);
     others.retain(|name| !granted.contains(name));
     let mut text = "waiting to hear of ".to_owned();
     text.push_str(&match &*granted {
+        [] if era == Era::Modern => "nothing".to_owned(),
         [] => "whatever the server tells by itself".to_owned(),
         granted => granted.join(", "),
     });
@@ -354,16 +360,34 @@ mod tests {
     fn what_is_waited_for_is_said_and_what_is_not() {
         let none = SubscriptionFilter::new;
         let (tools, all) = (none().tools_list_changed(true), changes().resource("a:b"));
-        for (wanted, granted, text) in [
-            (none(), none(), "whatever the server tells by itself"),
-            (all.clone(), all.clone(), "tools, prompts, resources, a:b"),
+        let (legacy, modern) = (Era::Legacy, Era::Modern);
+        for (wanted, granted, era, text) in [
+            (
+                none(),
+                none(),
+                legacy,
+                "whatever the server tells by itself",
+            ),
+            (
+                tools.clone(),
+                none(),
+                modern,
+                "nothing; the server has not agreed to tell of tools",
+            ),
+            (
+                all.clone(),
+                all.clone(),
+                modern,
+                "tools, prompts, resources, a:b",
+            ),
             (
                 all,
                 tools,
+                modern,
                 "tools; the server has not agreed to tell of prompts, resources, a:b",
             ),
         ] {
-            let told = agreed(&wanted, &granted);
+            let told = agreed(&wanted, &granted, era);
             assert_eq!(told, format!("waiting to hear of {text}"));
         }
     }
