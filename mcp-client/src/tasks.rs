@@ -271,7 +271,11 @@ async fn finish(client: &Client, mut task: Task) -> Result<Ended, RequestError> 
         } else {
             match update(client, &task.task_id, &questions).await {
                 // Whether the answers have arrived is seen by what it asks still (REQ-TSKX-03).
-                Err(error) if silent < PATIENCE && is_lost(client, &error) => lost = true,
+                Err(error) if silent < PATIENCE && is_lost(client, &error) => {
+                    lost = true;
+                    // What has arrived may be listed for a moment still.
+                    pause(&task).await;
+                }
                 told => told?,
             }
         }

@@ -29,8 +29,8 @@ pub struct PromptDef {
 ///
 /// Its arguments are a struct that derives `Deserialize` and `JsonSchema`: of texts, and of what can be read from one, for
 /// on the wire all arguments are texts. Doc comments describe the fields, and what may be left out is an `Option`. An
-/// enumeration is completed from its variants. What the schema demands besides (a length, a pattern) holds when the function
-/// runs. What may be returned is in [`IntoPrompt`].
+/// enumeration is completed from its variants. What the schema demands besides (a length, a pattern, one of these names) holds
+/// when the function runs: what serde would take beyond it (`other`, `alias`) is refused, as for tools. What may be returned is in [`IntoPrompt`].
 ///
 /// ```
 /// use mcp_server::{JsonSchema, prompt, schemars};

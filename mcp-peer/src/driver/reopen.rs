@@ -38,9 +38,11 @@ impl Reopens {
     pub(super) fn after(&self, error: &ConnectError) -> bool {
         match self {
             Self::Never => false,
-            Self::IfProbed(_) => {
-                matches!(error, ConnectError::Transport(_)) || error.is_lost_probe()
-            }
+            Self::IfProbed(_) => match error {
+                ConnectError::Transport(_) => true,
+                ConnectError::NotMcp { after, .. } => self.after(after),
+                error => error.is_lost_probe(),
+            },
             Self::Always(_) => true,
         }
     }
