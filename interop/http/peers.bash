@@ -19,10 +19,11 @@ trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
 
 # Starts our server; its address is in `url` then.
 ours() { # FLAG
-    "$target/debug/everything" "$1" 127.0.0.1:0 2>"$out/everything.log" &
+    : >"$out/everything.log"
+    "$target/debug/everything" "$1" 127.0.0.1:0 2>>"$out/everything.log" &
     pids+=($!)
     for _ in $(seq 100); do
-        url=$(sed -n 's/^listening on //p' "$out/everything.log")
+        url=$(sed -n 's#^listening on \(http.*/mcp\)$#\1#p' "$out/everything.log")
         [ -n "$url" ] && return
         kill -0 $! 2>/dev/null || break
         sleep 0.1
