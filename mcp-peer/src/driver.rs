@@ -827,8 +827,8 @@ impl<T: Transport> Driver<T> {
         match error {
             ConnectionError::Transport(error) if self.session.is_opening() && !is_io(&error) => {
                 let cause = Cause::new(error);
-                self.session.handle_transport_failure(cause.clone());
-                ConnectionError::NotOpened(ConnectError::Transport(cause))
+                let failed = self.session.handle_transport_failure(cause.clone());
+                ConnectionError::NotOpened(failed.unwrap_or(ConnectError::Transport(cause)))
             }
             error => error,
         }

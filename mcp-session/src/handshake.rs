@@ -179,7 +179,13 @@ impl Session {
         self.transmit(Message::request(id, "initialize", Some(text::raw(&params))).into());
     }
 
-    pub(crate) fn fail(&mut self, mut error: ConnectError) {
+    pub(crate) fn fail(&mut self, error: ConnectError) {
+        let error = self.failed(error);
+        self.emit(Event::Failed(error));
+    }
+
+    /// Takes note that the handshake has failed; why, with what came instead of a message if anything did.
+    pub(crate) fn failed(&mut self, mut error: ConnectError) -> ConnectError {
         if let Some(client) = self.as_client_mut() {
             client.phase = Phase::Failed;
             if let Some(said) = client.babble.take() {
@@ -187,7 +193,7 @@ impl Session {
                 error = ConnectError::NotMcp { said, after };
             }
         }
-        self.emit(Event::Failed(error));
+        error
     }
 
     fn opened(&mut self, established: Established) {

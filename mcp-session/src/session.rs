@@ -197,11 +197,15 @@ impl Session {
     }
 
     /// Takes note that the transport failed by an error of its own, which says nothing of the peer: a connection that is being
-    /// opened fails with [`ConnectError::Transport`]. [`handle_disconnected`](Self::handle_disconnected) is to follow.
-    pub fn handle_transport_failure(&mut self, cause: Cause) {
-        if self.is_opening() {
-            self.fail(ConnectError::Transport(cause));
+    /// opened fails with [`ConnectError::Transport`], or [`ConnectError::NotMcp`] after that, which is what it returns.
+    /// [`handle_disconnected`](Self::handle_disconnected) is to follow.
+    pub fn handle_transport_failure(&mut self, cause: Cause) -> Option<ConnectError> {
+        if !self.is_opening() {
+            return None;
         }
+        let error = self.failed(ConnectError::Transport(cause));
+        self.emit(Event::Failed(error.clone()));
+        Some(error)
     }
 
     // ---- verbs ----

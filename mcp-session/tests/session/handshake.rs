@@ -550,20 +550,28 @@ fn the_end_of_the_connection_ends_the_handshake() {
         client.session.handle_disconnected("again");
         client.is_silent();
         // A transport that fails by itself says nothing of the server.
-        let mut client = of_era(era);
-        client.forget();
-        let cause = Cause::new(std::io::Error::other("no route"));
-        client.session.handle_transport_failure(cause);
-        client.session.handle_disconnected("end of file");
-        client
-            .says(&[])
-            .tells(&["failed: could not connect: no route"])
-            .is_idle();
+        let why = "could not connect: no route";
+        let quoted = format!("{why}; it said \"Usage\", which is no message of the protocol");
+        for (said, why) in [(None, why), (Some("Usage"), &quoted)] {
+            let mut client = of_era(era);
+            client.forget();
+            if let Some(said) = said {
+                client.hear_raw(said).take_events();
+            }
+            let cause = Cause::new(std::io::Error::other("no route"));
+            let failed = client.session.handle_transport_failure(cause);
+            assert_eq!(failed.map(|error| error.to_string()).as_deref(), Some(why));
+            client.session.handle_disconnected("end of file");
+            client
+                .says(&[])
+                .tells(&[&format!("failed: {why}")])
+                .is_idle();
+        }
     }
     let mut client = Side::modern_client(|_| {});
     client.forget();
     let cause = Cause::new(std::io::Error::other("no route"));
-    client.session.handle_transport_failure(cause);
+    assert_eq!(client.session.handle_transport_failure(cause), None);
     client.is_silent();
 }
 
