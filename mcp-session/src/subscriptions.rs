@@ -386,16 +386,15 @@ impl Session {
             return false;
         }
         let NotificationMessage { method, params } = notification;
-        let Some(mut params) = params.clone().and_then(ObjectBuf::from_raw) else {
-            return false;
-        };
-        let meta = params.take("_meta");
+        let meta = params.as_ref().and_then(|params| params.member("_meta"));
         let tag = meta.and_then(|meta| meta.member(key::SUBSCRIPTION_ID)?.decode().ok());
         let Some(call) = tag.and_then(|tag| self.outgoing.call_of(&tag)) else {
             return false;
         };
+        let mut said = (params.clone().and_then(ObjectBuf::from_raw)).unwrap_or_default();
+        said.take("_meta");
         let mut content = DefaultHasher::new();
-        (&**method, params.finish().as_bytes()).hash(&mut content);
+        (&**method, said.finish().as_bytes()).hash(&mut content);
         !self.outgoing.streams.is_news(call, content.finish())
     }
 
