@@ -16,7 +16,7 @@ use mcp_client::types::{
     CreateMessageResult, Era, ErrorCode, ProtocolVersion, RawJson, Root, SubscriptionFilter, Tool,
     ToolListChanged,
 };
-use mcp_client::{Client, ClientGroup, EraChoice, Reconnect, RequestError, Started};
+use mcp_client::{Client, ClientBuilder, ClientGroup, EraChoice, Reconnect, RequestError, Started};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
 use serde_json::{Value, json};
@@ -60,7 +60,21 @@ async fn modern(era: EraChoice) -> (Client, Hand, Hands) {
     (client.unwrap(), server, hands)
 }
 
+/// A client that is connected to a server of 2025-11-25.
+async fn legacy(client: ClientBuilder, capabilities: Value) -> (Client, Hand, Hands) {
+    let (connect, mut hands) = by_hand();
+    let connecting = client.era(EraChoice::Legacy).connect_with(connect);
+    let (client, server) = tokio::join!(connecting, hands.legacy(capabilities));
+    (client.unwrap(), server, hands)
+}
+
 impl Hands {
+    async fn legacy(&mut self, capabilities: Value) -> Hand {
+        let mut server = self.next().await;
+        server.initialize("2025-11-25", capabilities).await;
+        server
+    }
+
     async fn next(&mut self) -> Hand {
         soon(self.0.recv()).await.unwrap()
     }
@@ -157,25 +171,14 @@ async fn a_subscription_outlives_a_server_that_ends_in_good_order() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_wait_while_a_handler_outlives_its_connection() {
-    let (connect, mut hands) = by_hand();
     let (asked, mut asks) = unbounded_channel();
-    let connecting = Client::builder("c", "1")
-        .era(EraChoice::Legacy)
+    let builder = Client::builder("c", "1")
         .on_sampling(move |_| {
             asked.send(()).unwrap();
             pending()
         })
-        .reconnect(Reconnect::default())
-        .connect_with(connect);
-    let serving = async {
-        let mut server = hands.next().await;
-        server
-            .initialize("2025-11-25", json!({ "tools": {} }))
-            .await;
-        server
-    };
-    let (client, mut server) = tokio::join!(connecting, serving);
-    let client = client.unwrap();
+        .reconnect(Reconnect::default());
+    let (client, mut server, mut hands) = legacy(builder, json!({ "tools": {} })).await;
     let again = client.call_tool("again", ()).idempotent();
     let serving = async {
         server.expect("tools/call").await;
@@ -188,10 +191,7 @@ async fn calls_wait_while_a_handler_outlives_its_connection() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let late = client.call_tool("late", ());
         let serving = async {
-            let mut server = hands.next().await;
-            server
-                .initialize("2025-11-25", json!({ "tools": {} }))
-                .await;
+            let mut server = hands.legacy(json!({ "tools": {} })).await;
             for _ in 0..2 {
                 let request = server.expect("tools/call").await;
                 server.answer(&request, json!({ "content": [] })).await;
@@ -287,19 +287,9 @@ async fn a_task_is_followed_though_its_server_cannot_always_say_how_it_stands() 
 #[tokio::test(start_paused = true)]
 async fn a_legacy_task_is_followed_though_its_result_is_not_waited_for_or_not_there() {
     // REQ-TSKL-02
-    let (connect, mut hands) = by_hand();
-    let connecting = Client::builder("c", "1")
-        .era(EraChoice::Legacy)
-        .connect_with(connect);
-    let serving = async {
-        let mut server = hands.next().await;
-        let tasks = json!({ "requests": { "tools": { "call": {} } } });
-        let capabilities = json!({ "tools": {}, "tasks": tasks });
-        server.initialize("2025-11-25", capabilities).await;
-        server
-    };
-    let (client, mut server) = tokio::join!(connecting, serving);
-    let client = client.unwrap();
+    let tasks = json!({ "requests": { "tools": { "call": {} } } });
+    let capabilities = json!({ "tools": {}, "tasks": tasks });
+    let (client, mut server, _hands) = legacy(Client::builder("c", "1"), capabilities).await;
     // As `tasks/get` says; the first SDK of Python leaves `ttl` out.
     let task = |status: &str| {
         json!({
@@ -368,18 +358,8 @@ async fn a_legacy_task_is_followed_though_its_result_is_not_waited_for_or_not_th
 
 #[tokio::test(start_paused = true)]
 async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
-    let (connect, mut hands) = by_hand();
-    let connecting = Client::builder("c", "1")
-        .era(EraChoice::Legacy)
-        .connect_with(connect);
-    let serving = async {
-        let mut server = hands.next().await;
-        let capabilities = json!({ "resources": { "subscribe": true } });
-        server.initialize("2025-11-25", capabilities).await;
-        server
-    };
-    let (client, mut server) = tokio::join!(connecting, serving);
-    let client = client.unwrap();
+    let capabilities = json!({ "resources": { "subscribe": true } });
+    let (client, mut server, _hands) = legacy(Client::builder("c", "1"), capabilities).await;
     let mut subscriptions = Vec::new();
     for _ in 0..3 {
         let filter = SubscriptionFilter::new().resource("x:a").resource("x:b");
@@ -410,19 +390,9 @@ async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
 
 #[tokio::test(start_paused = true)]
 async fn a_subscription_that_ends_while_it_is_opened_again_stays_ended() {
-    let (connect, mut hands) = by_hand();
-    let connecting = Client::builder("c", "1")
-        .era(EraChoice::Legacy)
-        .reconnect(Reconnect::default())
-        .connect_with(connect);
-    let mut meet = async || {
-        let mut server = hands.next().await;
-        let capabilities = json!({ "resources": { "subscribe": true } });
-        server.initialize("2025-11-25", capabilities).await;
-        server
-    };
-    let (client, mut server) = tokio::join!(connecting, meet());
-    let client = client.unwrap();
+    let builder = Client::builder("c", "1").reconnect(Reconnect::default());
+    let capabilities = json!({ "resources": { "subscribe": true } });
+    let (client, mut server, mut hands) = legacy(builder, capabilities.clone()).await;
     let filter = SubscriptionFilter::new().resource("x:a").resource("x:b");
     let serving = async {
         for _ in 0..2 {
@@ -432,7 +402,7 @@ async fn a_subscription_that_ends_while_it_is_opened_again_stays_ended() {
     };
     let (subscription, ()) = tokio::join!(client.subscribe(filter), serving);
     drop(server);
-    let mut server = meet().await;
+    let mut server = hands.legacy(capabilities).await;
     let asked = server.expect("resources/subscribe").await;
     let ending = async {
         soon(subscription.unwrap().end()).await.unwrap();
@@ -529,21 +499,11 @@ async fn what_a_server_must_not_ask_is_refused() {
     let message = json!({ "role": "assistant", "content": wish });
     let unanswered = json!({ "messages": [message], "maxTokens": 1 });
     let asking = || {
-        let (connect, hands) = by_hand();
-        let builder = Client::builder("c", "1")
+        Client::builder("c", "1")
             .roots([Root::new("file:///a"), Root::new("https://b")])
-            .on_sampling(|_| -> Ready<Result<CreateMessageResult, _>> { panic!("not asked") });
-        (builder, connect, hands)
+            .on_sampling(|_| -> Ready<Result<CreateMessageResult, _>> { panic!("not asked") })
     };
-    let (builder, connect, mut hands) = asking();
-    let connecting = builder.era(EraChoice::Legacy).connect_with(connect);
-    let serving = async {
-        let mut server = hands.next().await;
-        server.initialize("2025-11-25", json!({})).await;
-        server
-    };
-    let (client, mut server) = tokio::join!(connecting, serving);
-    let _client = client.unwrap();
+    let (_client, mut server, _hands) = legacy(asking(), json!({})).await;
     for (method, params, code) in [
         ("sampling/createMessage", &unanswered, -32602),
         // REQ-ROOT-01: the program's fault.
@@ -554,8 +514,8 @@ async fn what_a_server_must_not_ask_is_refused() {
         let answer = soon(server.0.next()).await.unwrap().unwrap();
         assert_eq!(answer["error"]["code"], code, "{answer}");
     }
-    let (builder, connect, mut hands) = asking();
-    let connecting = builder.era(EraChoice::Modern).connect_with(connect);
+    let (connect, mut hands) = by_hand();
+    let connecting = asking().era(EraChoice::Modern).connect_with(connect);
     let serving = async {
         let mut server = hands.next().await;
         server.discover().await;
@@ -674,20 +634,10 @@ async fn a_group_asks_servers_for_what_they_have_declared() {
 async fn a_schema_is_good_for_one_connection_until_the_tools_change() {
     // REQ-TOOL-05
     for keep in [true, false] {
-        let (connect, mut hands) = by_hand();
-        let connecting = Client::builder("c", "1")
-            .era(EraChoice::Legacy)
-            .keep_lists(keep)
-            .reconnect(Reconnect::default())
-            .connect_with(connect);
+        let builder = Client::builder("c", "1").keep_lists(keep);
+        let builder = builder.reconnect(Reconnect::default());
         let capabilities = json!({ "tools": { "listChanged": true } });
-        let serving = async {
-            let mut server = hands.next().await;
-            server.initialize("2025-11-25", capabilities.clone()).await;
-            server
-        };
-        let (client, mut server) = tokio::join!(connecting, serving);
-        let client = client.unwrap();
+        let (client, mut server, mut hands) = legacy(builder, capabilities.clone()).await;
         let changed = json!({ "method": "notifications/tools/list_changed" });
         let list = async |server: &mut Hand, required: &str, before_it_is_there: Option<&Value>| {
             let serving = async {
