@@ -264,9 +264,12 @@ async fn their_client_follows_tasks_of_ours() {
     let held = started(&client, "hold").await;
     let cancel = client.running().cancel_task(CancelTaskParams::new(&*held));
     soon(cancel).await.expect("it is acknowledged");
-    while status(&client, &held).await == TaskPayload::Working {
-        tokio::time::sleep(TICK / 4).await;
-    }
+    let working = async {
+        while status(&client, &held).await == TaskPayload::Working {
+            tokio::time::sleep(TICK / 4).await;
+        }
+    };
+    soon(working).await;
     assert_eq!(status(&client, &held).await, TaskPayload::Cancelled);
 
     let unknown = client.running().get_task(GetTaskParams::new("unknown"));
