@@ -42,15 +42,17 @@ fn memory(pid: u32, key: &str) -> io::Result<u64> {
     line.ok_or(io::ErrorKind::InvalidData.into())
 }
 
-/// The processor, and how many of it.
+/// The processor, with its family, for one name is given to several, and how many of it.
 pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .map_or("unknown", |rest| rest.trim_start_matches(['\t', ' ', ':']));
+    let of = |name: &str| {
+        let mut fields = info.lines().filter_map(|line| line.split_once(':'));
+        let field = fields.find(|(field, _)| field.trim() == name);
+        field.map_or("unknown", |(_, value)| value.trim())
+    };
     let count = std::thread::available_parallelism().map_or(0, |n| n.get());
-    format!("{count} cores, {model}")
+    let (model, family) = (of("model name"), of("cpu family"));
+    format!("{count} cores, {model} (family {family})")
 }
 
 /// Processes that ran or wanted to, on average over the last minute.
