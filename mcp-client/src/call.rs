@@ -126,7 +126,7 @@ impl<'a, M: Request> Call<'a, M> {
         self
     }
 
-    /// Sets how long to wait in all, whatever prolongs the wait; 1 h by default.
+    /// Sets how long to wait in all, whatever prolongs the wait: for a connection, and however often it is sent; 1 h by default.
     pub fn max_total(mut self, total: Duration) -> Self {
         self.request.options.total = Some(total);
         self
@@ -195,18 +195,16 @@ impl<'a> Unsent<'a> {
         let (client, follows) = (self.client, self.follows);
         let total = self.options.total.unwrap_or(client.total());
         let cancel = self.cancel.take();
+        let began = Instant::now();
+        let left = || total.saturating_sub(began.elapsed());
         let outcome = async {
-            let began = Instant::now();
-            let result = self.sent().await?;
+            let result = self.sent(left).await?;
             match follows {
                 false => Ok(result),
-                true => {
-                    let left = total.saturating_sub(began.elapsed());
-                    followed(client, result, left, total).await
-                }
+                true => followed(client, result, left()).await,
             }
         };
-        match cancel {
+        let outcome = match cancel {
             None => outcome.await,
             Some(cancel) if cancel.is_cancelled() => Err(RequestError::Cancelled),
             // A task that has come at the same moment has to be known, to be cancelled.
@@ -215,10 +213,18 @@ impl<'a> Unsent<'a> {
                 result = outcome => result,
                 () = cancel.cancelled() => Err(RequestError::Cancelled),
             },
+        };
+        match outcome {
+            // Else it would be what was left for the last of what it waited for.
+            Err(RequestError::TimedOut(_)) if left().is_zero() => {
+                Err(RequestError::TimedOut(total))
+            }
+            outcome => outcome,
         }
     }
 
-    async fn sent(mut self) -> Result<RawJson, RequestError> {
+    /// `left` says how much of its time it has.
+    async fn sent(mut self, left: impl Fn() -> Duration) -> Result<RawJson, RequestError> {
         let mut params = self.params?;
         let mut ignore = |_| ();
         let on_progress: &mut (dyn FnMut(ProgressUpdate) + Send) = match &mut self.on_progress {
@@ -227,9 +233,17 @@ impl<'a> Unsent<'a> {
         };
         let mut sendings = if self.idempotent { SENDINGS } else { 1 };
         let mut backoff = Backoff::new(Reconnect::default());
+        let timeout = self.options.timeout.unwrap_or(self.client.timeout());
+        let mut again = false;
         loop {
             sendings -= 1;
-            let peer = self.client.open_peer(self.options.timeout).await?;
+            if again || self.client.is_being_opened() {
+                self.client.open_peer(Some(timeout.min(left()))).await?;
+                // The engine knows only of what it sends from here on.
+                self.options.total = Some(left());
+            }
+            again = true;
+            let peer = self.client.peer();
             let body = match sendings {
                 0 => std::mem::take(&mut params),
                 _ => params.clone(),
@@ -242,7 +256,11 @@ impl<'a> Unsent<'a> {
                 Err(RequestError::ConnectionLost(_)) if sendings > 0 && self.client.reopens() => {}
                 // What it was lost by may be over soon, and hardly is at once.
                 Err(RequestError::Lost(_)) if sendings > 0 => {
-                    tokio::time::sleep(backoff.next().unwrap_or_default()).await;
+                    let delay = backoff.next().unwrap_or_default();
+                    if delay >= left() {
+                        return outcome;
+                    }
+                    tokio::time::sleep(delay).await;
                 }
                 outcome => return outcome,
             }

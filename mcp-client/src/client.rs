@@ -90,6 +90,10 @@ impl Client {
         self.link.reconnect.is_some()
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.link.timeout
+    }
+
     pub(crate) fn total(&self) -> Duration {
         self.link.total
     }
@@ -118,9 +122,13 @@ impl Client {
         }
     }
 
+    pub(crate) fn is_being_opened(&self) -> bool {
+        self.reopens() && self.peer.established().is_none()
+    }
+
     /// The connection, when it is open; it is waited for if it is being opened again.
     pub(crate) async fn open_peer(&self, timeout: Option<Duration>) -> Result<&Peer, RequestError> {
-        if self.reopens() && self.peer.established().is_none() {
+        if self.is_being_opened() {
             let timeout = timeout.unwrap_or(self.link.timeout);
             match tokio::time::timeout(timeout, self.peer.opened()).await {
                 Ok(Ok(_)) => {}

@@ -14,9 +14,9 @@ use crate::connector::Connector;
 /// How a connection that is lost is opened again.
 ///
 /// Calls in flight fail when it is lost, and are never sent again unless they are marked [`idempotent`](crate::Call::idempotent).
-/// Calls made meanwhile wait for as long as their own timeout, and then for the answer again. Subscriptions are opened again,
-/// and then every change that they tell of is told once, for it may have happened in between. Receivers and callbacks go on
-/// as if nothing had been. A handler that still answers the lost connection, and calls the server meanwhile, waits for the next
+/// Calls made meanwhile wait for as long as their own timeout, and then for the answer again, within what they
+/// [have in all](crate::Call::max_total). Subscriptions are opened again, and then every change that they tell of is told once, for
+/// it may have happened in between. Receivers and callbacks go on as if nothing had been. A handler that still answers the lost connection, and calls the server meanwhile, waits for the next
 /// one, which waits for it for [`Options::drain`](crate::Options::drain) at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reconnect {

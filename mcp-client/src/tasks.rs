@@ -194,12 +194,11 @@ async fn get(client: &Client, id: &str) -> Result<Task, RequestError> {
 
 /// What a call comes to in the end, if it has become a task; a task that nobody waits for any more is cancelled.
 ///
-/// `left` is what the call has of its time, which was `total`.
+/// `left` is what the call has of its time.
 pub(crate) async fn followed(
     client: &Client,
     result: RawJson,
     left: Duration,
-    total: Duration,
 ) -> Result<RawJson, RequestError> {
     let Some(task) = task_of(&result) else {
         return Ok(result);
@@ -214,7 +213,7 @@ pub(crate) async fn followed(
             ended
         }
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(RequestError::TimedOut(total)),
+        Err(_) => Err(RequestError::TimedOut(left)),
     }
 }
 

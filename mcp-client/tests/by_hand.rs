@@ -22,6 +22,7 @@ use mcp_testing::{RawPeer, soon};
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 /// The server's end of a connection.
 struct Hand(RawPeer<DuplexStream>);
@@ -202,6 +203,40 @@ async fn calls_wait_while_a_handler_outlives_its_connection() {
     let (again, late) = tokio::join!(again.into_future(), serving);
     again.unwrap();
     late.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_has_its_time_once_whatever_it_waits_for() {
+    let (client, mut server, mut hands) = modern(EraChoice::Modern).await;
+    let second = Duration::from_secs(1);
+    // It is sent and lost, or there is no connection when it is made.
+    for sent in [true, false] {
+        if !sent {
+            drop(server);
+            server = hands.next().await;
+        }
+        let call = client.call_tool("t", ()).idempotent();
+        let call = call.timeout(3 * second).max_total(4 * second);
+        let start = Instant::now();
+        let serving = async {
+            if sent {
+                server.expect("tools/call").await;
+            }
+            tokio::time::sleep(2 * second).await;
+            if sent {
+                drop(server);
+                server = hands.next().await;
+            }
+            server.discover().await;
+            server.expect("tools/call").await;
+            server.expect("notifications/cancelled").await;
+            server
+        };
+        let (outcome, again) = tokio::join!(call.into_future(), serving);
+        server = again;
+        assert_eq!(outcome, Err(RequestError::TimedOut(4 * second)));
+        assert_eq!(start.elapsed(), 4 * second);
+    }
 }
 
 #[tokio::test(start_paused = true)]
