@@ -69,11 +69,13 @@ impl<'a, M: Request> Call<'a, M> {
     }
 
     fn of(client: &'a Client, params: Result<ObjectBuf, RequestError>) -> Self {
+        let mut options = CallOptions::default();
+        options.result_types = M::RESULT_TYPES;
         let request = Unsent {
             client,
             method: M::METHOD,
             params,
-            options: CallOptions::default(),
+            options,
             progress: ProgressPolicy::default(),
             on_progress: None,
             idempotent: false,

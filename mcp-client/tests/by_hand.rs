@@ -13,10 +13,11 @@ use futures::FutureExt;
 #[cfg(feature = "schema")]
 use mcp_client::StructuredError;
 use mcp_client::types::{
-    CreateMessageResult, Era, ErrorCode, ProtocolVersion, RawJson, Root, SubscriptionFilter, Tool,
-    ToolListChanged,
+    CreateMessageResult, Era, ErrorCode, ProtocolVersion, RawJson, Request, Root,
+    SubscriptionFilter, Tool, ToolListChanged,
 };
-use mcp_client::{Client, ClientBuilder, ClientGroup, EraChoice, Reconnect, RequestError, Started};
+use mcp_client::{CallOptions, PeerMisbehaved, RequestError, Started};
+use mcp_client::{Client, ClientBuilder, ClientGroup, EraChoice, Reconnect};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
 use serde_json::{Value, json};
@@ -237,6 +238,39 @@ async fn a_call_has_its_time_once_whatever_it_waits_for() {
         assert_eq!(outcome, Err(RequestError::TimedOut(4 * second)));
         assert_eq!(start.elapsed(), 4 * second);
     }
+}
+
+/// Calls a tool for who knows an extension by which it may be answered later.
+struct CallLater;
+
+impl Request for CallLater {
+    const METHOD: &'static str = "tools/call";
+    type Params = Value;
+    type Result = Value;
+    const RESULT_TYPES: &'static [&'static str] = &["com.example/later"];
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_knows_an_extension_has_its_results() {
+    // REQ-JRPC-11
+    let (client, mut server, _hands) = modern(EraChoice::Modern).await;
+    let params = json!({ "name": "t" });
+    let later = json!({ "resultType": "com.example/later" });
+    let mut serve = async || {
+        let request = server.expect("tools/call").await;
+        server.answer(&request, later.clone()).await;
+    };
+    let call = client.request::<CallLater>(&params).into_future();
+    let (known, ()) = tokio::join!(call, serve());
+    assert_eq!(known.unwrap(), later);
+    let call = client
+        .peer()
+        .request::<CallLater>(&params, CallOptions::default());
+    let (known, ()) = tokio::join!(call, serve());
+    assert_eq!(known.unwrap(), later);
+    let (unknown, ()) = tokio::join!(client.call_tool("t", ()).into_future(), serve());
+    let why = PeerMisbehaved::UnknownResultType("com.example/later".to_owned());
+    assert_eq!(unknown, Err(RequestError::Misbehaved(why)));
 }
 
 #[tokio::test(start_paused = true)]

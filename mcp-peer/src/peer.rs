@@ -306,9 +306,12 @@ impl Peer {
     pub async fn request<M: Request>(
         &self,
         params: &M::Params,
-        options: CallOptions,
+        mut options: CallOptions,
     ) -> Result<M::Result, RequestError> {
         let params = encode_params(M::METHOD, params)?;
+        if options.result_types.is_empty() {
+            options.result_types = M::RESULT_TYPES;
+        }
         let result = self
             .request_raw(MethodName::from_static(M::METHOD), params, options, |_| ())
             .await?;

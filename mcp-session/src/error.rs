@@ -175,7 +175,7 @@ pub enum PeerMisbehaved {
         /// How many pages there were.
         pages: usize,
     },
-    /// A `resultType` nobody agreed on (REQ-JRPC-11).
+    /// A `resultType` nobody agreed on, as [`Request::RESULT_TYPES`](mcp_types::Request::RESULT_TYPES) can (REQ-JRPC-11).
     #[error("unknown result type {0:?}")]
     UnknownResultType(String),
     /// An input round that breaks its rules.

@@ -39,6 +39,9 @@ pub struct CallOptions {
     pub related: Option<IncomingKey>,
     /// Whether a result that asks for input is the outcome, instead of the beginning of another round.
     pub single_round: bool,
+    /// Values of `resultType` that the answer may have besides the protocol's own: those of an extension that this client declares
+    /// (REQ-JRPC-11).
+    pub result_types: &'static [&'static str],
     /// What the program is asked first, as `inputRequests` has it: the answers go out with the request, as its
     /// `inputResponses` (REQ-TSKX-03).
     pub questions: Option<RawJson>,
@@ -56,9 +59,11 @@ impl CallOptions {
             meta,
             related,
             single_round,
+            result_types,
             questions,
         } = self;
         !(*progress || *reset_on_progress || *single_round)
+            && result_types.is_empty()
             && (timeout.is_none() && total.is_none())
             && (log_level.is_none() && meta.is_none() && related.is_none())
             && questions.is_none()
@@ -81,6 +86,7 @@ pub(crate) struct Outgoing {
 pub(crate) struct Call {
     pub(crate) method: MethodName,
     single_round: bool,
+    result_types: &'static [&'static str],
     /// As they went out; kept only where a retry may need them.
     pub(crate) params: Option<RawJson>,
     /// The id on the wire, or what is gathered between two of them.
@@ -287,6 +293,7 @@ impl Session {
             log_level: options.log_level,
             meta: options.meta.map(Box::new),
             single_round: options.single_round,
+            result_types: options.result_types,
             timeout,
             reset_on_progress: options.reset_on_progress,
             deadline: Some(deadline),
@@ -382,7 +389,7 @@ impl Session {
         let outcome = match outcome {
             Err(error) => Err(RequestError::Refused(error)),
             Ok(result) if !modern => Ok(result),
-            Ok(result) => match self.result_type(&result) {
+            Ok(result) => match self.result_type(key, &result) {
                 ResultType::Complete => Ok(result),
                 ResultType::InputRequired if self.is_single_round(key) => Ok(result),
                 ResultType::InputRequired => match self.start_round(now, key, &result) {
@@ -400,7 +407,7 @@ impl Session {
     }
 
     /// REQ-JRPC-10, REQ-JRPC-11
-    fn result_type(&self, result: &RawJson) -> ResultType {
+    fn result_type(&self, key: CallKey, result: &RawJson) -> ResultType {
         if result.is_plainly_complete() {
             return ResultType::Complete;
         }
@@ -419,12 +426,17 @@ impl Session {
                     .is_some()
             })
         };
+        let known = |name| {
+            let call = self.outgoing.get(key);
+            call.is_some_and(|call| call.result_types.contains(&name))
+        };
         match kind.text() {
             Some(name) => match &*name {
                 "complete" => ResultType::Complete,
                 "input_required" => ResultType::InputRequired,
                 // The program knows what to do with it if it has declared that it does.
                 "task" if tasks() => ResultType::Complete,
+                name if known(name) => ResultType::Complete,
                 _ => ResultType::Unknown(name.into_owned()),
             },
             None => ResultType::Unknown(kind.to_string()),

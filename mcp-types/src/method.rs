@@ -31,6 +31,9 @@ pub trait Request: 'static {
     type Params: Serialize + DeserializeOwned + Send + 'static;
     /// A struct that serialises as a JSON object, or `()` for the empty one.
     type Result: Serialize + DeserializeOwned + Send + 'static;
+    /// Values of `resultType` that an answer may have besides the protocol's own: those of an extension that the client declares,
+    /// for `Result` to tell apart. An answer with any other one is an error (REQ-JRPC-11).
+    const RESULT_TYPES: &'static [&'static str] = &[];
 
     /// Reads a result as [`RawJson::decode`] does, for some methods faster.
     ///

@@ -133,6 +133,17 @@ fn the_type_of_a_modern_result_counts() {
     client
         .hear(r#"{"id":2,"result":{"resultType":"task"}}"#)
         .tells(&[r#"answer 1: {"resultType":"task"}"#]);
+    // The one who asks may know more of them.
+    for (kind, told) in [
+        ("x", r#"{"resultType":"x"}"#),
+        ("y", r#"the peer misbehaved: unknown result type "y""#),
+    ] {
+        let mut client = Side::modern_client(|_| {});
+        client.call_with(1, "tools/call", "{}", |o| o.result_types = &["w", "x"]);
+        client
+            .hear(&format!(r#"{{"id":2,"result":{{"resultType":"{kind}"}}}}"#))
+            .tells(&[&format!("answer 1: {told}")]);
+    }
 }
 
 #[test]
