@@ -334,45 +334,6 @@ impl ClientCapabilities {
     pub fn extension(&self, id: &str) -> Option<&RawJson> {
         self.extensions.get(id)
     }
-
-    /// What of `required` is not declared here: the `requiredCapabilities` of error -32021; `None` if nothing is missing.
-    pub fn missing(&self, required: &Self) -> Option<Self> {
-        let mut missing = Self::new();
-        if required.lists_roots() && !self.lists_roots() {
-            missing.roots.clone_from(&required.roots);
-        }
-        if let Some(wanted) = &required.sampling {
-            let short = SamplingCapability {
-                context: wanted
-                    .context
-                    .clone()
-                    .filter(|_| !self.samples_with_context()),
-                tools: wanted.tools.clone().filter(|_| !self.samples_with_tools()),
-                other: BTreeMap::new(),
-            };
-            if !self.samples() || short != SamplingCapability::new() {
-                missing.sampling = Some(short);
-            }
-        }
-        if required.elicits_form() && !self.elicits_form() {
-            missing.elicitation = Some(ElicitationCapability::new().form());
-        }
-        if required.elicits_url() && !self.elicits_url() {
-            missing.elicitation = Some(missing.elicitation.unwrap_or_default().url());
-        }
-        if required.tasks.is_some() && self.tasks.is_none() {
-            missing.tasks.clone_from(&required.tasks);
-        }
-        let absent = |wanted: &BTreeMap<String, RawJson>, have: &BTreeMap<String, RawJson>| {
-            let mut absent = wanted.clone();
-            absent.retain(|key, _| !have.contains_key(key));
-            absent
-        };
-        missing.experimental = absent(&required.experimental, &self.experimental);
-        missing.extensions = absent(&required.extensions, &self.extensions);
-        missing.other = absent(&required.other, &self.other);
-        (missing != Self::new()).then_some(missing)
-    }
 }
 
 impl ServerCapabilities {
@@ -449,28 +410,5 @@ mod tests {
         ] {
             assert!(extension_fault("com.example/x", &settings).is_some());
         }
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        // TRAP-18
-        let required = ClientCapabilities::new()
-            .sampling(SamplingCapability::new().tools())
-            .elicitation(ElicitationCapability::new())
-            .extensions("com.example/x", RawJson::EMPTY_OBJECT);
-        let missing = client(r#"{"sampling":{},"extensions":{"com.example/x":{}}}"#)
-            .missing(&required)
-            .unwrap();
-        assert_eq!(
-            serde_json::to_string(&missing).unwrap(),
-            r#"{"sampling":{"tools":{}},"elicitation":{"form":{}}}"#
-        );
-        assert_eq!(required.missing(&required), None);
-        let all = ClientCapabilities::new()
-            .missing(&ClientCapabilities::new().sampling(SamplingCapability::new()));
-        assert_eq!(
-            serde_json::to_string(&all.unwrap()).unwrap(),
-            r#"{"sampling":{}}"#
-        );
     }
 }

@@ -135,7 +135,7 @@ impl ErrorObject {
         Self::new(ErrorCode::INTERNAL_ERROR, message)
     }
 
-    /// -32021 with what the request needs and the client did not declare, as [`ClientCapabilities::missing`] finds it.
+    /// -32021 with what the request needs and the client did not declare.
     ///
     /// ```
     /// use mcp_types::{ClientCapabilities, ElicitationCapability, ErrorObject, MissingClientCapability};
