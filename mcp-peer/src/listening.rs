@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use mcp_session::{CallKey, CallOptions, RequestError};
+use mcp_session::{CallOptions, RequestError};
 use mcp_types::{Listen, ListenParams, MethodName, Request, SubscriptionFilter};
 
 use crate::limits::ProgressPolicy;
@@ -57,11 +57,6 @@ impl Listening {
     /// What the server has agreed to tell: what was asked for, without what it does not offer (REQ-SUB-09).
     pub fn filter(&self) -> &SubscriptionFilter {
         &self.filter
-    }
-
-    /// Which stream it is, as the engine names it.
-    pub fn key(&self) -> CallKey {
-        self.pending.key
     }
 
     /// Waits until the server ends the stream, or the connection is lost: then it may be asked for again (REQ-SUB-08).
