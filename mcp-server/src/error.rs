@@ -133,7 +133,7 @@ pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVer
                 missing @ ApiMisuse::MissingCapability { capability, .. },
             )) => {
                 if modern {
-                    return Told::Error(missing_capability(missing, capability));
+                    return Told::Error(missing_capability(capability));
                 }
                 failed.say(ErrorCode::INVALID_PARAMS, not_asked(missing))
             }
@@ -207,13 +207,13 @@ pub(crate) fn resource_not_found(uri: &str, version: ProtocolVersion) -> ErrorOb
     ErrorObject::new(code, "resource not found").with_data(&json!({ "uri": uri }))
 }
 
-/// -32021 with the capabilities that are missing, as an object (TRAP-18).
-fn missing_capability(missing: &ApiMisuse, capability: &str) -> ErrorObject {
-    let required = capability
-        .rsplit('.')
-        .fold(json!({}), |inner, name| json!({ name: inner }));
-    ErrorObject::new(ErrorCode::MISSING_CLIENT_CAPABILITY, missing.to_string())
-        .with_data(&json!({ "requiredCapabilities": required }))
+/// -32021 for a capability by its dotted name (TRAP-18).
+fn missing_capability(dotted: &str) -> ErrorObject {
+    let names = dotted.rsplit('.');
+    let required = names.fold(json!({}), |inner, name| json!({ name: inner }));
+    // An object by a name is always a set of capabilities.
+    let required = serde_json::from_value(required).unwrap_or_default();
+    ErrorObject::missing_client_capability(required)
 }
 
 #[cfg(test)]
