@@ -109,42 +109,67 @@ pub(crate) enum Failed<'a> {
     Completion(&'a str),
 }
 
-/// How a failure is told: by a tool's result, or by an error.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Told {
-    Result(CallToolResult),
-    Error(ErrorObject),
+/// What a tool's caller gets for a failure: a result that says `isError`, or an error (inventory 3.10).
+pub(crate) fn tool_failed(
+    error: HandlerError,
+    name: &str,
+    version: ProtocolVersion,
+) -> Result<CallToolResult, ErrorObject> {
+    told(error, Failed::Tool(name), version).map(|(_, text)| CallToolResult::error(text))
 }
 
-/// What the client gets for a handler's failure (inventory 3.10); a code that its revision must not see is changed where the
-/// answer leaves.
-pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Told {
+/// What the caller of anything else gets for a failure.
+pub(crate) fn failed(
+    error: HandlerError,
+    failed: Failed<'_>,
+    version: ProtocolVersion,
+) -> ErrorObject {
+    let (code, text) = match told(error, failed, version) {
+        Ok(said) => said,
+        Err(error) => return error,
+    };
+    let error = ErrorObject::new(code, text);
+    match failed {
+        Failed::Resource(uri) => error.with_data(&json!({ "uri": uri })),
+        _ => error,
+    }
+}
+
+/// What is said of a failure, with the code that it has outside of tools, or the error that it is in any case; a code that the
+/// caller's revision must not see is changed where the answer leaves.
+fn told(
+    error: HandlerError,
+    failed: Failed<'_>,
+    version: ProtocolVersion,
+) -> Result<(ErrorCode, String), ErrorObject> {
     let modern = version.era() == Era::Modern;
+    let internal = |text| Ok((ErrorCode::INTERNAL_ERROR, text));
+    let invalid = |text| Ok((ErrorCode::INVALID_PARAMS, text));
     match error.kind {
-        Fault::Visible(text) => failed.say(ErrorCode::INTERNAL_ERROR, text),
-        Fault::Invalid(text) => failed.say(ErrorCode::INVALID_PARAMS, text),
+        Fault::Visible(text) => internal(text),
+        Fault::Invalid(text) => invalid(text),
         Fault::NotFound => match failed {
-            Failed::Resource(uri) => Told::Error(resource_not_found(uri, version)),
-            _ => failed.say(ErrorCode::INVALID_PARAMS, "not found".to_owned()),
+            Failed::Resource(uri) => Err(resource_not_found(uri, version)),
+            _ => invalid("not found".to_owned()),
         },
-        Fault::Protocol(error) => Told::Error(error),
+        Fault::Protocol(error) => Err(error),
         Fault::Private(error) => match error.downcast_ref::<RequestError>() {
-            Some(RequestError::Misuse(
-                missing @ ApiMisuse::MissingCapability { capability, .. },
-            )) => {
-                if modern {
-                    return Told::Error(missing_capability(capability));
-                }
-                failed.say(ErrorCode::INVALID_PARAMS, not_asked(missing))
+            Some(RequestError::Misuse(ApiMisuse::MissingCapability { capability, .. }))
+                if modern =>
+            {
+                Err(missing_capability(capability))
             }
             Some(RequestError::Misuse(misuse)) => {
-                failed.say(ErrorCode::INTERNAL_ERROR, not_asked(misuse))
+                let text = format!("The client cannot be asked: {misuse}");
+                match misuse {
+                    ApiMisuse::MissingCapability { .. } => invalid(text),
+                    _ => internal(text),
+                }
             }
             Some(error @ (RequestError::Refused(_) | RequestError::TimedOut(_))) => {
-                let text = format!("The client did not answer: {error}");
-                failed.say(ErrorCode::INTERNAL_ERROR, text)
+                internal(format!("The client did not answer: {error}"))
             }
-            _ if let Some(text) = own(&*error) => failed.say(ErrorCode::INTERNAL_ERROR, text),
+            _ if let Some(text) = own(&*error) => internal(text),
             _ => {
                 let (kind, name) = failed.name();
                 tracing::error!(kind, name, error = &*error as &dyn Error, "handler failed");
@@ -154,7 +179,7 @@ pub(crate) fn told(error: HandlerError, failed: Failed<'_>, version: ProtocolVer
                     Failed::Prompt(_) => "the prompt failed",
                     Failed::Completion(_) => "the completion failed",
                 };
-                failed.say(ErrorCode::INTERNAL_ERROR, text.to_owned())
+                internal(text.to_owned())
             }
         },
     }
@@ -169,17 +194,6 @@ impl Failed<'_> {
             Self::Completion(argument) => ("completion", argument),
         }
     }
-
-    /// Says a text the way this kind of handler does.
-    fn say(self, code: ErrorCode, text: String) -> Told {
-        match self {
-            Self::Tool(_) => Told::Result(CallToolResult::error(text)),
-            Self::Resource(uri) => {
-                Told::Error(ErrorObject::new(code, text).with_data(&json!({ "uri": uri })))
-            }
-            Self::Prompt(_) | Self::Completion(_) => Told::Error(ErrorObject::new(code, text)),
-        }
-    }
 }
 
 /// What an error of this crate's own says, which has no secrets.
@@ -192,10 +206,6 @@ fn own(error: &(dyn Error + 'static)) -> Option<String> {
         Some(error) => Some(error.to_string()),
     };
     sent.or(joined).or(published)
-}
-
-fn not_asked(misuse: &ApiMisuse) -> String {
-    format!("The client cannot be asked: {misuse}")
 }
 
 /// REQ-RES-01, REQ-ERR-03
@@ -224,14 +234,8 @@ mod tests {
     const LEGACY: ProtocolVersion = ProtocolVersion::V2025_06_18;
     const MODERN: ProtocolVersion = ProtocolVersion::V2026_07_28;
 
-    fn code(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Option<i64> {
-        match told(error, failed, version) {
-            Told::Result(result) => {
-                assert!(result.is_error);
-                None
-            }
-            Told::Error(error) => Some(error.code.0),
-        }
+    fn code(make: fn() -> HandlerError, of: Failed<'_>, version: ProtocolVersion) -> i64 {
+        failed(make(), of, version).code.0
     }
 
     fn missing() -> HandlerError {
@@ -248,32 +252,32 @@ mod tests {
         let refused: Make =
             || RequestError::Refused(ErrorObject::new(ErrorCode::SAMPLING_REJECTED, "no")).into();
         let own: Make = || HandlerError::protocol(ErrorObject::new(7, "seven"));
-        type Code = Option<i64>;
         #[rustfmt::skip]
-        let cases: [(Make, ProtocolVersion, Code, Code, Code); 12] = [
-            (|| HandlerError::new("a"), LEGACY, None, Some(-32603), Some(-32603)),
-            (|| HandlerError::new("a"), MODERN, None, Some(-32603), Some(-32603)),
-            (|| HandlerError::invalid("a"), LEGACY, None, Some(-32602), Some(-32602)),
-            (|| HandlerError::invalid("a"), MODERN, None, Some(-32602), Some(-32602)),
-            (HandlerError::not_found, LEGACY, None, Some(-32002), Some(-32602)),
-            (HandlerError::not_found, MODERN, None, Some(-32602), Some(-32602)),
-            (broken, LEGACY, None, Some(-32603), Some(-32603)),
-            (broken, MODERN, None, Some(-32603), Some(-32603)),
-            (missing, LEGACY, None, Some(-32602), Some(-32602)),
-            (missing, MODERN, Some(-32021), Some(-32021), Some(-32021)),
-            (refused, LEGACY, None, Some(-32603), Some(-32603)),
-            (own, MODERN, Some(7), Some(7), Some(7)),
+        let cases: [(Make, ProtocolVersion, Option<i64>, i64, i64); 12] = [
+            (|| HandlerError::new("a"), LEGACY, None, -32603, -32603),
+            (|| HandlerError::new("a"), MODERN, None, -32603, -32603),
+            (|| HandlerError::invalid("a"), LEGACY, None, -32602, -32602),
+            (|| HandlerError::invalid("a"), MODERN, None, -32602, -32602),
+            (HandlerError::not_found, LEGACY, None, -32002, -32602),
+            (HandlerError::not_found, MODERN, None, -32602, -32602),
+            (broken, LEGACY, None, -32603, -32603),
+            (broken, MODERN, None, -32603, -32603),
+            (missing, LEGACY, None, -32602, -32602),
+            (missing, MODERN, Some(-32021), -32021, -32021),
+            (refused, LEGACY, None, -32603, -32603),
+            (own, MODERN, Some(7), 7, 7),
         ];
         for (i, (make, version, tool, resource, prompt)) in cases.into_iter().enumerate() {
-            assert_eq!(code(make(), Failed::Tool("t"), version), tool, "{i}");
-            let failed = Failed::Resource("x:y");
-            assert_eq!(code(make(), failed, version), resource, "{i}");
-            assert_eq!(code(make(), Failed::Prompt("p"), version), prompt, "{i}");
-            assert_eq!(
-                code(make(), Failed::Completion("a"), version),
-                prompt,
-                "{i}"
-            );
+            let result = tool_failed(make(), "t", version);
+            assert!(result.as_ref().is_ok_and(|result| result.is_error) || result.is_err());
+            assert_eq!(result.err().map(|error| error.code.0), tool, "{i}");
+            for (of, expected) in [
+                (Failed::Resource("x:y"), resource),
+                (Failed::Prompt("p"), prompt),
+                (Failed::Completion("a"), prompt),
+            ] {
+                assert_eq!(code(make, of, version), expected, "{i}");
+            }
         }
     }
 
@@ -284,7 +288,7 @@ mod tests {
             std::io::Error::other("secret").into(),
             HandlerError::hidden(boxed),
         ] {
-            let shown = format!("{:?}", told(secret, Failed::Tool("t"), MODERN));
+            let shown = format!("{:?}", tool_failed(secret, "t", MODERN));
             assert!(!shown.contains("secret"), "{shown}");
         }
         for open in [
@@ -292,12 +296,10 @@ mod tests {
             NotJoined::NotNegotiated.into(),
             NotSent::NotNegotiated.into(),
         ] {
-            let shown = format!("{:?}", told(open, Failed::Tool("t"), MODERN));
+            let shown = format!("{:?}", tool_failed(open, "t", MODERN));
             assert!(shown.contains("io.mcp-stack/notifications"), "{shown}");
         }
-        let Told::Error(error) = told(missing(), Failed::Tool("t"), MODERN) else {
-            panic!("an error");
-        };
+        let error = tool_failed(missing(), "t", MODERN).expect_err("an error");
         let data = error.data.map(|data| data.to_string());
         let expected = r#"{"requiredCapabilities":{"sampling":{"tools":{}}}}"#;
         assert_eq!(data.as_deref(), Some(expected));

@@ -14,7 +14,7 @@ use crate::catalog::{Catalog, Offer};
 use crate::complete::Typed;
 use crate::context::Cx;
 use crate::decode::{Texts, briefly};
-use crate::error::{Failed, HandlerError, Told, resource_not_found, told};
+use crate::error::{Failed, HandlerError, failed, resource_not_found, tool_failed};
 use crate::pages::{CacheHints, Cached, PAGE_SIZE, page};
 use crate::resource::located;
 use crate::rounds::{Between, Round};
@@ -156,7 +156,7 @@ impl Router {
                     }
                     encoded::<ReadResourceResult>(result, version)
                 }
-                Err(error) => failed(error, Failed::Resource(&uri), version),
+                Err(error) => Answer::Error(failed(error, Failed::Resource(&uri), version)),
             }
         });
         Ok(self.between.serve(context, start, handler))
@@ -188,7 +188,9 @@ impl Router {
         let handler = Box::pin(async move {
             match running.await {
                 Ok(result) => encoded::<GetPromptResult>(result, version),
-                Err(error) => failed(error, Failed::Prompt(&prompt.prompt.name), version),
+                Err(error) => {
+                    Answer::Error(failed(error, Failed::Prompt(&prompt.prompt.name), version))
+                }
             }
         });
         Ok(self.between.serve(context, start, handler))
@@ -246,47 +248,41 @@ impl Router {
         Ok(Box::pin(async move {
             match running.await {
                 Ok(result) => answer(ObjectBuf::encode(&result)),
-                Err(error) => failed(error, Failed::Completion(&argument), version),
+                Err(error) => Answer::Error(failed(error, Failed::Completion(&argument), version)),
             }
         }))
     }
 
-    fn list(&self, request: &Request, what: Cached) -> Result<Answer, ErrorObject> {
-        let offer = match what {
-            Cached::Tools => Offer::Tools,
-            Cached::Prompts => Offer::Prompts,
-            Cached::Resources | Cached::Templates | Cached::Contents => Offer::Resources,
-        };
-        self.offered(offer, &request.method)?;
-        let params: PaginatedParams = request.params()?;
-        let (cursor, size) = (params.cursor.as_ref(), self.settings.page_size);
-        let version = request.context.version();
-        let shelves = self.catalog.read();
+    /// Answers what is asked for by none of the others: a page of a list, or nothing that there is.
+    fn list(&self, request: &Request) -> Result<Answer, ErrorObject> {
         macro_rules! list {
-            ($shelf:ident, $tag:literal, $result:ident, $show:expr) => {{
-                let page = page(&shelves.$shelf, $tag, size, cursor, $show)?;
-                drop(shelves);
+            ($offer:ident, $what:ident: $shelf:ident $tag:literal => $result:ident, $show:expr) => {{
+                self.offered(Offer::$offer, &request.method)?;
+                let params: PaginatedParams = request.params()?;
+                let (cursor, size) = (params.cursor.as_ref(), self.settings.page_size);
+                let page = page(&self.catalog.read().$shelf, $tag, size, cursor, $show)?;
                 let mut result = $result::new(page.items);
                 result.next_cursor = page.next;
-                let (ttl, scope) = self.settings.cache.of(what);
+                let (ttl, scope) = self.settings.cache.of(Cached::$what);
                 (result.ttl_ms, result.cache_scope) = (Some(ttl), Some(scope));
-                encoded(result, version)
+                Ok(encoded(result, request.context.version()))
             }};
         }
-        Ok(match what {
-            Cached::Tools => list!(tools, 't', ListToolsResult, |t| t.def.tool.clone()),
-            Cached::Prompts => list!(prompts, 'p', ListPromptsResult, |p| p.prompt.clone()),
-            Cached::Resources | Cached::Contents => {
-                list!(resources, 'r', ListResourcesResult, |r| r
-                    .def
-                    .resource
-                    .clone())
+        match request.method.as_str() {
+            "tools/list" => {
+                list!(Tools, Tools: tools 't' => ListToolsResult, |t| t.def.tool.clone())
             }
-            Cached::Templates => {
-                list!(templates, 'f', ListResourceTemplatesResult, |r| r
-                    .as_family())
+            "prompts/list" => {
+                list!(Prompts, Prompts: prompts 'p' => ListPromptsResult, |p| p.prompt.clone())
             }
-        })
+            "resources/list" => {
+                list!(Resources, Resources: resources 'r' => ListResourcesResult, |r| r.def.resource.clone())
+            }
+            "resources/templates/list" => {
+                list!(Resources, Templates: templates 'f' => ListResourceTemplatesResult, |r| r.as_family())
+            }
+            method => Err(ErrorObject::method_not_found(method)),
+        }
     }
 }
 
@@ -297,12 +293,9 @@ fn tool_answer(
     outcome: Result<CallToolResult, HandlerError>,
 ) -> Answer {
     let name = &tool.def.tool.name;
-    let result = match outcome {
+    let result = match outcome.or_else(|error| tool_failed(error, name, version)) {
         Ok(result) => result,
-        Err(error) => match told(error, Failed::Tool(name), version) {
-            Told::Result(result) => result,
-            Told::Error(error) => return Answer::Error(error),
-        },
+        Err(error) => return Answer::Error(error),
     };
     if check && let Some(faults) = tool.output_faults(&result) {
         // REQ-TOOL-05: the server's own fault.
@@ -312,14 +305,6 @@ fn tool_answer(
         ));
     }
     answer(result.for_revision(version).to_object())
-}
-
-fn failed(error: HandlerError, failed: Failed<'_>, version: ProtocolVersion) -> Answer {
-    match told(error, failed, version) {
-        Told::Error(error) => Answer::Error(error),
-        // Only tools have results that say `isError`.
-        Told::Result(result) => answer(result.to_object()),
-    }
 }
 
 /// A result as the revision knows it (inventory 3.11).
@@ -340,22 +325,17 @@ fn answer(result: Result<ObjectBuf, serde_json::Error>) -> Answer {
 impl Handler for Router {
     fn handle(&self, request: Request) -> HandlerFuture {
         let ready = |answer| -> HandlerFuture { Box::pin(std::future::ready(answer)) };
-        let list = |what| self.list(&request, what).map(ready);
         let started = match request.method.as_str() {
             "tools/call" => self.call_tool(request),
             "resources/read" => self.read_resource(request),
             "prompts/get" => self.get_prompt(request),
             "completion/complete" => self.complete(request),
-            "tools/list" => list(Cached::Tools),
-            "prompts/list" => list(Cached::Prompts),
-            "resources/list" => list(Cached::Resources),
-            "resources/templates/list" => list(Cached::Templates),
             "tasks/get" | "tasks/list" | "tasks/result" | "tasks/cancel" | "tasks/update"
                 if self.catalog.read().offers(Offer::Tasks) =>
             {
                 Ok(self.tasks.handle(request, self.settings.page_size))
             }
-            method => Err(ErrorObject::method_not_found(method)),
+            _ => self.list(&request).map(ready),
         };
         started.unwrap_or_else(|error| ready(Answer::Error(briefly(error))))
     }
