@@ -373,10 +373,9 @@ impl Peer {
     /// # Cancel safety
     /// If the future is dropped, the message is not sent.
     pub async fn log(&self, level: LogLevel, params: RawJson) -> Delivery {
-        match self.shared.legacy_log_level() {
-            None => return Delivery::NotSent(NotSent::NoSession),
-            Some(threshold) if level < threshold => return Delivery::NotSent(NotSent::Unwanted),
-            Some(_) => {}
+        let threshold = self.shared.legacy_log_level();
+        if threshold.is_none_or(|threshold| level < threshold) {
+            return Delivery::NotSent(NotSent::Unwanted);
         }
         let Ok(room) = self.shared.outbox.room(params.len()).await else {
             return Delivery::NotSent(NotSent::Closed);

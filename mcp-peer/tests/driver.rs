@@ -645,6 +645,8 @@ async fn what_will_not_be_sent_is_not_said_to_be() {
     tokio::spawn(connection.driver);
     let mut stage = stage::Stage(theirs);
     stage.initialize().await;
+    let outside = (connection.peer).log(LogLevel::Emergency, RawJson::EMPTY_OBJECT);
+    assert_eq!(outside.await, Delivery::NotSent(NotSent::Unwanted));
     let modern = json!({
         "progressToken": 1,
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
