@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mcp_peer::session::{ApiMisuse, CallOptions, RequestError};
 use mcp_peer::types::{CallTool, LogLevel, Meta, MethodName, ObjectBuf, RawJson, Request};
-use mcp_peer::{Calling, ProgressPolicy, ProgressUpdate};
+use mcp_peer::{Calling, ProgressPolicy, ProgressUpdate, TaskProgress};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -43,6 +43,8 @@ pub(crate) struct Unsent<'a> {
     /// Whether it waits for the end of the task that it may become.
     pub(crate) follows: bool,
     cancel: Option<Cancel>,
+    /// What is still told when it has been answered with a task of 2025-11-25.
+    pub(crate) task_progress: Option<TaskProgress>,
 }
 
 /// How often an idempotent request is sent in all.
@@ -81,6 +83,7 @@ impl<'a, M: Request> Call<'a, M> {
             idempotent: false,
             follows: M::METHOD == CallTool::METHOD && client.takes_tasks(),
             cancel: None,
+            task_progress: None,
         };
         Self {
             request,
@@ -88,7 +91,8 @@ impl<'a, M: Request> Call<'a, M> {
         }
     }
 
-    /// Asks for progress and calls back for each update, all of them before the result is there.
+    /// Asks for progress and calls back for each update, all of them before the result is there; of what a
+    /// [task](Self::as_task) has to tell, [`TaskHandle::result_with`](crate::TaskHandle::result_with) calls back.
     ///
     /// Where their place among logs and other notifications matters,
     /// [`on_notification::<Progress>`](crate::ClientBuilder::on_notification) has them in the order of the wire.
@@ -193,7 +197,7 @@ impl<'a> Unsent<'a> {
     }
 
     /// The result as it came.
-    pub(crate) async fn finished(mut self) -> Result<RawJson, RequestError> {
+    pub(crate) async fn finished(&mut self) -> Result<RawJson, RequestError> {
         let (client, follows) = (self.client, self.follows);
         let total = self.options.total.unwrap_or(client.total());
         let cancel = self.cancel.take();
@@ -226,8 +230,8 @@ impl<'a> Unsent<'a> {
     }
 
     /// `left` says how much of its time it has.
-    async fn sent(mut self, left: impl Fn() -> Duration) -> Result<RawJson, RequestError> {
-        let mut params = self.params?;
+    async fn sent(&mut self, left: impl Fn() -> Duration) -> Result<RawJson, RequestError> {
+        let mut params = std::mem::replace(&mut self.params, Ok(ObjectBuf::new()))?;
         let mut ignore = |_| ();
         let on_progress: &mut (dyn FnMut(ProgressUpdate) + Send) = match &mut self.on_progress {
             Some(callback) => callback,
@@ -253,7 +257,9 @@ impl<'a> Unsent<'a> {
             let method = MethodName::from_static(self.method);
             let options = self.options.clone();
             let calling = peer.request_raw(method, body, options, &mut *on_progress);
-            let outcome = calling.with_progress(self.progress).await;
+            let mut calling = calling.with_progress(self.progress);
+            let outcome = (&mut calling).await;
+            self.task_progress = calling.into_task_progress();
             match outcome {
                 Err(RequestError::ConnectionLost(_)) if sendings > 0 && self.client.reopens() => {}
                 // What it was lost by may be over soon, and hardly is at once.
@@ -280,7 +286,7 @@ impl<'a, M: Request> IntoFuture for Call<'a, M> {
                 let result = ready!(Pin::new(&mut calling).poll(cx))?;
                 Poll::Ready(mcp_peer::read_result::<M>(&result))
             })),
-            Err(request) => Box::pin(async move {
+            Err(mut request) => Box::pin(async move {
                 let result = request.finished().await?;
                 mcp_peer::read_result::<M>(&result)
             }),

@@ -1,7 +1,7 @@
 //! Calls that become tasks, in either design.
 
-use std::future::{Future, IntoFuture};
-use std::pin::Pin;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use mcp_peer::session::{PeerMisbehaved, RequestError};
@@ -10,6 +10,7 @@ use mcp_peer::types::{
     GetTaskParams, InputRequests, InputResponses, ProtocolVersion, RawJson, Request, Task,
     TaskMetadata, TaskResult, TaskState, UpdateTask, UpdateTaskParams,
 };
+use mcp_peer::{ProgressUpdate, TaskProgress};
 
 use crate::call::Call;
 use crate::client::Client;
@@ -32,11 +33,13 @@ pub enum Started {
     Task(TaskHandle),
 }
 
-/// A task of a server's; dropping it leaves the task as it is, and clones are of the same.
-#[derive(Debug, Clone)]
+/// A task of a server's; dropping it leaves the task as it is. Clones are of the same, and are told nothing of its progress.
+#[derive(Debug)]
 pub struct TaskHandle {
     client: Client,
     task: Box<Task>,
+    /// If its call asked for progress, and a 2025-11-25 server tells of it.
+    progress: Option<TaskProgress>,
 }
 
 /// A call that may become a task; made by [`Call::as_task`].
@@ -107,6 +110,7 @@ impl<'a> IntoFuture for Starting<'a> {
                 Some(task) => Started::Task(TaskHandle {
                     client: client.clone(),
                     task: Box::new(task),
+                    progress: request.task_progress,
                 }),
             })
         })
@@ -123,8 +127,11 @@ impl Client {
     /// Nothing is lost if the future is dropped.
     pub async fn task(&self, id: impl Into<String>) -> Result<TaskHandle, RequestError> {
         let task = Box::new(get(self, &id.into()).await?);
-        let client = self.clone();
-        Ok(TaskHandle { client, task })
+        Ok(TaskHandle {
+            client: self.clone(),
+            task,
+            progress: None,
+        })
     }
 }
 
@@ -173,9 +180,43 @@ impl TaskHandle {
     /// # Cancel safety
     /// The task goes on if the future is dropped, and can be waited for again.
     pub async fn result(&self) -> Result<CallToolResult, RequestError> {
+        self.result_with(|_| ()).await
+    }
+
+    /// Waits for its end as [`result`](Self::result) does, and calls back for each update of its progress, all of them before the
+    /// result is there: what a 2025-11-25 server tells, if the call [asked for it](Call::on_progress). What it has told before is
+    /// told first.
+    ///
+    /// # Errors
+    /// As [`result`](Self::result).
+    ///
+    /// # Cancel safety
+    /// As [`result`](Self::result).
+    pub async fn result_with(
+        &self,
+        mut on_progress: impl FnMut(ProgressUpdate),
+    ) -> Result<CallToolResult, RequestError> {
         let task = Task::clone(&self.task);
-        let result = finish(&self.client, task).await??;
-        mcp_peer::read_result::<CallTool>(&result)
+        let mut finishing = pin!(finish(&self.client, task));
+        let finished = poll_fn(|cx| {
+            let finished = finishing.as_mut().poll(cx);
+            // Behind that: what came before the end is there by now.
+            if let Some(progress) = &self.progress {
+                let _ = progress.poll(cx, &mut on_progress);
+            }
+            finished
+        });
+        mcp_peer::read_result::<CallTool>(&finished.await??)
+    }
+}
+
+impl Clone for TaskHandle {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            task: self.task.clone(),
+            progress: None,
+        }
     }
 }
 
@@ -206,6 +247,7 @@ pub(crate) async fn followed(
     let unwanted = Unwanted(Some(TaskHandle {
         client: client.clone(),
         task: Box::new(task.clone()),
+        progress: None,
     }));
     match tokio::time::timeout(left, finish(client, task)).await {
         Ok(Ok(ended)) => {

@@ -16,7 +16,7 @@ use mcp_client::types::{
     CreateMessageResult, Era, ErrorCode, ProtocolVersion, RawJson, Request, Root,
     SubscriptionFilter, Tool, ToolListChanged,
 };
-use mcp_client::{CallOptions, PeerMisbehaved, RequestError, Started};
+use mcp_client::{CallOptions, PeerMisbehaved, ProgressUpdate, RequestError, Started};
 use mcp_client::{Client, ClientBuilder, ClientGroup, EraChoice, Reconnect};
 use mcp_codec::Framed;
 use mcp_testing::{RawPeer, soon};
@@ -422,6 +422,59 @@ async fn a_legacy_task_is_followed_though_its_result_is_not_waited_for_or_not_th
             Err(RequestError::Refused(error)) => assert_eq!(error.message, outcome),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_legacy_task_tells_how_far_it_is_until_it_ends() {
+    // REQ-PROG-07
+    let tasks = json!({ "requests": { "tools": { "call": {} } } });
+    let capabilities = json!({ "tools": {}, "tasks": tasks });
+    let (client, mut server, _hands) = legacy(Client::builder("c", "1"), capabilities).await;
+    let task = json!({
+        "taskId": "t", "status": "working", "createdAt": "", "lastUpdatedAt": "", "ttl": null,
+    });
+    // With the callback, without it, and without anybody who wants to know.
+    for (told, strays) in [(vec![2.0, 3.0], 0), (vec![], 0), (vec![], 2)] {
+        let before = client.peer().counters().stray_progress;
+        let mut of_call = Vec::new();
+        let mut of_task = Vec::new();
+        let calling = async {
+            let call = client.call_tool("t", ());
+            let call = call.on_progress(|update| of_call.push(update.progress));
+            let Started::Task(task) = call.as_task().await.unwrap() else {
+                panic!("a task");
+            };
+            // Some may have come by now.
+            tokio::task::yield_now().await;
+            if strays > 0 {
+                let kept = task.clone();
+                drop(task);
+                kept.result().await.unwrap();
+            } else if told.is_empty() {
+                task.result().await.unwrap();
+            } else {
+                let on_progress = |update: ProgressUpdate| of_task.push(update.progress);
+                task.result_with(on_progress).await.unwrap();
+            }
+        };
+        let serving = async {
+            let request = server.expect("tools/call").await;
+            let token = &request["params"]["_meta"]["progressToken"];
+            let report = |progress: u32| {
+                let params = json!({ "progressToken": token, "progress": progress });
+                json!({ "method": "notifications/progress", "params": params })
+            };
+            server.send(report(1)).await;
+            server.answer(&request, json!({ "task": task })).await;
+            let waiting = server.expect("tasks/result").await;
+            server.send(report(2)).await;
+            server.send(report(3)).await;
+            server.answer(&waiting, json!({ "content": [] })).await;
+        };
+        tokio::join!(calling, serving);
+        assert_eq!((of_call, of_task), (vec![1.0], told));
+        assert_eq!(client.peer().counters().stray_progress - before, strays);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::trace::Trace;
 /// It is small, and what is asked for is not in it: a program may have very many of them.
 #[must_use = "a request is made when it is polled"]
 pub struct Calling<'a, F> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     /// Nobody else has it before it is queued.
     pub(crate) pending: Arc<PendingCall>,
     stage: Stage<'a>,
@@ -38,13 +38,15 @@ enum Stage<'a> {
     Crowded(Pin<Box<dyn Future<Output = Result<Room<'a>, Gone>> + Send + 'a>>),
     /// Waits for the answer.
     Queued,
+    /// Has an answer, and is kept for what still comes of it.
+    Open,
     Ended,
 }
 
 impl Shared {
     /// Makes a request and waits for its answer; every progress update before it is handed over first.
     pub(crate) fn call<F: FnMut(ProgressUpdate)>(
-        &self,
+        self: &Arc<Self>,
         method: MethodName,
         params: ObjectBuf,
         options: CallOptions,
@@ -88,6 +90,20 @@ impl<F> Calling<'_, F> {
         self
     }
 
+    /// What is still told of its progress, if it has been answered with a task of 2025-11-25 (REQ-PROG-07).
+    pub fn into_task_progress(self) -> Option<TaskProgress> {
+        matches!(self.stage, Stage::Open).then(|| TaskProgress(self.keep()))
+    }
+
+    /// Keeps what is not over with its answer.
+    pub(crate) fn keep(mut self) -> Kept {
+        self.stage = Stage::Ended;
+        Kept {
+            shared: Arc::clone(self.shared),
+            pending: Arc::clone(&self.pending),
+        }
+    }
+
     /// Waits until it is queued, and then for what `answer` looks for, or until its time is over.
     pub(crate) fn poll_for<R>(
         &mut self,
@@ -105,14 +121,17 @@ impl<F> Calling<'_, F> {
         let waits = match self.stage {
             Stage::Crowded(_) => true,
             Stage::Queued => self.late.is_some() || self.shared.outbox.is_behind(),
-            Stage::Unsent | Stage::Ended => false,
+            Stage::Unsent | Stage::Open | Stage::Ended => false,
         };
         let outcome = match polled {
             Poll::Ready(outcome) => outcome,
             Poll::Pending if waits => Err(ready!(self.poll_late(cx))),
             Poll::Pending => return Poll::Pending,
         };
-        self.stage = Stage::Ended;
+        self.stage = match self.pending.is_open() {
+            true => Stage::Open,
+            false => Stage::Ended,
+        };
         self.trace.called(outcome.as_ref().map(drop));
         Poll::Ready(outcome)
     }
@@ -132,7 +151,7 @@ impl<F> Calling<'_, F> {
             Stage::Crowded(room) => ready!(room.as_mut().poll(cx))?,
             Stage::Queued => return Poll::Ready(Ok(())),
             // A future that has ended says nothing more.
-            Stage::Ended => return Poll::Pending,
+            Stage::Open | Stage::Ended => return Poll::Pending,
         };
         room.push(Command::Call(Arc::clone(&self.pending)))?;
         self.stage = Stage::Queued;
@@ -197,11 +216,46 @@ impl<F: FnMut(ProgressUpdate)> Future for Calling<'_, F> {
 /// The cancellation may cross the answer: then the engine does not know the key any more, and nothing is sent.
 impl<F> Drop for Calling<'_, F> {
     fn drop(&mut self) {
-        if let Stage::Queued = self.stage {
-            self.pending.abandon(self.shared);
-            // If the driver is gone, so is the request.
-            let _ = self.shared.outbox.push(Command::Cancel(self.pending.key));
+        if let Stage::Queued | Stage::Open = self.stage {
+            self.pending.give_up(self.shared);
         }
+    }
+}
+
+/// A call that is not over with its answer, and is given up when this is dropped.
+pub(crate) struct Kept {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pending: Arc<PendingCall>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.pending.give_up(&self.shared);
+    }
+}
+
+/// What is told of a task of 2025-11-25 under the progress token of its call, as long as this value lives; made by
+/// [`Calling::into_task_progress`].
+#[must_use = "nothing more is told when it is dropped"]
+pub struct TaskProgress(Kept);
+
+impl TaskProgress {
+    /// Hands over what has been told, and asks to be woken when there is more; ready when the connection is gone.
+    ///
+    /// Whatever was on the wire before the answer to another request is there when that has its answer.
+    pub fn poll(
+        &self,
+        cx: &mut Context<'_>,
+        on_progress: &mut dyn FnMut(ProgressUpdate),
+    ) -> Poll<()> {
+        let Kept { shared, pending } = &self.0;
+        pending.poll(cx, shared, on_progress).map(drop)
+    }
+}
+
+impl fmt::Debug for TaskProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskProgress").finish_non_exhaustive()
     }
 }
 
@@ -211,6 +265,7 @@ impl<F> fmt::Debug for Calling<'_, F> {
             Stage::Unsent => "unsent",
             Stage::Crowded(_) => "waits for room",
             Stage::Queued => "queued",
+            Stage::Open => "answered, not over",
             Stage::Ended => "ended",
         };
         f.debug_struct("Calling")

@@ -478,6 +478,11 @@ impl<T: Transport> Driver<T> {
                     pending.progress(progress, &self.shared);
                 }
             }
+            Event::Task { call, result } => {
+                if let Some(pending) = self.calls.get(call) {
+                    pending.go_on(result);
+                }
+            }
             Event::Notification(notification) => {
                 let from = Link::new(&self.shared);
                 let see = || self.handler.notification(&notification, &from);

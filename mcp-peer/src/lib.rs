@@ -21,7 +21,7 @@ mod tap;
 mod trace;
 mod transport;
 
-pub use calling::Calling;
+pub use calling::{Calling, TaskProgress};
 pub use closed::{Closed, ConnectionError};
 pub use context::{Delivery, Question, RequestContext, Rounds};
 pub use counters::Counters;

@@ -2,15 +2,13 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
 
 use mcp_session::{CallOptions, RequestError};
 use mcp_types::{Listen, ListenParams, MethodName, Request, SubscriptionFilter};
 
+use crate::calling::Kept;
 use crate::limits::ProgressPolicy;
-use crate::outbox::Command;
-use crate::peer::{Peer, Shared, encode_params};
-use crate::pending::PendingCall;
+use crate::peer::{Peer, encode_params};
 
 /// A stream on which a modern server tells of changes, as long as this value lives; made by [`Peer::listen`].
 ///
@@ -18,8 +16,7 @@ use crate::pending::PendingCall;
 /// for it. Dropping it ends the stream on the wire.
 #[must_use = "a stream that is dropped has ended"]
 pub struct Listening {
-    shared: Arc<Shared>,
-    pending: Arc<PendingCall>,
+    call: Kept,
     filter: SubscriptionFilter,
     /// Apart, because most have not.
     ended: Option<Box<Result<(), RequestError>>>,
@@ -45,8 +42,7 @@ impl Peer {
             poll_fn(|cx| calling.poll_for(cx, |pending, _, cx| pending.poll_acknowledged(cx)));
         let filter = acknowledged.await?;
         Ok(Listening {
-            shared: Arc::clone(&self.shared),
-            pending: Arc::clone(&calling.pending),
+            call: calling.keep(),
             filter,
             ended: None,
         })
@@ -70,20 +66,11 @@ impl Listening {
         if let Some(ended) = &self.ended {
             return Result::clone(ended);
         }
-        let outcome = poll_fn(|cx| self.pending.poll(cx, &self.shared, &mut |_| ())).await;
+        let Kept { shared, pending } = &self.call;
+        let outcome = poll_fn(|cx| pending.poll(cx, shared, &mut |_| ())).await;
         let ended = outcome.map(drop);
         self.ended = Some(Box::new(ended.clone()));
         ended
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        if self.ended.is_none() {
-            self.pending.abandon(&self.shared);
-            // If the driver is gone, so is the stream.
-            let _ = self.shared.outbox.push(Command::Cancel(self.pending.key));
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use tracing::Span;
 use crate::counters::add;
 use crate::driver::now;
 use crate::limits::ProgressPolicy;
+use crate::outbox::Command;
 use crate::peer::Shared;
 
 /// How far a call has come.
@@ -48,6 +50,8 @@ pub(crate) struct PendingCall {
     /// Where those who watch find the call; the driver adds its id.
     pub(crate) span: Span,
     pub(crate) policy: ProgressPolicy,
+    /// Whether more comes of it than its answer; said before that.
+    open: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -89,6 +93,7 @@ impl PendingCall {
             key: CallKey(0),
             span: Span::none(),
             policy,
+            open: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -193,6 +198,17 @@ impl PendingCall {
         }
     }
 
+    /// Notes the answer of a call that goes on as a task.
+    pub(crate) fn go_on(&self, result: RawJson) {
+        self.open.store(true, Ordering::Relaxed);
+        self.finish(Ok(result));
+    }
+
+    /// Whether it goes on, for whoever has its answer.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// Ends the call; the first outcome counts.
     pub(crate) fn finish(&self, outcome: Result<RawJson, RequestError>) {
         let mut state = self.lock();
@@ -232,8 +248,15 @@ impl PendingCall {
         }
     }
 
+    /// Nobody wants it any more, which the peer is told if it does not know.
+    pub(crate) fn give_up(&self, shared: &Shared) {
+        self.abandon(shared);
+        // If the driver is gone, so is the call.
+        let _ = shared.outbox.push(Command::Cancel(self.key));
+    }
+
     /// Nobody polls any more: what is queued goes, and the reading with it if it was stopped.
-    pub(crate) fn abandon(&self, shared: &Shared) {
+    fn abandon(&self, shared: &Shared) {
         let mut state = self.lock();
         state.abandoned = true;
         state.progress = VecDeque::new();

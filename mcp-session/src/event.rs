@@ -56,6 +56,14 @@ pub enum Event {
         /// What will be told (REQ-SUB-03).
         filter: SubscriptionFilter,
     },
+    /// A tool's call of ours has become a task of 2025-11-25, and wants its progress: the call stays in flight for that, without a
+    /// time limit, until it is cancelled, which the server does not hear of (REQ-PROG-07).
+    Task {
+        /// Which one.
+        call: CallKey,
+        /// The raw result.
+        result: RawJson,
+    },
     /// A client has subscribed to a resource or a task for the first time; what it subscribes to from now on is seen there,
     /// too.
     Subscribed(Subscribed),

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use mcp_types::{
-    Era, ErrorObject, LogLevel, Message, Meta, MethodName, Notification, ObjectBuf, Outbound,
-    Progress as Notified, ProgressToken, RawJson, RequestId, TASKS_EXTENSION,
+    CallTool, Era, ErrorObject, LogLevel, Message, Meta, MethodName, Notification, ObjectBuf,
+    Outbound, Progress as Notified, ProgressToken, ProtocolVersion, RawJson, Request as _,
+    RequestId, TASKS_EXTENSION,
 };
 
 use crate::deadlines::Deadlines;
@@ -113,6 +114,14 @@ impl Call {
     pub(crate) fn wire_id(&self) -> Option<i64> {
         match self.state {
             CallState::Waiting(id) => Some(id),
+            CallState::Gathering(_) | CallState::Task(_) => None,
+        }
+    }
+
+    /// The id under which something is said of it.
+    fn known_id(&self) -> Option<i64> {
+        match self.state {
+            CallState::Waiting(id) | CallState::Task(id) => Some(id),
             CallState::Gathering(_) => None,
         }
     }
@@ -126,6 +135,8 @@ impl Call {
 pub(crate) enum CallState {
     Waiting(i64),
     Gathering(Box<Gathering>),
+    /// Answered with a task of 2025-11-25: what still comes is its progress, under the id that it had (REQ-PROG-07).
+    Task(i64),
 }
 
 /// What kind of result a modern server has sent.
@@ -213,7 +224,7 @@ impl Outgoing {
         if call.listens() {
             self.streams.remove(key);
         }
-        if let Some(id) = call.wire_id() {
+        if let Some(id) = call.known_id() {
             self.by_id.remove(id);
         }
         Some(call)
@@ -231,9 +242,11 @@ impl Outgoing {
 
     /// Lifts the time limits of a listen request; false if it is none, or they are lifted already.
     pub(crate) fn wait_for_ever(&mut self, key: CallKey) -> bool {
-        if !self.is_listening(key) {
-            return false;
-        }
+        self.is_listening(key) && self.lift_limits(key)
+    }
+
+    /// Lifts a call's time limits; false if they are lifted already.
+    fn lift_limits(&mut self, key: CallKey) -> bool {
         let deadline = self.get_mut(key).and_then(|call| call.deadline.take());
         self.drop_deadline(key, deadline);
         deadline.is_some()
@@ -381,13 +394,18 @@ impl Session {
         let Some(key) = self.outgoing.call_of(id) else {
             return self.unknown_response();
         };
-        let modern = self
-            .outgoing
-            .calls
-            .get(key)
-            .is_some_and(|call| call.era == Era::Modern);
+        let Some(call) = self.outgoing.calls.get(key) else {
+            return;
+        };
+        if let CallState::Task(_) = call.state {
+            return self.unknown_response();
+        }
+        let (modern, progress) = (call.era == Era::Modern, call.progress);
         let outcome = match outcome {
             Err(error) => Err(RequestError::Refused(error)),
+            Ok(result) if progress && self.is_task(key, &result) => {
+                return self.go_on_as_task(key, result);
+            }
             Ok(result) if !modern => Ok(result),
             Ok(result) => match self.result_type(key, &result) {
                 ResultType::Complete => Ok(result),
@@ -400,6 +418,26 @@ impl Session {
             },
         };
         self.end_call(key, outcome);
+    }
+
+    /// Whether a result says that the call has become a task of 2025-11-25.
+    fn is_task(&self, key: CallKey, result: &RawJson) -> bool {
+        let task = || result.member("task").is_some_and(|task| task.is_object());
+        let call = self.outgoing.get(key);
+        call.is_some_and(|call| call.method == CallTool::METHOD)
+            && self.legacy_version() == Some(ProtocolVersion::V2025_11_25)
+            && task()
+    }
+
+    /// Keeps a call for the progress of its task, which has the same token (REQ-PROG-07).
+    fn go_on_as_task(&mut self, call: CallKey, result: RawJson) {
+        if let Some(entry) = self.outgoing.get_mut(call)
+            && let CallState::Waiting(id) = entry.state
+        {
+            entry.state = CallState::Task(id);
+        }
+        self.outgoing.lift_limits(call);
+        self.emit(Event::Task { call, result });
     }
 
     fn is_single_round(&mut self, key: CallKey) -> bool {

@@ -212,7 +212,7 @@ impl Session {
 
     /// Sends a request under a key of the caller's choosing, which must be new.
     ///
-    /// The answer comes as [`Event::Response`], exactly once, unless [`cancel`](Self::cancel) comes first.
+    /// The answer comes as [`Event::Response`], exactly once, unless [`cancel`](Self::cancel) comes first, or as [`Event::Task`].
     ///
     /// # Errors
     /// Nothing was sent and no event will come:
@@ -243,7 +243,9 @@ impl Session {
     pub fn cancel(&mut self, call: CallKey, reason: Option<&str>) {
         if let Some(entry) = self.outgoing.remove(call) {
             self.events.retain(|event| match event {
-                Event::Progress { call: of, .. } | Event::Listening { call: of, .. } => *of != call,
+                Event::Progress { call: of, .. }
+                | Event::Listening { call: of, .. }
+                | Event::Task { call: of, .. } => *of != call,
                 _ => true,
             });
             self.drop_questions_of(&entry);

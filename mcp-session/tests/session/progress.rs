@@ -174,6 +174,59 @@ fn what_is_received_must_increase_and_belong_to_something() {
 }
 
 #[test]
+fn a_task_has_the_token_of_its_call_as_long_as_it_is_wanted() {
+    // REQ-PROG-07
+    let task = r#"{"task":{"taskId":"t"}}"#;
+    let progress = |n: u32| {
+        format!(
+            r#"{{"method":"notifications/progress","params":{{"progressToken":2,"progress":{n}}}}}"#
+        )
+    };
+    let called = |version: &str, progress: bool| {
+        let mut client = Side::legacy_client(version, |_| {});
+        client.call_with(1, "tools/call", "{}", |o| o.progress = progress);
+        client.forget();
+        client.hear(&format!(r#"{{"id":2,"result":{task}}}"#));
+        client
+    };
+    let mut client = called("2025-11-25", true);
+    client.tells(&[&format!("task 1: {task}")]);
+    // It takes as long as it takes.
+    assert_eq!(client.session.poll_timeout(), None);
+    client
+        .hear(&progress(1))
+        .hear(&progress(1))
+        .hear(&progress(2))
+        .hear(r#"{"id":2,"result":{}}"#)
+        .tells(&[
+            "progress 1: 1",
+            "misbehaved: progress for no request, or not increasing",
+            "progress 1: 2",
+            "misbehaved: response to no request",
+        ]);
+    client.cancel(1, None);
+    client
+        .hear(&progress(3))
+        .tells(&["misbehaved: progress for no request, or not increasing"])
+        .says(&[])
+        .is_idle();
+    let mut client = called("2025-11-25", true);
+    client.session.handle_disconnected("gone");
+    client
+        .tells(&[
+            "task 1: *",
+            "answer 1: connection lost before the answer: gone",
+        ])
+        .is_idle();
+    // Nobody has asked for it, or there are no tasks.
+    for (version, wanted) in [("2025-11-25", false), ("2025-06-18", true)] {
+        called(version, wanted)
+            .tells(&[&format!("answer 1: {task}")])
+            .is_idle();
+    }
+}
+
+#[test]
 fn a_legacy_client_reports_too_and_a_modern_one_cannot() {
     // REQ-PROG-09, inventory 3.7
     let mut client = Side::legacy_client("2025-11-25", |config| {

@@ -342,6 +342,7 @@ impl Side {
                 }
                 Err(error) => format!("answer {}: {error}", call.0),
             },
+            Event::Task { call, result } => format!("task {}: {result}", call.0),
             Event::Progress { call, progress } => format!("progress {}: {progress}", call.0),
             Event::Notification(n) => match n.params {
                 Some(params) => format!("notified {} {params}", n.method),
