@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use mcp_session::{
-    CallOptions, Caller, Incoming, IncomingKey, NotSent, RequestError, may_ask, takes_input,
+    CallOptions, Caller, Incoming, IncomingKey, NotSent, Progress, RequestError, may_ask,
+    takes_input,
 };
+use mcp_types::meta::key;
 use mcp_types::{
-    Era, LogLevel, Message, MethodName, Notification, ObjectBuf, ProtocolVersion, RawJson,
-    RequestId,
+    Era, LogLevel, Message, Meta, MethodName, Notification, ObjectBuf, ProgressToken,
+    ProtocolVersion, RawJson, RelatedTask, RequestId,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -79,7 +81,9 @@ pub(crate) struct Binding {
     key: IncomingKey,
     id: Option<RequestId>,
     caller: Arc<Caller>,
-    wants_progress: bool,
+    progress_token: Option<ProgressToken>,
+    /// The 2025-11-25 task that the request has been answered with.
+    task: Option<Box<RelatedTask>>,
     /// The bits of an `f64`: the last that was reported; changed with the phase held.
     last_progress: AtomicU64,
     own_notifications: bool,
@@ -111,7 +115,8 @@ impl Binding {
             key: incoming.key,
             id: incoming.id.clone(),
             caller: Arc::clone(&incoming.caller),
-            wants_progress: incoming.progress_token.is_some(),
+            progress_token: incoming.progress_token.clone(),
+            task: None,
             last_progress: AtomicU64::new(f64::NEG_INFINITY.to_bits()),
             own_notifications: incoming.own_notifications,
             log_level: incoming.log_level,
@@ -132,6 +137,14 @@ impl Binding {
         }
     }
 
+    /// A task of 2025-11-25 reports as its request would (REQ-PROG-07).
+    fn may_report(&self, phase: Phase) -> Result<(), NotSent> {
+        match phase {
+            Phase::Detached if self.task.is_some() => Ok(()),
+            phase => self.may(phase),
+        }
+    }
+
     /// Waits for room in the queue, then queues, unless the request has ended meanwhile.
     async fn send(&self, bytes: usize, command: Command) -> Result<(), NotSent> {
         let room = self
@@ -141,11 +154,19 @@ impl Binding {
             .await
             .map_err(|_| NotSent::Closed)?;
         let phase = lock(&self.phase);
-        self.may(*phase)?;
-        if let Command::Progress { progress, .. } = command {
-            // Others may have reported meanwhile: what increases is known where the order is.
-            self.increases(progress)?;
-            (self.last_progress).store(progress.to_bits(), Ordering::Relaxed);
+        let progress = match &command {
+            Command::Progress { progress, .. } => Some(*progress),
+            Command::TaskProgress(report) => Some(report.progress),
+            _ => None,
+        };
+        match progress {
+            None => self.may(*phase)?,
+            Some(progress) => {
+                self.may_report(*phase)?;
+                // Others may have reported meanwhile: what increases is known where the order is.
+                self.increases(progress)?;
+                (self.last_progress).store(progress.to_bits(), Ordering::Relaxed);
+            }
         }
         room.push(command).map_err(|_| NotSent::Closed)
     }
@@ -288,7 +309,7 @@ impl RequestContext {
 
     /// Whether the caller wants progress.
     pub fn wants_progress(&self) -> bool {
-        self.binding().wants_progress
+        self.binding().progress_token.is_some()
     }
 
     /// Reports progress, if the caller wants it and it is more than was reported before; the next round of a request begins anew.
@@ -305,24 +326,29 @@ impl RequestContext {
     ) -> Delivery {
         let binding = self.binding();
         let sent = async {
-            binding.active()?;
-            if !binding.wants_progress {
+            binding.may_report(*lock(&binding.phase))?;
+            let Some(token) = &binding.progress_token else {
                 return Err(NotSent::Unwanted);
-            }
+            };
             binding.increases(progress)?;
             let bytes = message.as_ref().map_or(0, String::len);
-            let key = binding.key;
-            binding
-                .send(
-                    bytes,
-                    Command::Progress {
-                        key,
-                        progress,
-                        total,
-                        message,
-                    },
-                )
-                .await
+            let command = match &binding.task {
+                None => Command::Progress {
+                    key: binding.key,
+                    progress,
+                    total,
+                    message,
+                },
+                Some(task) => {
+                    let mut report = Progress::new(token.clone(), progress);
+                    (report.total, report.message) = (total, message);
+                    let mut meta = Meta::default();
+                    meta.set(key::RELATED_TASK, &**task);
+                    report.meta = Some(meta);
+                    Command::TaskProgress(Box::new(report))
+                }
+            };
+            binding.send(bytes, command).await
         };
         sent.await.into()
     }
@@ -546,16 +572,20 @@ impl Rounds {
     }
 
     /// Lets the handler go on although its request is about to be answered otherwise: it may still ask, and a legacy client
-    /// is asked by a request of its own; it cannot send anything else.
-    pub fn detach(&self) {
+    /// is asked by a request of its own. If the answer is a task of 2025-11-25, it may report progress, too, as before; it cannot
+    /// send anything else.
+    pub fn detach(&self, task: Option<RelatedTask>) {
         let binding = self.context.binding();
+        let reported = binding.last_progress.load(Ordering::Relaxed);
+        let token = binding.progress_token.clone();
         *lock(&self.context.exchange.binding) = Arc::new(Binding {
             shared: Arc::clone(&binding.shared),
             key: binding.key,
             id: binding.id.clone(),
             caller: Arc::clone(&binding.caller),
-            wants_progress: false,
-            last_progress: AtomicU64::new(f64::NEG_INFINITY.to_bits()),
+            progress_token: token.filter(|_| task.is_some()),
+            task: task.map(Box::new),
+            last_progress: AtomicU64::new(reported),
             own_notifications: binding.own_notifications,
             log_level: None,
             phase: Mutex::new(Phase::Detached),

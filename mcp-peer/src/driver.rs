@@ -344,6 +344,9 @@ impl<T: Transport> Driver<T> {
                     .session
                     .progress(key, progress, total, message.as_deref());
             }
+            Command::TaskProgress(report) => {
+                let _ = self.session.task_progress(&report);
+            }
             Command::Deliver(notification) => deliver(&self.shared, &notification),
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
             Command::Close => {

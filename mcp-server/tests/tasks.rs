@@ -66,6 +66,20 @@ async fn broken() -> Result<(), ToolError> {
     )))
 }
 
+/// Reports before it is a task, as one, and when it has ended.
+async fn reporting(cx: Cx) -> &'static str {
+    cx.progress().at(1, None).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for again in [1, 2, 2] {
+        cx.progress().at(again, Some("so far".to_owned())).await;
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cx.progress().at(3, None).await;
+    });
+    "reported"
+}
+
 async fn panicking() -> &'static str {
     tokio::time::sleep(Duration::from_secs(1)).await;
     panic!("as it should")
@@ -115,6 +129,7 @@ impl Made {
             .tool(tool("failing", failing).task(Required))
             .tool(tool("broken", broken).task(Optional))
             .tool(tool("panicking", panicking).task(Optional))
+            .tool(tool("reporting", reporting).task(Optional))
             .tool(tool("two_names", two_names).task(Optional))
             .tool(tool("asks_first", asks_first).task_when_asked(Optional));
         match self.replay {
@@ -803,6 +818,32 @@ async fn a_session_of_2025_11_25_is_told_how_its_tasks_stand() {
     let known = get(&mut hand, &slow).await;
     assert_eq!(told_of[2], known, "what is told is what can be asked for");
     assert_eq!(told(&mut other, STATUS).await, [Value::Null; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_2025_11_25_reports_as_its_call_would() {
+    // REQ-PROG-07; a modern task does not report.
+    for (version, expected) in [(CORE, vec![1, 2]), (MODERN, vec![1])] {
+        let server = Made::default().start();
+        let mut hand = connect(&server, version).await;
+        let meta = json!({ "progressToken": "p" });
+        let mut call = json!({ "name": "reporting", "arguments": {}, "_meta": meta });
+        if version == CORE {
+            call["task"] = json!({});
+        }
+        let created = hand.once("tools/call", call).await.unwrap();
+        let task = created.get("task").unwrap_or(&created);
+        assert_eq!(settled(&mut hand, task).await["status"], "completed");
+        let told = told(&mut hand, "notifications/progress").await;
+        let progress: Vec<_> = told.iter().map(|params| &params["progress"]).collect();
+        assert_eq!(progress, expected);
+        for params in told {
+            assert_eq!(params["progressToken"], "p");
+            if version == CORE {
+                assert_eq!(params["_meta"][RELATED]["taskId"], task["taskId"]);
+            }
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -405,15 +405,7 @@ impl Session {
         }
         entry.last_progress = progress;
         let message = message.filter(|_| entry.caller.version >= ProtocolVersion::V2025_03_26);
-        let mut params = ObjectBuf::new();
-        text::insert(&mut params, "progressToken", progress_token);
-        text::insert(&mut params, "progress", &Amount(progress));
-        if let Some(total) = total.filter(|t| t.is_finite()) {
-            text::insert(&mut params, "total", &Amount(total));
-        }
-        if let Some(message) = message {
-            params.insert_str("message", message);
-        }
+        let params = progress_params(progress_token, progress, total, message);
         let method = MethodName::from_static("notifications/progress");
         let message = Message::notification(method, Some(params.finish()));
         Ok(Outbound {
@@ -421,6 +413,25 @@ impl Session {
             related_to: entry.id(),
         })
     }
+}
+
+/// The parameters of a notification of progress, without `_meta`.
+pub(crate) fn progress_params(
+    token: &ProgressToken,
+    progress: f64,
+    total: Option<f64>,
+    message: Option<&str>,
+) -> ObjectBuf {
+    let mut params = ObjectBuf::new();
+    text::insert(&mut params, "progressToken", token);
+    text::insert(&mut params, "progress", &Amount(progress));
+    if let Some(total) = total.filter(|t| t.is_finite()) {
+        text::insert(&mut params, "total", &Amount(total));
+    }
+    if let Some(message) = message {
+        params.insert_str("message", message);
+    }
+    params
 }
 
 /// A number that is written as short as it can be: most progress is counted in whole units.

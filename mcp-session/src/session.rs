@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use mcp_types::{
     CancelledParams, ClientCapabilities, ErrorObject, Inbound, LogLevel, Message, MethodName,
-    NotificationMessage, ObjectBuf, Outbound, RawJson, RequestId,
+    NotificationMessage, ObjectBuf, Outbound, ProtocolVersion, RawJson, RequestId,
 };
 
 use crate::admission::ServerSide;
 use crate::config::{ClientConfig, EraChoice, Limits, ServerSetup};
 use crate::error::{ApiMisuse, Cause, ConnectError, NotSent, RequestError};
-use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey};
+use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey, Progress};
 use crate::handshake::ClientSide;
-use crate::incoming::IncomingTable;
+use crate::incoming::{IncomingTable, progress_params};
 use crate::outgoing::{Call, CallOptions, Outgoing};
 use crate::rounds::InputRequired;
 use crate::text;
@@ -410,6 +410,31 @@ impl Session {
     ) -> Result<(), NotSent> {
         let outbound = self.progress_message(key, progress, total, message)?;
         self.transmit(outbound);
+        Ok(())
+    }
+
+    /// Reports progress of a request of the peer's that was answered with a task of 2025-11-25, under the token that the request
+    /// had (REQ-PROG-07). That it increases, and ends with the task, is the program's matter.
+    ///
+    /// # Errors
+    /// [`NotSent::NoSession`] outside of a 2025-11-25 session; [`NotSent::NotIncreasing`] if the value is not finite.
+    pub fn task_progress(&mut self, report: &Progress) -> Result<(), NotSent> {
+        if self.legacy_version() != Some(ProtocolVersion::V2025_11_25) {
+            return Err(NotSent::NoSession);
+        }
+        let &Progress {
+            progress, total, ..
+        } = report;
+        if !progress.is_finite() {
+            return Err(NotSent::NotIncreasing);
+        }
+        let message = report.message.as_deref();
+        let mut params = progress_params(&report.progress_token, progress, total, message);
+        if let Some(meta) = &report.meta {
+            text::insert(&mut params, "_meta", meta);
+        }
+        let method = MethodName::from_static("notifications/progress");
+        self.transmit(Message::notification(method, Some(params.finish())).into());
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use mcp_peer::types::{CreateTaskResult, ErrorObject, RelatedTask};
+use mcp_peer::types::{CreateTaskResult, Era, ErrorObject, ProtocolVersion, RelatedTask};
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -178,9 +178,9 @@ impl Future for Becoming {
                         let record = &created.record;
                         let asking = this.asking.take();
                         let asking = asking.unwrap_or_else(|| this.context.rounds());
-                        run(&this.tasks, record, asking, handler);
-                        this.wish.granted.send_replace(Some(record.id.clone()));
                         let version = this.context.caller().version;
+                        run(&this.tasks, record, version, asking, handler);
+                        this.wish.granted.send_replace(Some(record.id.clone()));
                         let task = shown(record, version, this.tasks.options.poll);
                         return Poll::Ready(encoded(CreateTaskResult::new(task), version));
                     }
@@ -204,8 +204,15 @@ enum Step {
     Done(Answer),
 }
 
-fn run(tasks: &Arc<Tasks>, record: &TaskRecord, asking: Rounds, handler: HandlerFuture) {
-    asking.detach();
+fn run(
+    tasks: &Arc<Tasks>,
+    record: &TaskRecord,
+    version: ProtocolVersion,
+    asking: Rounds,
+    handler: HandlerFuture,
+) {
+    let core = version.era() == Era::Legacy;
+    asking.detach(core.then(|| RelatedTask::new(&record.id)));
     let running = Running {
         id: record.id.clone(),
         handler,
@@ -225,7 +232,11 @@ impl Running {
             };
             match step {
                 Step::Asked(questions) => tasks.asked(&self.id, questions).await,
-                Step::Done(answer) => return tasks.finish(&self.id, answer).await,
+                Step::Done(answer) => {
+                    // Before it is told: nothing is sent on behalf of a task that has ended.
+                    self.asking.end();
+                    return tasks.finish(&self.id, answer).await;
+                }
             }
         }
     }

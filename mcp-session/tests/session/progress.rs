@@ -1,6 +1,6 @@
 //! Progress, on both sides.
 
-use mcp_session::NotSent;
+use mcp_session::{NotSent, Progress};
 
 use crate::support::{LEGACY, Side, decode};
 
@@ -43,6 +43,30 @@ fn what_is_sent_increases() {
         r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":0.2}}"#,
         r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":1e300}}"#,
     ]);
+}
+
+#[test]
+fn a_task_reports_under_the_token_of_its_request() {
+    // REQ-PROG-07
+    let mut report = Progress::new("t", 2.0).total(f64::NAN).message("half");
+    report.meta = Some(decode(
+        r#"{"io.modelcontextprotocol/related-task":{"taskId":"x"}}"#,
+    ));
+    for (version, expected) in [
+        ("2025-11-25", Ok(())),
+        ("2025-06-18", Err(NotSent::NoSession)),
+    ] {
+        let mut server = working_server(version, "\"t\"");
+        server.respond(0, "{}");
+        server.forget();
+        assert_eq!(server.session.task_progress(&report), expected);
+        let sent = r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":2,"message":"half","_meta":{"io.modelcontextprotocol/related-task":{"taskId":"x"}}}}"#;
+        let sent: Vec<_> = expected.iter().map(|()| sent).collect();
+        server.says(&sent);
+        let endless = Progress::new("t", f64::INFINITY);
+        assert!(server.session.task_progress(&endless).is_err());
+        server.says(&[]);
+    }
 }
 
 #[test]
