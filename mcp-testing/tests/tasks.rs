@@ -22,8 +22,12 @@ struct Name {
     name: String,
 }
 
-async fn slow(_: Cx) -> &'static str {
-    tokio::time::sleep(Duration::from_secs(100)).await;
+async fn slow(cx: Cx) -> &'static str {
+    let progress = cx.progress();
+    for quarter in 1..=4 {
+        tokio::time::sleep(Duration::from_secs(25)).await;
+        progress.at(quarter, None).await;
+    }
     "slept"
 }
 
@@ -117,6 +121,25 @@ async fn a_task_has_the_result_that_its_call_would_have_had() {
             client.task("unknown").await,
             Err(RequestError::Refused(_))
         ));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_2025_11_25_tells_how_far_it_is() {
+    // REQ-PROG-07; a modern one does not.
+    for (version, quarters) in DESIGNS.into_iter().zip([4, 0]) {
+        let server = server();
+        let client = connect(&server, version).await;
+        let call = client.call_tool("slow", ()).on_progress(|update| {
+            panic!("{update} before it is a task");
+        });
+        let Ok(Started::Task(task)) = call.as_task().await else {
+            panic!("a task");
+        };
+        let mut told = 0;
+        let result = task.result_with(|_| told += 1).await.expect("ends");
+        assert_eq!((result.to_text().as_str(), told), ("slept", quarters));
+        assert_eq!(client.peer().counters().stray_progress, 0);
     }
 }
 
