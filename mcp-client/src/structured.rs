@@ -44,7 +44,10 @@ impl<'a> Call<'a, CallTool> {
     ///
     /// With the feature `schema` it is first checked against the tool's output schema, if the tool has been listed since the list
     /// changed last; of one tool 64 KiB of schema are remembered, and of all together 16 MiB. What a schema refers to elsewhere is
-    /// not fetched: such a schema fails, as does one whose patterns look around or back, or one that is too deep for the content.
+    /// not fetched: such a schema fails, as does one whose patterns look around or back, one that refers to itself or to others by
+    /// anything but a JSON Pointer, and one that is too deep for the content. So does one that could take more than ten million
+    /// steps: a step is a schema that is applied to a value, and where schemas refer to themselves more than once for the same value,
+    /// each level of the content multiplies them.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), mcp_client::StructuredError> {
@@ -118,6 +121,7 @@ mod schema {
     use jsonschema::PatternOptions;
     use mcp_peer::Peer;
     use mcp_peer::session::{Established, RequestError};
+    use mcp_peer::types::schema::steps;
     use mcp_peer::types::{ObjectBuf, RawJson, Tool, ToolListChanged};
     use serde_json::Value;
 
@@ -129,6 +133,10 @@ mod schema {
     const FEW_LEVELS: usize = 1_000;
     /// Levels that [`STACK`] has room for.
     const MAX_LEVELS: usize = 32_000;
+    /// Steps of a check, which is about a second.
+    const MAX_STEPS: u64 = 10_000_000;
+    /// Steps of a check that says what is wrong, and not only that something is: it may take each of them once for each level.
+    const FEW_STEPS: u64 = 10_000;
     /// Bytes of the stack on which deep checks are made.
     const STACK: usize = 64 * 1024 * 1024;
     /// Bytes of a compiled pattern. Patterns are of the kind that takes linear time.
@@ -270,27 +278,33 @@ mod schema {
         // A check recurses: at each level of the content through each schema, at most.
         let levels = objects * depth(&content);
         if levels <= FEW_LEVELS {
-            return validate(&schema, &content);
+            return validate(&schema, &content, levels);
         }
         if levels > MAX_LEVELS {
             return Err("too deep to be checked".to_owned());
         }
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK);
-            let checking = thread.spawn_scoped(scope, || validate(&schema, &content));
+            let checking = thread.spawn_scoped(scope, || validate(&schema, &content, levels));
             let outcome = checking.map_err(|e| e.to_string())?.join();
             outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
-    fn validate(schema: &Value, content: &Value) -> Result<(), String> {
-        jsonschema::options()
+    fn validate(schema: &Value, content: &Value, levels: usize) -> Result<(), String> {
+        let steps = steps(schema, content, MAX_STEPS, levels).map_err(|e| e.to_string())?;
+        let validator = jsonschema::options()
             .offline()
             .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN))
             .build(schema)
-            .map_err(|e| e.to_string())?
-            .validate(content)
-            .map_err(|e| e.to_string())
+            .map_err(|e| e.to_string())?;
+        if steps <= FEW_STEPS {
+            return validator.validate(content).map_err(|e| e.to_string());
+        }
+        match validator.is_valid(content) {
+            true => Ok(()),
+            false => Err("too much of it to say where".to_owned()),
+        }
     }
 
     fn depth(value: &Value) -> usize {
@@ -361,11 +375,33 @@ mod schema {
             assert_eq!(deep(150, 100), Ok(()));
             assert_eq!(deep(1_500, 1), Ok(()));
             deep(1_500, 100).unwrap_err();
-            // What refers to itself ends.
+            // What refers to itself for the same value never ends.
             let turns = json!({ "allOf": [{ "$ref": "#/$defs/b" }] });
             let back = json!({ "allOf": [{ "$ref": "#" }] });
             let schema = json!({ "$defs": { "b": back }, "allOf": turns["allOf"] });
-            assert_eq!(check(&schema.into(), &json!({}).into()), Ok(()));
+            check(&schema.into(), &json!({}).into()).unwrap_err();
+        }
+
+        #[test]
+        fn a_check_takes_no_more_steps_than_there_may_be() {
+            // REQ-SCH-03
+            let content = |levels| (0..levels).fold(json!({}), |inner, _| json!({ "a": inner }));
+            let same = json!({ "$ref": "#" });
+            let tree = json!({ "properties": { "a": same, "b": same } });
+            assert_eq!(check(&tree.into(), &content(100).into()), Ok(()));
+            let schema: RawJson =
+                json!({ "properties": { "a": { "allOf": [same, same] } } }).into();
+            assert_eq!(check(&schema, &content(12).into()), Ok(()));
+            // An entry counts as a step does.
+            let heavy = json!({ "properties": { "a": { "allOf": [same, same] } },
+                                "examples": vec![0; 10_000] });
+            let error = check(&heavy.into(), &content(100).into()).unwrap_err();
+            assert!(error.contains("too much work"), "{error}");
+            // What is wrong among very much is not told.
+            let numbers: RawJson = json!({ "items": { "minimum": 1 } }).into();
+            let faults = |count| check(&numbers, &json!(vec![0; count]).into()).unwrap_err();
+            assert!(faults(10).contains("less than the minimum"));
+            assert!(faults(10_000).contains("too much"));
         }
 
         #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use mcp_peer::types::RawJson;
+use mcp_peer::types::schema::steps;
 use serde_json::Value;
 
 use crate::context::Cx;
@@ -19,11 +20,14 @@ const MAX_SCHEMA: usize = 256 * 1024;
 const MAX_PATTERN: usize = 1024 * 1024;
 /// Faults that are told at once.
 const MAX_FAULTS: usize = 3;
-/// Values, those within others included, among which faults are looked for one by one.
-const MAX_VALUES: usize = 10_000;
+/// Steps of a check that looks for faults one by one: it may take each of them once for each level.
+const MAX_STEPS: u64 = 10_000;
+/// Levels of such a check, which any thread's stack has room for.
+const MAX_LEVELS: usize = 1_000;
 
 /// A compiled schema.
 pub(crate) struct Check {
+    schema: RawJson,
     validator: Validator,
     /// Whether `{}` is valid, which is what most calls of a tool without arguments send.
     empty: bool,
@@ -41,14 +45,15 @@ impl Check {
         if schema.len() > MAX_SCHEMA {
             return Err(format!("larger than {MAX_SCHEMA} bytes"));
         }
-        let schema: Value = schema.decode().map_err(|e| e.to_string())?;
+        let decoded: Value = schema.decode().map_err(|e| e.to_string())?;
         jsonschema::options()
             .offline()
             .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN))
-            .build(&schema)
+            .build(&decoded)
             .map(|validator| Self {
                 empty: validator.is_valid(&serde_json::json!({})),
                 validator,
+                schema: schema.clone(),
             })
             .map_err(|e| e.to_string())
     }
@@ -66,10 +71,12 @@ impl Check {
             return None;
         }
         // All faults are made before the first is told, those under each branch of an `anyOf` too.
-        if !has_at_most(&value, &mut { MAX_VALUES }) {
+        // Where a schema refers to itself for the same value, each level of it multiplies them.
+        let few = |schema: Value| steps(&schema, &value, MAX_STEPS, MAX_LEVELS).is_ok();
+        if !self.schema.decode().is_ok_and(few) {
             return Some(fault(
                 "",
-                "not as their schema demands, and too many to say where",
+                "not as their schema demands, and too much to say where",
             ));
         }
         let faults = self
@@ -116,19 +123,6 @@ pub(crate) fn constrained<K: Kind<Input = Texts>>(
             None => run(cx, texts),
         }
     }))
-}
-
-/// Whether a value has no more values in it, itself included, than are left to count.
-fn has_at_most(value: &Value, left: &mut usize) -> bool {
-    let Some(fewer) = left.checked_sub(1) else {
-        return false;
-    };
-    *left = fewer;
-    match value {
-        Value::Array(inner) => inner.iter().all(|value| has_at_most(value, left)),
-        Value::Object(inner) => inner.values().all(|value| has_at_most(value, left)),
-        _ => true,
-    }
 }
 
 /// `/a/0/b` as `a[0].b`.
@@ -269,12 +263,30 @@ mod tests {
                     .faults(&json!({ "a": vec![0; count] }).into())
                     .unwrap()
             };
-            // The object and the array are values, too.
-            let most = faults(MAX_VALUES - 2);
-            assert!(most.starts_with("Invalid argument `a"), "{most}");
-            let more = faults(MAX_VALUES - 1);
-            assert!(more.contains("too many to say where"), "{more}");
+            let some = faults(9_000);
+            assert!(some.starts_with("Invalid argument `a"), "{some}");
+            let more = faults(10_000);
+            assert!(more.contains("too much to say where"), "{more}");
         }
+    }
+
+    #[test]
+    fn faults_that_each_level_multiplies_are_not_told_one_by_one() {
+        // REQ-SCH-03
+        let (same, other) = (json!({ "$ref": "#" }), json!({ "const": 1 }));
+        let [sum, product] = ["sum", "product"].map(|kind| {
+            json!({ "required": ["kind"],
+                    "properties": { "kind": { "const": kind }, "of": { "anyOf": [other, same] } } })
+        });
+        let check = Check::compile(&json!({ "oneOf": [sum, product] }).into()).unwrap();
+        let nested = |levels, innermost| {
+            (0..levels).fold(innermost, |of, _| json!({ "kind": "sum", "of": of }))
+        };
+        assert_eq!(check.faults(&nested(60, json!(1)).into()), None);
+        let few = check.faults(&nested(2, json!(2)).into()).unwrap();
+        assert!(few.contains("not valid under any"), "{few}");
+        let many = check.faults(&nested(60, json!(2)).into()).unwrap();
+        assert!(many.contains("too much to say where"), "{many}");
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub mod roots;
 pub mod rounds;
 pub mod sampling;
 mod scan;
+// For the client and the server, which check values against schemas; not part of the crate's promises.
+#[doc(hidden)]
+pub mod schema;
 #[cfg(any(test, feature = "proptest"))]
 pub mod strategies;
 pub mod subscriptions;
