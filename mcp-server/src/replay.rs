@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mcp_peer::session::{self, InputRequired};
-use mcp_peer::types::{ErrorObject, RawJson};
+use mcp_peer::types::{ErrorObject, ObjectBuf, RawJson};
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -77,7 +77,7 @@ pub(crate) struct Recording {
 struct Asked {
     key: String,
     method: String,
-    /// Of the parameters.
+    /// Of the parameters that are the handler's alone.
     digest: [u8; 32],
 }
 
@@ -207,7 +207,7 @@ impl Recording {
     /// The key of the question of that number, which is the same as it was, or new.
     fn ask(&mut self, number: usize, question: &Question) -> Result<String, Strayed> {
         let method = question.method.to_string();
-        let digest = Sha256::digest(question.params.as_bytes()).into();
+        let digest = digest(&question.params);
         if let Some(before) = self.questions.get(number) {
             return match before.method == method && before.digest == digest {
                 true => Ok(before.key.clone()),
@@ -325,6 +325,13 @@ impl Future for Replaying {
             Err(error) => Answer::Error(error),
         })
     }
+}
+
+/// Of a question's parameters, but for what goes only to clients that declare it, for another round may not declare the same.
+fn digest(params: &RawJson) -> [u8; 32] {
+    let mut params = ObjectBuf::from_raw(params.clone()).unwrap_or_default();
+    params.take("includeContext");
+    Sha256::digest(params.finish().as_bytes()).into()
 }
 
 /// What a state is sealed together with: that which all rounds of a request have in common.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mcp_server::types::ProtocolVersion;
+use mcp_server::types::{IncludeContext, ProtocolVersion};
 use mcp_server::{
     Cx, Elicited, Extensions, JsonSchema, Principal, Replay, ReplayKeys, RequestError, Sampling,
     Server, ServerConnection, ToolError, prompt, resource, tool, with,
@@ -174,6 +174,16 @@ async fn alike(cx: Cx) -> Result<String, ToolError> {
     Ok(format!("{} {}", model.to_text(), roots[0].uri))
 }
 
+/// Wishes for what only some clients include.
+async fn wishing(cx: Cx) -> Result<String, ToolError> {
+    let wish = |text| {
+        let question = Sampling::user(text).max_tokens(9);
+        cx.sample(question.include_context(IncludeContext::AllServers))
+    };
+    let (first, second) = (wish("One?").await?, wish("Two?").await?);
+    Ok(format!("{} {}", first.to_text(), second.to_text()))
+}
+
 #[derive(Default)]
 struct Made {
     replay: Option<Replay>,
@@ -202,6 +212,7 @@ impl Made {
             .tool(tool("leaving", with(counts(), leaving)))
             .tool(tool("fewer", with(counts(), fewer)))
             .tool(tool("alike", alike))
+            .tool(tool("wishing", wishing))
             .resource(resource("test://asking", ask))
             .prompt(prompt("asking", ask));
         match &self.replay {
@@ -309,6 +320,39 @@ async fn what_runs_side_by_side_is_replayed_in_the_order_in_which_it_was() {
         );
         let result = hand.once("tools/call", last).await.unwrap();
         assert_eq!(text(&result), "ab cd");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_include_in_one_round_what_it_does_not_in_the_next() {
+    // REQ-SAMP-02
+    let request = json!({ "name": "wishing" });
+    let content = json!({ "type": "text", "text": "yes" });
+    let sampled = json!({ "role": "assistant", "model": "m", "content": content });
+    for made in [Made::default(), Made::replayed(replay())] {
+        let server = made.start();
+        let mut hand = Hand::connect(&server, MODERN).await;
+        for declared in [[true, false], [false, true]] {
+            let mut round = Value::Null;
+            for (number, includes) in declared.into_iter().enumerate() {
+                let sampling = if includes {
+                    json!({ "context": {} })
+                } else {
+                    json!({})
+                };
+                hand.capabilities["sampling"] = sampling;
+                let asks = match number {
+                    0 => request.clone(),
+                    _ => retry(&request, &round["requestState"], json!({ "q1": sampled })),
+                };
+                round = hand.once("tools/call", asks).await.unwrap();
+                let asked = &round["inputRequests"][format!("q{}", number + 1)]["params"];
+                assert_eq!(asked["includeContext"].is_string(), includes);
+            }
+            let last = retry(&request, &round["requestState"], json!({ "q2": sampled }));
+            let result = hand.once("tools/call", last).await.unwrap();
+            assert_eq!(text(&result), "yes yes");
+        }
     }
 }
 
