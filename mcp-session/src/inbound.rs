@@ -7,7 +7,7 @@ use mcp_types::{
     Outbound, ProtocolVersion, RequestId, ResponseMessage,
 };
 
-use crate::error::{PeerMisbehaved, RequestError};
+use crate::error::{Cause, ConnectError, PeerMisbehaved, RequestError};
 use crate::event::Event;
 use crate::session::{Session, Side};
 
@@ -107,19 +107,15 @@ impl Session {
 
     /// The transport knows that no answer will come (REQ-ERR-06, REQ-HTTPM-13); it is not the peer that has said so.
     fn handle_lost(&mut self, lost: Malformed) {
-        let Malformed {
-            id: Some(id),
-            excerpt: why,
-            ..
-        } = lost
-        else {
+        let Some(id) = &lost.id else {
             return;
         };
-        if self.is_handshake(&id) {
-            return self.fail_handshake_on_disconnect(&why);
+        if self.is_handshake(id) {
+            // Nor did it end by what it was asked.
+            return self.fail(ConnectError::Transport(Cause::new(lost)));
         }
-        if let Some(key) = self.outgoing.call_of(&id) {
-            self.end_call(key, Err(RequestError::Lost(why)));
+        if let Some(key) = self.outgoing.call_of(id) {
+            self.end_call(key, Err(RequestError::Lost(lost.excerpt)));
         }
     }
 

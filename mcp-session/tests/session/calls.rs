@@ -54,7 +54,7 @@ fn a_request_that_is_lost_ends_alone_and_is_not_refused() {
     client.forget();
     client
         .lose(1)
-        .tells(&["failed: connection lost before `server/discover` was answered: cut"])
+        .tells(&["failed: could not connect: request lost: cut"])
         .is_idle();
 }
 
