@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use mcp_peer::session::{ApiMisuse, Established, NOTIFICATIONS_EXTENSION, RequestError};
 use mcp_peer::types::{
@@ -115,8 +114,8 @@ impl Client {
     ///
     /// With a connection that is [opened again](crate::ClientBuilder::reconnect) the server is asked again, and then every
     /// change that it agreed to tell of is told once, lists and resources, for it may have happened in between. So it is when
-    /// the stream breaks off and the connection does not, and when the server ends the one in good order and the other within
-    /// ten seconds, as one does that is started anew.
+    /// the stream breaks off and the connection does not, and when the server ends it in good order, as one does that is started
+    /// anew: over HTTP nothing else tells that it has been.
     ///
     /// ```no_run
     /// # async fn run(client: mcp_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -266,15 +265,10 @@ pub(crate) async fn stand(
     });
 }
 
-/// How long a server that has ended a stream in good order may take to close the connection, if it means to: longer than it
-/// gives its handlers, unless it was told otherwise.
-const FAREWELL: Duration = Duration::from_secs(10);
-
 /// What is to be told, whatever happens to the connection.
 struct Wish {
     filter: SubscriptionFilter,
-    /// Whether it is of the builder: then a server that can tell nothing of it is not asked, and one that has ended the
-    /// stream is asked again.
+    /// Whether it is of the builder: then a server that can tell nothing of it is not asked.
     stands: bool,
     policy: Reconnect,
     telling: Arc<Telling>,
@@ -315,29 +309,20 @@ impl Wish {
                 Err(error) => Err(error.clone()),
             };
             backoff.lasted(since.elapsed());
-            let ended = match ended {
-                // What ends may be the server and not the stream: it says so of its streams first (REQ-SUB-07).
-                Ok(()) if !self.stands => {
-                    let farewell = timeout(FAREWELL, peer.lost(&server)).await;
-                    farewell.map_or(Ok(()), |()| Err(lost(&"")))
-                }
-                ended => ended,
-            };
+            let mut stays = false;
             match ended {
-                Err(RequestError::ConnectionLost(_)) => {
-                    let opened = peer.opened_after(&server).await;
-                    server = opened.map_err(|why| lost(&why))?;
-                }
-                Ok(()) if !self.stands => return Ok(()),
+                Err(RequestError::ConnectionLost(_)) => {}
+                // It may be the server that ends, which says so of its streams first (REQ-SUB-07).
                 ended => {
                     let Some(delay) = backoff.next() else {
                         return ended;
                     };
-                    if let Ok(why) = timeout(delay, peer.closed()).await {
-                        return Err(lost(&why));
-                    }
-                    server = peer.established().unwrap_or(server);
+                    stays = timeout(delay, peer.lost(&server)).await.is_err();
                 }
+            }
+            if !stays {
+                let opened = peer.opened_after(&server).await;
+                server = opened.map_err(|why| lost(&why))?;
             }
             asked = match self.ask(peer, &server).await {
                 Ok((era, honoured)) => {
@@ -376,7 +361,8 @@ impl Subscription {
 
     /// Waits until the server tells nothing more: it has ended the stream, or the connection is gone for good.
     ///
-    /// With a connection that is opened again it takes ten seconds more to tell that the server has ended only the stream.
+    /// With a connection that is opened again, the server is asked again when it has ended the stream, later each time, until
+    /// as many streams have ended in a row as [attempts](Reconnect::attempts) may fail.
     ///
     /// # Errors
     /// [`RequestError`]: it did not end in good order.
