@@ -327,7 +327,8 @@ impl Wish {
             asked = match self.ask(peer, &server).await {
                 Ok((era, honoured)) => {
                     // Behind the server's consent: what comes from here on it tells itself.
-                    tell_all(peer, &honoured).map_err(|why| lost(&why))?;
+                    let told = tell_all(peer, &honoured).await;
+                    told.map_err(|why| lost(&why))?;
                     Ok(era)
                 }
                 Err(error) => Err(error),
@@ -337,18 +338,24 @@ impl Wish {
 }
 
 /// Tells the program's own receivers of every change that a subscription is about.
-fn tell_all(peer: &Peer, filter: &SubscriptionFilter) -> Result<(), mcp_peer::session::NotSent> {
+async fn tell_all(
+    peer: &Peer,
+    filter: &SubscriptionFilter,
+) -> Result<(), mcp_peer::session::NotSent> {
     if filter.tools_list_changed {
-        peer.deliver::<ToolListChanged>(&Default::default())?;
+        peer.deliver::<ToolListChanged>(&Default::default()).await?;
     }
     if filter.prompts_list_changed {
-        peer.deliver::<PromptListChanged>(&Default::default())?;
+        peer.deliver::<PromptListChanged>(&Default::default())
+            .await?;
     }
     if filter.resources_list_changed {
-        peer.deliver::<ResourceListChanged>(&Default::default())?;
+        peer.deliver::<ResourceListChanged>(&Default::default())
+            .await?;
     }
     for uri in filter.resource_subscriptions.iter().flatten() {
-        peer.deliver::<ResourceUpdated>(&ResourceUpdatedParams::new(uri))?;
+        peer.deliver::<ResourceUpdated>(&ResourceUpdatedParams::new(uri))
+            .await?;
     }
     Ok(())
 }

@@ -276,18 +276,23 @@ impl Peer {
 
     /// Hands a notification to this side's own receivers and callbacks, as if it had come from the peer.
     ///
-    /// It has its place behind what was to be sent before, and takes no room that anybody would have to wait for: how many are
-    /// on their way is bounded by the program alone.
+    /// It has its place behind what was to be sent before, and waits for room as that does.
     ///
     /// # Errors
     /// [`NotSent::Params`] if they are no object; [`NotSent::Closed`] if the connection has ended.
-    pub fn deliver<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, nothing is delivered.
+    pub async fn deliver<N: Notification>(&self, params: &N::Params) -> Result<(), NotSent> {
         let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
+        let params = params.finish();
+        let room = self.shared.outbox.room(params.len()).await;
+        let room = room.map_err(|_| NotSent::Closed)?;
         let notification = NotificationMessage {
             method: MethodName::from_static(N::METHOD),
-            params: Some(params.finish()),
+            params: Some(params),
         };
-        let delivered = self.shared.outbox.push(Command::Deliver(notification));
+        let delivered = room.push(Command::Deliver(notification));
         delivered.map_err(|_| NotSent::Closed)
     }
 

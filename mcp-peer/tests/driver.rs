@@ -601,10 +601,28 @@ async fn what_the_program_delivers_itself_arrives_though_the_connection_ends() {
         assert!(peer.notify::<Ticked>(&json!({})).now_or_never().is_none());
     }
     tokio::task::yield_now().await;
-    peer.deliver::<Ticked>(&json!({ "n": 1 })).unwrap();
+    peer.deliver::<Ticked>(&json!({ "n": 1 })).await.unwrap();
     drop(stage);
     assert_eq!(ticks.recv().await, Some(Ok(json!({ "n": 1 }))));
     assert_eq!(ticks.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_program_delivers_itself_waits_for_room() {
+    let mut options = Options::default();
+    options.outbox_bytes = 1024;
+    let (_driving, peer, _stage) = client_with(NoHandler, options).await;
+    let mut ticks = peer.notifications::<Ticked>();
+    // The driver does not run meanwhile.
+    let at_once = (0..10).take_while(|n| {
+        let params = json!({ "n": n });
+        peer.deliver::<Ticked>(&params).now_or_never().is_some()
+    });
+    assert_eq!(at_once.count(), 3);
+    peer.deliver::<Ticked>(&json!({ "n": 3 })).await.unwrap();
+    for n in 0..=3 {
+        assert_eq!(ticks.recv().await, Some(Ok(json!({ "n": n }))));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -371,6 +371,7 @@ async fn lists_are_kept_while_the_server_lets_them_be() {
             client
                 .peer()
                 .deliver::<ToolListChanged>(&Default::default())
+                .await
                 .unwrap();
             soon(client.call_tool("a", json!({}))).await.unwrap();
             soon(names()).await;

@@ -303,10 +303,9 @@ async fn a_list_is_not_kept_when_the_callback_runs() {
     let again = connected.list_tools().into_future();
     assert!(again.now_or_never().is_some(), "it is kept");
     client.set(connected.clone()).unwrap();
-    let change = connected
-        .peer()
-        .deliver::<ToolListChanged>(&Default::default());
-    change.unwrap();
+    let change = Default::default();
+    let told = connected.peer().deliver::<ToolListChanged>(&change);
+    soon(told).await.unwrap();
     soon(kept.find(|_| true)).await;
     assert_eq!(kept.entries(), [false]);
 }
