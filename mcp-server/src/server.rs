@@ -7,7 +7,8 @@ use std::time::Duration;
 use mcp_peer::session::{Limits, NOTIFICATIONS_EXTENSION, ServerConfig, ServerSetup};
 use mcp_peer::types::capabilities::extension_fault;
 use mcp_peer::types::{
-    CacheScope, Extensions, Implementation, LogLevel, Notification, RawJson, ServerCapabilities,
+    CacheScope, Extensions, Implementation, LogLevel, Notification, ProtocolVersion, RawJson,
+    ServerCapabilities,
 };
 use mcp_peer::{Connection, ConnectionError, Handler, Link, Options, Peer, Transport};
 
@@ -294,6 +295,23 @@ impl Server {
             per_second,
             at_once,
         });
+        self
+    }
+
+    /// Sets which revisions the server speaks; all by default.
+    ///
+    /// A legacy client that asks for another one is offered the newest of these. A modern request in another one, and
+    /// `initialize` where all of these are modern, are refused with -32022, which names these.
+    ///
+    /// ```
+    /// use mcp_server::{Server, types::ProtocolVersion};
+    ///
+    /// // No legacy ones.
+    /// let server = Server::new("files", "1.0.0").versions([ProtocolVersion::V2026_07_28]);
+    /// ```
+    #[must_use]
+    pub fn versions(mut self, versions: impl IntoIterator<Item = ProtocolVersion>) -> Self {
+        self.config.versions = versions.into_iter().collect();
         self
     }
 

@@ -149,6 +149,24 @@ impl ServerSide {
         self.config().capabilities.logging.is_some()
     }
 
+    /// The versions that are spoken here, newest first.
+    fn versions(&self) -> impl Iterator<Item = ProtocolVersion> {
+        let spoken = &self.config().versions;
+        let all = ProtocolVersion::ALL.into_iter().rev();
+        all.filter(|version| spoken.contains(version))
+    }
+
+    /// Those of an era.
+    fn versions_of(&self, era: Era) -> impl Iterator<Item = ProtocolVersion> {
+        self.versions().filter(move |version| version.era() == era)
+    }
+
+    /// The refusal of a version, which names those of an era instead (REQ-VER-01).
+    fn unsupported(&self, version: String, era: Era) -> ErrorObject {
+        let supported = self.versions_of(era).map(ProtocolVersion::as_str);
+        ErrorObject::unsupported_protocol_version(text::brief(version), supported)
+    }
+
     /// Each request by itself: the marker decides, whatever the method (TRAP-23).
     pub(crate) fn admit(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
         // One look at the parameters for everything that is the engine's.
@@ -219,12 +237,16 @@ impl ServerSide {
         if !capabilities.is_object() {
             return Err(malformed(key::CLIENT_CAPABILITIES, "must be an object"));
         }
-        if version != ProtocolVersion::LATEST_MODERN.as_str() {
-            let supported = modern_versions().into_iter().map(ProtocolVersion::as_str);
-            return Err(ErrorObject::unsupported_protocol_version(
-                text::brief(version),
-                supported,
-            ));
+        if !self
+            .versions_of(Era::Modern)
+            .any(|spoken| spoken.as_str() == version)
+        {
+            // A server that speaks none has those to name that `initialize` opens.
+            let era = match self.versions_of(Era::Modern).next() {
+                Some(_) => Era::Modern,
+                None => Era::Legacy,
+            };
+            return Err(self.unsupported(version, era));
         }
         in_modern(request)?;
         // REQ-LOG-06
@@ -324,7 +346,7 @@ impl ServerSide {
     fn discovered(&self) -> DiscoverResult {
         let capabilities = self.config().capabilities.clone();
         let capabilities = capabilities.for_revision(ProtocolVersion::LATEST_MODERN);
-        let mut result = DiscoverResult::new(modern_versions(), capabilities);
+        let mut result = DiscoverResult::new(self.versions_of(Era::Modern), capabilities);
         result.instructions = self.config().instructions.clone();
         // What is offered may change while the server runs, and it may depend on who asks.
         result.ttl_ms = Some(0);
@@ -348,11 +370,23 @@ impl ServerSide {
             ("initialize", None) => self.initialize(request),
             (_, None) => {
                 let keys = [key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES];
-                let message = format!(
-                    "no session: send `initialize` first, or set {} in `_meta`",
-                    keys.map(|k| format!("`{k}`")).join(" and ")
-                );
-                let data = json!({ "supported": all_versions() });
+                let ways = [
+                    (Era::Legacy, "send `initialize` first".to_owned()),
+                    (
+                        Era::Modern,
+                        format!(
+                            "set {} in `_meta`",
+                            keys.map(|k| format!("`{k}`")).join(" and ")
+                        ),
+                    ),
+                ];
+                let open = ways.into_iter().filter_map(|(era, way)| {
+                    let is_open = self.versions_of(era).next().is_some();
+                    is_open.then_some(way)
+                });
+                let message = format!("no session: {}", open.collect::<Vec<_>>().join(", or "));
+                let versions: Vec<_> = self.versions().collect();
+                let data = json!({ "supported": versions });
                 Err(ErrorObject::invalid_params(message).with_data(&data))
             }
             (method, Some(legacy)) => {
@@ -397,9 +431,13 @@ impl ServerSide {
     fn initialize(&mut self, request: &RequestMessage) -> Result<Admission, ErrorObject> {
         let params: InitializeParams = decode_params(request)?;
         // REQ-LIFE-03, and never a modern version (REQ-LIFE-12).
-        let version = ProtocolVersion::from_name(&params.protocol_version)
-            .filter(|v| v.era() == Era::Legacy)
-            .unwrap_or(ProtocolVersion::LATEST_LEGACY);
+        let asked = |version: &ProtocolVersion| version.as_str() == params.protocol_version;
+        let version = (self.versions_of(Era::Legacy).find(asked))
+            .or_else(|| self.versions_of(Era::Legacy).next());
+        let Some(version) = version else {
+            // REQ-VER-06
+            return Err(self.unsupported(params.protocol_version, Era::Modern));
+        };
         let config = self.config();
         let capabilities = config.capabilities.clone().for_revision(version);
         let mut result = InitializeResult::new(version, capabilities, config.info.clone());
@@ -450,19 +488,6 @@ impl ServerSide {
         };
         result.insert_raw("_meta", &meta);
     }
-}
-
-/// All versions, newest first, for an error that helps clients of either era.
-fn all_versions() -> Vec<ProtocolVersion> {
-    ProtocolVersion::ALL.into_iter().rev().collect()
-}
-
-/// The versions that may stand in a modern request, newest first.
-fn modern_versions() -> Vec<ProtocolVersion> {
-    all_versions()
-        .into_iter()
-        .filter(|v| v.era() == Era::Modern)
-        .collect()
 }
 
 // ---- the client's side ----

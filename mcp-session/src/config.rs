@@ -151,6 +151,8 @@ pub struct ServerConfig {
     pub capabilities: ServerCapabilities,
     /// How to use the server, for a model to read.
     pub instructions: Option<String>,
+    /// The revisions that the server speaks; requests in others are refused, and told of these. Default all.
+    pub versions: Vec<ProtocolVersion>,
     /// The lowest level that a legacy client gets before it has said what it wants. Default info.
     pub log_level: LogLevel,
     /// The session's bounds.
@@ -164,6 +166,7 @@ impl ServerConfig {
             info,
             capabilities: ServerCapabilities::default(),
             instructions: None,
+            versions: ProtocolVersion::ALL.to_vec(),
             log_level: LogLevel::Info,
             limits: Limits::default(),
         }

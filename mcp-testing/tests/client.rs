@@ -11,7 +11,7 @@ use futures::StreamExt;
 use mcp_client::types::{
     CacheScope, CallTool, CreateMessageResult, ElicitParams, ElicitResult, ErrorCode, ErrorObject,
     Inbound, InputRequiredResult, InputResponses, LogLevel, LogMessage, Message, Meta, Progress,
-    Request, Root, ToolListChanged,
+    ProtocolVersion, Request, Root, ToolListChanged,
 };
 use mcp_client::{
     Call, Cancel, Client, ClientBuilder, EraChoice, RequestError, Round, StructuredError,
@@ -36,6 +36,25 @@ async fn connect(builder: ClientBuilder, server: Server) -> Client {
 
 fn of_era(era: EraChoice) -> ClientBuilder {
     Client::builder("tester", "1").era(era)
+}
+
+/// REQ-VER-02, REQ-VER-06
+#[tokio::test]
+async fn a_client_and_a_server_meet_in_a_version_that_both_speak() {
+    let (old, new) = (ProtocolVersion::V2025_06_18, ProtocolVersion::V2026_07_28);
+    for (spoken, choice, agreed) in [
+        (old, EraChoice::Auto, true),
+        (old, EraChoice::Legacy, true),
+        (old, EraChoice::Modern, false),
+        (new, EraChoice::Auto, true),
+        (new, EraChoice::Modern, true),
+        (new, EraChoice::Legacy, false),
+    ] {
+        let server = Server::new("s", "1").versions([spoken]);
+        let client = soon(of_era(choice).connect(serve(server))).await;
+        let met = client.map(|client| client.server().version);
+        assert_eq!(met.ok(), agreed.then_some(spoken), "{choice:?}");
+    }
 }
 
 #[derive(Serialize, Deserialize, JsonSchema, Debug, PartialEq)]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderMap;
-use mcp_server::types::Principal;
+use mcp_server::types::{Principal, ProtocolVersion};
 use mcp_server::{Cx, Server, ToolError, tool, with};
 use mcp_transport_http::{HttpOptions, HttpService, ListenerOptions, PeerAddr};
-use support::{Running, modern, serve, serve_with, soon};
+use support::{Running, initialize, modern, serve, serve_with, soon};
 use tokio::sync::Notify;
 
 /// What a test and a handler tell each other.
@@ -117,6 +117,34 @@ fn with_progress(request: String) -> String {
         &format!("Content-Length: {length}"),
         &format!("Content-Length: {}", length + more),
     )
+}
+
+#[tokio::test]
+async fn a_server_need_not_speak_every_version() {
+    // REQ-VER-01, REQ-VER-06
+    let speaking = async |version| {
+        let server = Server::new("one", "1.0.0").versions([version]);
+        let server = server.tool(tool("hello", || "Hello.")).start();
+        serve(HttpService::renewing(move |c| {
+            server.serve_with(c.transport, c.extensions)
+        }))
+        .await
+    };
+    let (call, initialize) = (call("hello", ""), initialize("2025-11-25"));
+    let old = speaking(ProtocolVersion::V2025_06_18).await;
+    let refused = old.ask(call.as_bytes()).await;
+    assert_eq!(refused.status, 400);
+    let supported = r#"{"supported":["2025-06-18"],"requested":"2026-07-28"}"#;
+    assert!(refused.body.contains(supported), "{refused:?}");
+    let opened = old.ask(initialize.as_bytes()).await;
+    let agreed = r#""protocolVersion":"2025-06-18""#;
+    assert!(opened.body.contains(agreed), "{opened:?}");
+    let new = speaking(ProtocolVersion::V2026_07_28).await;
+    assert_eq!(new.ask(call.as_bytes()).await.status, 200);
+    let refused = new.ask(initialize.as_bytes()).await;
+    assert_eq!(refused.header("mcp-session-id"), None);
+    let supported = r#"{"supported":["2026-07-28"],"requested":"2025-11-25"}"#;
+    assert!(refused.body.contains(supported), "{refused:?}");
 }
 
 #[tokio::test]

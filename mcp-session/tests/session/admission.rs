@@ -1,6 +1,6 @@
 //! The routing table of inventory 3.4: under which terms a server takes a request.
 
-use mcp_types::{Era, RawJson};
+use mcp_types::{Era, ProtocolVersion, RawJson};
 
 use crate::support::{LEGACY, Side, decode, initialize, long};
 
@@ -297,6 +297,48 @@ fn an_unsupported_version_is_told_the_supported_ones() {
         .hear(r#"{"id":2,"method":"server/discover","params":{"_meta":{$M}}}"#)
         .says(&[
             r#"{"id":1,"error":{"code":-32022,"message":"*","data":{"supported":["2026-07-28"],"requested":"2099-01-01"}}}"#,
+            r#"{"id":2,"result":{"supportedVersions":["2026-07-28"],"...":0}}"#,
+        ]);
+}
+
+#[test]
+fn a_server_need_not_speak_every_version() {
+    // REQ-VER-01, REQ-VER-05: no request of its own can be of a version that `initialize` opens.
+    let of = |versions: &[ProtocolVersion]| {
+        let versions = versions.to_vec();
+        Side::server(move |config| config.versions = versions)
+    };
+    let list = r#"{"id":2,"method":"tools/list","params":{"_meta":{$M}}}"#;
+    let discover = list.replace("tools/list", "server/discover");
+    let alone = r#"{"id":3,"method":"tools/list"}"#;
+    let legacy = [ProtocolVersion::V2025_03_26, ProtocolVersion::V2025_06_18];
+    for (asked, agreed) in [
+        ("2024-11-05", "2025-06-18"),
+        ("2025-03-26", "2025-03-26"),
+        ("2025-11-25", "2025-06-18"),
+        ("2026-07-28", "2025-06-18"),
+    ] {
+        let opened = format!(r#"{{"id":1,"result":{{"protocolVersion":"{agreed}","...":0}}}}"#);
+        let refused = r#"{"id":2,"error":{"code":-32022,"message":"*","data":{"supported":["2025-06-18","2025-03-26"],"requested":"2026-07-28"}}}"#;
+        let nowhere = r#"{"id":3,"error":{"code":-32602,"message":"no session: send `initialize` first","data":{"supported":["2025-06-18","2025-03-26"]}}}"#;
+        of(&legacy)
+            .hear(list)
+            .hear(&discover)
+            .hear(alone)
+            .hear(&initialize(1, asked, "{}"))
+            .says(&[refused, refused, nowhere, &opened]);
+    }
+    // REQ-VER-06
+    let refused = r#"{"id":1,"error":{"code":-32022,"message":"*","data":{"supported":["2026-07-28"],"requested":"2025-11-25"}}}"#;
+    let nowhere =
+        r#"{"id":3,"error":{"code":-32602,"message":"*","data":{"supported":["2026-07-28"]}}}"#;
+    of(&[ProtocolVersion::V2026_07_28])
+        .hear(&initialize(1, "2025-11-25", "{}"))
+        .hear(alone)
+        .hear(&discover)
+        .says(&[
+            refused,
+            nowhere,
             r#"{"id":2,"result":{"supportedVersions":["2026-07-28"],"...":0}}"#,
         ]);
 }
