@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, SinkExt, StreamExt};
 use mcp_peer::session::{ConnectError, EraChoice};
-use mcp_peer::types::NotificationMessage;
+use mcp_peer::types::{Inbound, Message, NotificationMessage};
 use mcp_peer::{
     Closed, Connection, ConnectionError, Driver, Duplex, DuplexError, Handler, MailboxLimits,
     NoHandler, NotPosted, Options, Peer, duplex,
@@ -218,4 +218,64 @@ async fn who_is_cut_off_does_not_come_back() {
     driver.unwanted().await;
     assert_eq!(driver.lost(), None);
     assert_eq!(peer.close_reason(), Some(Closed::CutOff));
+}
+
+/// What comes through a pipe with noise in it, and how that breaks.
+fn noisy(item: Result<Inbound, DuplexError>) -> Result<Inbound, Noise> {
+    match item {
+        Ok(Inbound::Message(Message::Notification(note))) if note.method == "x/noise" => {
+            Ok(Inbound::parse("Usage"[..].into(), Default::default()))
+        }
+        Ok(Inbound::Message(Message::Notification(note))) if note.method == "x/broken" => {
+            Err(Noise)
+        }
+        item => item.map_err(|_| Noise),
+    }
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("broken by noise")]
+struct Noise;
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_breaks_by_itself_is_replaced_whatever_was_said_before() {
+    for (said, is_lost) in [
+        (&["x/noise", "x/broken"][..], true),
+        (&["x/broken"], true),
+        (&["x/noise"], false),
+    ] {
+        let pipe = || {
+            let (ours, theirs) = duplex(64);
+            let ours = ours.sink_map_err(|_| Noise);
+            (ours.map(noisy as fn(_) -> _), Stage(theirs))
+        };
+        let (ours, mut stage) = pipe();
+        let Connection { peer, driver } = mcp_peer::client(
+            ours,
+            client_config(),
+            Arc::new(NoHandler),
+            Options::default(),
+        );
+        let mut driver = driver.reopenable();
+        for method in said {
+            stage
+                .send(json!({ "jsonrpc": "2.0", "method": method }))
+                .await;
+        }
+        stage.0.close().await.unwrap();
+        let _ = (&mut driver).await;
+        assert_eq!(driver.lost().is_some(), is_lost, "{said:?}");
+        assert_eq!(peer.is_closed(), !is_lost);
+        if !is_lost {
+            continue;
+        }
+        let (ours, mut stage) = pipe();
+        driver.reopen(ours, EraChoice::Legacy);
+        tokio::select! {
+            biased;
+            ended = &mut driver => panic!("{ended:?}"),
+            () = stage.accept() => {}
+        }
+        peer.opened().await.unwrap();
+    }
 }
