@@ -376,6 +376,47 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_that_is_lost_is_answered_once_and_seen_so() {
+        let ((mut client, to_client), (mut server, to_server)) = (duplex(8), duplex(8));
+        let to_server = to_server.map(|item| {
+            let Ok(Inbound::Message(Message::Response(response))) = item else {
+                return item;
+            };
+            let id = response.id.unwrap();
+            Ok(Inbound::Malformed(Malformed::lost(id, "cut")))
+        });
+        let seen = Mutex::new(Vec::new());
+        let relay = async {
+            let (_stop, stopped) = watch::channel(false);
+            let (client, server) = (boxed(to_client).into(), boxed(to_server));
+            let see = |side, item: &Inbound| seen.lock().unwrap().push((side, item.clone()));
+            relay(client, server, Duration::MAX, stopped, see).await
+        };
+        let playing = async {
+            client.send(request(1, "ping")).await.unwrap();
+            client.close().await.unwrap();
+            server.next().await.unwrap().unwrap();
+            let answer = Message::result(1, RawJson::EMPTY_OBJECT);
+            server.send(addressed(answer)).await.unwrap();
+            let told = client.next().await.unwrap().unwrap();
+            // The client has its answer: the server is let go.
+            assert!(server.next().await.is_none());
+            server.close().await.unwrap();
+            assert!(client.next().await.is_none());
+            told
+        };
+        let (ended, told) = tokio::join!(relay, playing);
+        assert!(ended.is_ok());
+        let error = ErrorObject::internal("request lost: cut");
+        assert_eq!(
+            told,
+            Inbound::Message(Message::error(Some(1.into()), error))
+        );
+        let seen = seen.into_inner().unwrap();
+        assert_eq!(seen[1..], [(Side::Server, told)]);
+    }
+
+    #[tokio::test]
     async fn a_server_is_let_go_when_its_client_has_all_its_answers() {
         let (mut client, mut server, relay) = joined();
         let mut relay = pin!(relay);

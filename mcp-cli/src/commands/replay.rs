@@ -490,6 +490,7 @@ fn json(id: &RequestId) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use mcp_client::types::Malformed;
     use mcp_codec::framed;
     use serde_json::json;
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -578,6 +579,33 @@ mod tests {
         let told = played.unwrap_err().to_string();
         let expected = "request resources/read \"a:b\" never came; instead came request tools/call \"whoami\", request ping";
         assert!(told.contains(expected), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_lost_ends_a_replay_at_its_line() {
+        // While an answer is waited for, and while the next message is not read.
+        for sent in [1, 100] {
+            let (mut far, near) = mcp_peer::duplex(1);
+            let near = near.map(|item| match item {
+                Ok(Inbound::Message(Message::Notification(_))) => {
+                    Ok(Inbound::Malformed(Malformed::lost(1.into(), "cut")))
+                }
+                item => item,
+            });
+            let mut player = Player::new(boxed(near), Side::Client, false, PATIENCE);
+            let ask = |id: i64| recorded(Side::Client, Message::request(id, "ping", None));
+            let mut messages: Vec<_> = (1..=sent).map(ask).collect();
+            let answer = Message::result(1, json!({}).into());
+            messages.push(recorded(Side::Server, answer));
+            let lost = Message::notification("x/lost", None);
+            far.send(lost.into()).await.unwrap();
+            let told = player.play(messages).await.unwrap_err().to_string();
+            let expected = match sent {
+                1 => "line 1: the answer to 1 is expected: request lost: cut",
+                _ => "line 1: request lost: cut",
+            };
+            assert!(told.contains(expected), "{told}");
+        }
     }
 
     #[tokio::test]
