@@ -1,6 +1,6 @@
 //! Requests of the peer's: each is routed by its own era, and answered at most once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +25,8 @@ use crate::text;
 #[derive(Debug, Default)]
 pub(crate) struct IncomingTable {
     entries: KeyMap<IncomingKey, Entry>,
-    by_id: HashMap<RequestId, IncomingKey>,
+    /// Few at a time, mostly: to hash an id would take longer than to find it in order.
+    by_id: BTreeMap<RequestId, IncomingKey>,
     last_key: u64,
     /// What the peer sent with all of them, in bytes.
     bytes: usize,

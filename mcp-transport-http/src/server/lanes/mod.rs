@@ -7,8 +7,8 @@
 //!     (by related_to)    └─ lane 0 (whatever belongs to none) ──▶ GET
 //! ```
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub(super) struct LaneLimits {
 #[derive(Debug)]
 struct State {
     lanes: BTreeMap<u64, Lane>,
-    by_request: HashMap<RequestId, u64>,
+    by_request: BTreeMap<RequestId, u64>,
     last_lane: u64,
     last_reader: u64,
     held: Held,
@@ -217,7 +217,7 @@ impl Lanes {
     pub(super) fn new(limits: LaneLimits) -> Self {
         let state = State {
             lanes: BTreeMap::from([(STANDING, Lane::default())]),
-            by_request: HashMap::new(),
+            by_request: BTreeMap::new(),
             last_lane: STANDING,
             last_reader: 0,
             held: Held::default(),
