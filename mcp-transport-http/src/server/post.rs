@@ -117,7 +117,7 @@ impl Inner {
         let claim = claim.map_err(|refusal| refusal.about(asked(&inbound)))?;
         let request = match inbound {
             Inbound::Malformed(reason) => {
-                let session = is_answer(&reason).then(|| self.session(&client));
+                let session = is_answer(&reason).then(|| self.session(&client, claim));
                 return match session {
                     Some(Ok(session)) => Ok(Posted::Tell(session, Inbound::Malformed(reason))),
                     _ => Err(malformed(&reason)),
@@ -135,7 +135,7 @@ impl Inner {
                     // REQ-HTTPM-03
                     true => Ok(Posted::Note(self.start(client, inbound))),
                     // REQ-HTTPL-02
-                    false => Ok(Posted::Tell(self.session(&client)?, inbound)),
+                    false => Ok(Posted::Tell(self.session(&client, claim)?, inbound)),
                 };
             }
             Inbound::Message(Message::Response(_)) if matches!(claim, Claim::Other(_)) => {
@@ -143,9 +143,9 @@ impl Inner {
                 return Err(Refusal::bad_request(message));
             }
             inbound @ Inbound::Message(Message::Response(_)) => {
-                return Ok(Posted::Tell(self.session(&client)?, inbound));
+                return Ok(Posted::Tell(self.session(&client, claim)?, inbound));
             }
-            Inbound::Batch(members) => return self.batch(&client, members),
+            Inbound::Batch(members) => return self.batch(&client, claim, members),
         };
         let said = Said::by(&request, &self.last_meta);
         match claim {
@@ -313,8 +313,7 @@ impl Inner {
 
     fn legacy(&self, client: Client, request: RequestMessage) -> Result<Posted, Refusal> {
         let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
-        let session = headers::session(&client.headers).map_err(about)?;
-        if session.is_none() {
+        let Some(session) = headers::session(&client.headers).map_err(about)? else {
             if request.method == "initialize" {
                 return Ok(Posted::Initialize(client, request));
             }
@@ -324,8 +323,8 @@ impl Inner {
                 _ => StatusCode::OK,
             };
             return Ok(self.exchange(client, request, status));
-        }
-        let session = self.session(&client).map_err(about)?;
+        };
+        let session = self.session_of(&client, session).map_err(about)?;
         Ok(Posted::Ask(session, request))
     }
 
@@ -390,13 +389,14 @@ impl Inner {
     fn batch(
         &self,
         client: &Client,
+        claim: Claim<'_>,
         members: Vec<Result<Message, Malformed>>,
     ) -> Result<Posted, Refusal> {
         let only = || Refusal::bad_request("batches exist in 2025-03-26 sessions only");
         if headers::session(&client.headers)?.is_none() {
             return Err(only());
         }
-        let session = self.session(client)?;
+        let session = self.session(client, claim)?;
         if session.lanes.version() != Some(ProtocolVersion::V2025_03_26) {
             return Err(only());
         }
@@ -420,19 +420,20 @@ impl Inner {
     }
 
     /// The session that a request names (REQ-HTTPL-04).
-    pub(super) fn session(&self, client: &Client) -> Result<Arc<Session>, Refusal> {
-        match Claim::of(&client.headers)? {
-            Claim::None | Claim::Legacy => {}
+    fn session(&self, client: &Client, claim: Claim<'_>) -> Result<Arc<Session>, Refusal> {
+        if let Claim::Other(version) = claim {
             // REQ-HTTPL-06
-            Claim::Other(version) => {
-                let message = format!("no session is of revision {version:?}");
-                return Err(Refusal::bad_request(message));
-            }
+            let message = format!("no session is of revision {version:?}");
+            return Err(Refusal::bad_request(message));
         }
         let Some(id) = headers::session(&client.headers)? else {
             let message = format!("the header `{}` is missing", head::SESSION);
             return Err(Refusal::bad_request(message));
         };
+        self.session_of(client, id)
+    }
+
+    fn session_of(&self, client: &Client, id: &str) -> Result<Arc<Session>, Refusal> {
         self.sessions
             .find(id, session::Kind::Streamable, client.principal.as_ref())
             .ok_or_else(no_session)
@@ -441,7 +442,7 @@ impl Inner {
     /// GET: a session's standing stream, or the rest of one that was lost.
     pub(super) fn listen(&self, client: &Client) -> Result<Response<Body>, Refusal> {
         headers::check_accept(&client.headers, &["text/event-stream"])?;
-        let session = self.session(client)?;
+        let session = self.session(client, Claim::of(&client.headers)?)?;
         let reader = match headers::last_event(&client.headers)? {
             None => session.lanes.listen(),
             Some(event) => session.lanes.resume(event),
@@ -458,7 +459,8 @@ impl Inner {
 
     /// DELETE: the session's end (REQ-HTTPL-05).
     pub(super) fn delete(&self, client: &Client) -> Result<Response<Body>, Refusal> {
-        self.session(client)?.end();
+        let claim = Claim::of(&client.headers)?;
+        self.session(client, claim)?.end();
         Ok(reply::empty(StatusCode::NO_CONTENT))
     }
 }
