@@ -340,7 +340,10 @@ impl ForRevision for CallToolResult {
     fn for_revision(mut self, version: ProtocolVersion) -> Self {
         // Before a link becomes a text, which says nothing of it.
         structured(version, &mut self.structured_content, &mut self.content);
-        self.content = each(version, self.content);
+        // No block has changed since, and most results are but blocks.
+        if version < V4 {
+            self.content = each(version, self.content);
+        }
         self
     }
 }
