@@ -20,8 +20,9 @@ use mcp_types::Extensions;
 pub struct Options {
     /// Bytes that handles and handlers may queue before they have to wait; a message counts 256 more than its body. Default 64 KiB.
     pub outbox_bytes: u32,
-    /// Bytes of answers that may wait for the transport before nothing more is read; what is read may have to be answered.
-    /// The answers of handlers that are at work come on top. Default 16 MiB.
+    /// Bytes of answers that may wait for the transport before nothing more is read; what is read may have to be answered. One
+    /// that a handler has just given counts 256 more than its body. The answers of handlers that are at work come on top.
+    /// Default 16 MiB.
     pub answer_bytes: usize,
     /// Notifications that a [`Receiver`](crate::Receiver) queues at most. Default 16,384.
     pub queue_messages: usize,

@@ -56,14 +56,16 @@ pub(crate) enum Command {
 
 /// The queue from the program to the driver.
 ///
-/// Whoever can wait takes [room](Self::room) first: that is the backpressure. What must not wait (answers, cancellations
-/// from `Drop`, closing) goes in without; there is at most one of each for a request in flight, which bounds them.
+/// Whoever can wait takes [room](Self::room) first: that is the backpressure. What must not wait goes in without. Answers are
+/// weighed, and nothing more is read while they are too many: a request that the peer cancels makes room for another one,
+/// but its answer may be here already. There is at most one cancellation from `Drop` for a request in flight, and one wish to
+/// close.
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     /// One permit a byte.
     room: Semaphore,
     capacity: u32,
-    /// Bytes of long answers that the driver has not come to yet.
+    /// Bytes of answers that the driver has not come to yet.
     answers: AtomicUsize,
     /// The transport has not kept up for a while, and the driver cannot do what it was told. Changed with the queue's lock held.
     behind: AtomicBool,
@@ -80,8 +82,6 @@ struct Queue {
 
 /// What a command without a body costs, so that their number is bounded too.
 const BASE_COST: usize = 256;
-/// Answers that are shorter are not counted by bytes: how many wait is bounded by their number, and that is enough for them.
-const LONG_ANSWER: usize = 4096;
 
 /// Room in the queue, taken but not used yet.
 pub(crate) struct Room<'a> {
@@ -165,21 +165,17 @@ impl Outbox {
     /// Puts an answer into the queue.
     pub(crate) fn push_answer(&self, key: IncomingKey, answer: Answer) -> Result<(), Gone> {
         let weight = answer_weight(&answer);
-        if weight > 0 {
-            self.answers.fetch_add(weight, Ordering::Relaxed);
-        }
+        self.answers.fetch_add(weight, Ordering::Relaxed);
         self.push(Command::Answer { key, answer })
     }
 
     /// For the driver, which has come to an answer.
     pub(crate) fn answer_taken(&self, answer: &Answer) {
         let weight = answer_weight(answer);
-        if weight > 0 {
-            self.answers.fetch_sub(weight, Ordering::Relaxed);
-        }
+        self.answers.fetch_sub(weight, Ordering::Relaxed);
     }
 
-    /// Bytes of long answers that the driver has not come to yet.
+    /// Bytes of answers that the driver has not come to yet.
     pub(crate) fn answers(&self) -> usize {
         self.answers.load(Ordering::Relaxed)
     }
@@ -317,10 +313,13 @@ fn answer_weight(answer: &Answer) -> usize {
     let bytes = match answer {
         Answer::Result(result) => result.text_len(),
         Answer::Error(error) => error.message.len() + error.data.as_ref().map_or(0, RawJson::len),
-        // Its questions are bounded in number, and the handler that asks them is parked.
-        Answer::InputRequired(_) => 0,
+        Answer::InputRequired(input) => {
+            let questions = input.questions.iter();
+            let asked = questions.map(|(name, question)| name.len() + question.params.len());
+            asked.sum::<usize>() + input.state.as_ref().map_or(0, String::len)
+        }
     };
-    if bytes < LONG_ANSWER { 0 } else { bytes }
+    bytes + BASE_COST
 }
 
 impl Room<'_> {

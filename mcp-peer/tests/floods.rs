@@ -140,10 +140,14 @@ fn ends() -> (DuplexStream, Other) {
 }
 
 async fn client() -> (JoinHandle<Ended>, Peer, Other) {
+    client_with(Options::default()).await
+}
+
+async fn client_with(options: Options) -> (JoinHandle<Ended>, Peer, Other) {
     let (ours, mut other) = ends();
     let (transport, handler) = (mcp_codec::framed(ours), Arc::new(NoHandler));
     let Connection { peer, driver } =
-        mcp_peer::client(transport, client_config(), handler, Options::default());
+        mcp_peer::client(transport, client_config(), handler, options);
     let driving = tokio::spawn(driver);
     let hello = other.next().await;
     let result = json!({
@@ -158,10 +162,14 @@ async fn client() -> (JoinHandle<Ended>, Peer, Other) {
 }
 
 async fn server(handler: impl Handler) -> (JoinHandle<Ended>, Peer, Other) {
+    server_with(handler, Options::default()).await
+}
+
+async fn server_with(handler: impl Handler, options: Options) -> (JoinHandle<Ended>, Peer, Other) {
     let (ours, mut other) = ends();
     let (transport, handler) = (mcp_codec::framed(ours), Arc::new(handler));
     let Connection { peer, driver } =
-        mcp_peer::server(transport, server_config(), handler, Options::default());
+        mcp_peer::server(transport, server_config(), handler, options);
     let driving = tokio::spawn(driver);
     let params = json!({
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "c", "version": "1" },
@@ -468,6 +476,51 @@ fn a_peer_that_reads_nothing_of_what_it_asks_for() {
         drop((other, peer));
         before.check(48 * MEBI).await;
     });
+}
+
+/// Makes requests and cancels each at once, reads nothing, and says how many were taken.
+async fn asked_and_cancelled(other: &mut Other) -> usize {
+    let mut asked = 0;
+    while asked < 20_000 {
+        let id = asked + 1_000_000;
+        let lines = format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"x\"}}\n\
+             {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":{id}}}}}\n"
+        );
+        let writing = other.write.write_all(lines.as_bytes());
+        if tokio::time::timeout(Duration::from_secs(1), writing)
+            .await
+            .is_err()
+        {
+            break;
+        }
+        asked += 1;
+    }
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_cancels_what_is_answered_and_reads_nothing() {
+    let mut options = Options::default();
+    options.answer_bytes = MEBI;
+    // What the pipe takes on either side, and what the transport is ahead of it by.
+    let most = MEBI / 256 + 3000;
+    let long = serve(|_| {
+        let result = ObjectBuf::encode(&json!({ "text": "x".repeat(1000) })).unwrap();
+        std::future::ready(Answer::Result(result))
+    });
+    let (serving, _peer, mut other) = server_with(long, options.clone()).await;
+    let taken = asked_and_cancelled(&mut other).await;
+    assert!(taken < most, "{taken}");
+    let (calling, _peer, mut nobody) = client_with(options).await;
+    let taken = asked_and_cancelled(&mut nobody).await;
+    assert!(taken < most, "{taken}");
+    for ended in [serving.await.unwrap(), calling.await.unwrap()] {
+        assert!(
+            matches!(ended, Err(ConnectionError::Stalled(_))),
+            "{ended:?}"
+        );
+    }
 }
 
 #[test]
