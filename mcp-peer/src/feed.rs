@@ -285,6 +285,11 @@ impl Follower {
         self.lock().end()
     }
 
+    /// Whether what was put in before the number `end` is still there, if only the last of it.
+    pub(crate) fn has_before(&self, end: u64) -> bool {
+        self.lock().first < end
+    }
+
     // ---- for the driver ----
 
     /// What is to be sent next, up to the one before the number `end`. One at least, if there is one; no more than `count`, and
@@ -654,6 +659,21 @@ mod tests {
         let taken = follower.take(end.unwrap(), 2, usize::MAX);
         assert!(taken.first.is_some() && taken.more.is_empty());
         assert_eq!(sent(&link), "| g");
+    }
+
+    #[test]
+    fn feeds_in_turns_fill_no_outbox_with_what_they_have_dropped() {
+        let (feeds, links) = ([feed(), feed()], [link(), link()]);
+        let followers =
+            (feeds.each_ref()).map(|feed| links.each_ref().map(|link| feed.follow(link)));
+        for n in 0..20_000 {
+            feeds[n % 2].post(&named(&n.to_string()), &followers[n % 2]);
+        }
+        let notices = "missed 9996 missed 9996";
+        let rest = "19992 19993 19994 19995 19996 19997 19998 19999";
+        assert_eq!(sent(&links[0]), format!("{notices} {rest}"));
+        let commands = links[1].shared.outbox.close();
+        assert!(commands.len() < 100, "{}", commands.len());
     }
 
     #[test]

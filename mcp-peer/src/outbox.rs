@@ -73,6 +73,8 @@ pub(crate) struct Outbox {
 
 struct Queue {
     commands: VecDeque<(Command, u32)>,
+    /// With so many commands it is time to look for those that have become [stale](Self::take_stale).
+    sift_at: usize,
     /// The driver, when it sleeps.
     sleeper: Option<Waker>,
     /// It was to be woken and was awake: what it was to see may have come behind its look at it.
@@ -82,6 +84,8 @@ struct Queue {
 
 /// What a command without a body costs, so that their number is bounded too.
 const BASE_COST: usize = 256;
+/// Among fewer commands nobody looks for stale ones.
+const FEW: usize = 64;
 
 /// Room in the queue, taken but not used yet.
 pub(crate) struct Room<'a> {
@@ -99,6 +103,7 @@ impl Outbox {
         Self {
             queue: Mutex::new(Queue {
                 commands: VecDeque::new(),
+                sift_at: FEW,
                 sleeper: None,
                 woken: false,
                 closed: false,
@@ -143,7 +148,8 @@ impl Outbox {
 
     /// Puts in that something waits for a follower. As long as nothing comes behind it, that is said of whatever more comes, too.
     pub(crate) fn push_mail(&self, follower: &Follower) -> Result<(), Gone> {
-        let sleeper = {
+        // What is stale is dropped with the lock free: with a feed's last handle goes what the program has given it.
+        let (sleeper, _stale) = {
             let mut queue = self.lock();
             if queue.closed {
                 return Err(Gone);
@@ -152,9 +158,10 @@ impl Outbox {
                 return Ok(());
             }
             follower.open();
+            let stale = queue.take_stale();
             let follower = follower.clone();
             let end = None;
-            queue.push(Command::Mail { follower, end }, 0)
+            (queue.push(Command::Mail { follower, end }, 0), stale)
         };
         if let Some(sleeper) = sleeper {
             sleeper.wake();
@@ -296,6 +303,24 @@ impl Queue {
         }
         self.commands.push_back((command, cost));
         self.sleeper.take()
+    }
+
+    /// Takes out mail of which nothing is left, because the feed has dropped it all: two feeds in turns end each other's runs.
+    ///
+    /// What each other one is to take is there, which the feeds' limits bound. That something is missing is told before what is
+    /// left. Each time there are twice as many as there were after the last time, so that it costs little for each.
+    fn take_stale(&mut self) -> VecDeque<(Command, u32)> {
+        if self.commands.len() < self.sift_at {
+            return VecDeque::new();
+        }
+        let is_stale = |(command, _): &(Command, u32)| match command {
+            Command::Mail { follower, end } => end.is_some_and(|end| !follower.has_before(end)),
+            _ => false,
+        };
+        let (stale, rest) = self.commands.drain(..).partition(is_stale);
+        self.commands = rest;
+        self.sift_at = 2 * self.commands.len() + FEW;
+        stale
     }
 
     /// Nothing more belongs to the last command: what comes from now on has its place behind something else.
