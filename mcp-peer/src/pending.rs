@@ -225,17 +225,8 @@ impl PendingCall {
         shared: &Shared,
         on_progress: &mut dyn FnMut(ProgressUpdate),
     ) -> Poll<Result<RawJson, RequestError>> {
-        loop {
-            let mut state = self.lock();
-            if state.progress.is_empty() {
-                return match state.outcome.take() {
-                    Some(outcome) => Poll::Ready(outcome),
-                    None => {
-                        state.caller = Some(cx.waker().clone());
-                        Poll::Pending
-                    }
-                };
-            }
+        let mut state = self.lock();
+        if !state.progress.is_empty() {
             let updates = std::mem::take(&mut state.progress);
             state.bytes = 0;
             let resumes = std::mem::take(&mut state.pauses);
@@ -245,6 +236,20 @@ impl PendingCall {
                 shared.resume_reading();
             }
             updates.into_iter().for_each(&mut *on_progress);
+            state = self.lock();
+            if !state.progress.is_empty() {
+                // A peer that is faster than the callback does not keep the caller from what else it looks at.
+                drop(state);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        match state.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                state.caller = Some(cx.waker().clone());
+                Poll::Pending
+            }
         }
     }
 
@@ -286,6 +291,10 @@ fn text(update: &ProgressUpdate) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
     use super::*;
     use mcp_session::Limits;
     use mcp_types::ProgressToken;
@@ -330,6 +339,53 @@ mod tests {
             count as u64
         );
         assert_eq!(shared.tally.read().skipped_progress, 10);
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn progress_that_does_not_end_lets_the_caller_look_elsewhere() {
+        let shared = Shared::new(Options::default(), &Limits::default());
+        let call = pending(COALESCE);
+        let come = |n: u8| {
+            call.progress(
+                Progress::new(ProgressToken::Number(1), f64::from(n)),
+                &shared,
+            );
+        };
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut seen = 0;
+        come(0);
+        for polled in 1..=10 {
+            // While the caller is told of one, the next one comes; the last brings the answer, too.
+            let outcome = call.poll(&mut cx, &shared, &mut |_| {
+                seen += 1;
+                if seen <= 10 {
+                    come(seen);
+                }
+                if seen == 10 {
+                    call.finish(Ok(RawJson::EMPTY_OBJECT));
+                }
+            });
+            assert!(outcome.is_pending());
+            assert_eq!(
+                (seen, woken.0.load(Ordering::Relaxed)),
+                (polled, usize::from(polled))
+            );
+        }
+        let outcome = call.poll(&mut cx, &shared, &mut |_| seen += 1);
+        assert!(outcome.is_ready());
+        assert_eq!(seen, 11);
     }
 
     #[test]
