@@ -854,9 +854,20 @@ impl<T: Transport> Driver<T> {
             // From here on, whatever the peer does meanwhile: that it sends something brings the end no nearer.
             self.stall.watch(self.now, cx);
         }
-        while !self.shared.outbox.sleep_regardless(cx) {
+        // Nobody waits for as long as that takes.
+        let reason = self.why().to_string();
+        let unsent = match self.reopens {
+            Reopens::Always(_) if !self.unwanted => NotSent::NoSession,
+            _ => NotSent::Closed,
+        };
+        loop {
+            self.shared.outbox.take(&mut self.commands);
+            self.unwanted |= self.discard(&reason, unsent);
             if self.shared.end.is_cut() {
                 return Poll::Ready(Err(ConnectionError::CutOff));
+            }
+            if self.shared.outbox.sleep(cx) {
+                break;
             }
         }
         if let Turn::Progressed = self.time(cx)? {
@@ -867,6 +878,15 @@ impl<T: Transport> Driver<T> {
 }
 
 impl<T> Driver<T> {
+    /// Why it ends, if nothing breaks.
+    fn why(&self) -> Closed {
+        match &self.not_opened {
+            Some(error) => Closed::NotOpened(error.clone()),
+            None if self.reading == Reading::Ended => Closed::ByPeer,
+            None => Closed::ByUs,
+        }
+    }
+
     /// Ends whatever still waits, so that nobody waits for ever.
     fn shut_down(&mut self, why: Closed) {
         let reason = why.clone();
@@ -913,11 +933,9 @@ impl<T: Transport> Future for Driver<T> {
             this.read_rest(cx);
         }
         let ended = ended.map_err(|error| this.judge(error));
-        let why = match (&ended, this.not_opened.take()) {
-            (_, Some(error)) => Closed::NotOpened(error),
-            (Err(error), None) => Closed::from(error),
-            (Ok(()), None) if this.reading == Reading::Ended => Closed::ByPeer,
-            (Ok(()), None) => Closed::ByUs,
+        let why = match &ended {
+            Err(error) if this.not_opened.is_none() => Closed::from(error),
+            _ => this.why(),
         };
         this.end(why);
         Poll::Ready(ended)

@@ -15,7 +15,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt};
-use mcp_peer::session::{CallOptions, ClientConfig, ConnectError, EraChoice, RequestError};
+use mcp_peer::session::{
+    CallOptions, ClientConfig, ConnectError, EraChoice, NotSent, RequestError,
+};
 use mcp_peer::types::{
     ErrorObject, Implementation, Inbound, Message, ObjectBuf, Outbound, RawJson,
 };
@@ -444,8 +446,40 @@ impl Sink<Outbound> for Lingering {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), DuplexError>> {
-        while self.0.poll_next_unpin(cx)?.is_ready() {}
+        while let Poll::Ready(Some(_)) = self.0.poll_next_unpin(cx)? {}
         Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_of_a_transport_that_is_being_closed_fails_at_once() {
+    for by_us in [true, false] {
+        let (ours, theirs) = duplex(64);
+        let (config, handler) = (client_config(), Arc::new(NoHandler));
+        let connection = mcp_peer::client(Lingering(ours), config, handler, Options::default());
+        let driving = tokio::spawn(connection.driver);
+        let mut stage = Stage(theirs);
+        stage.accept().await;
+        let peer = connection.peer;
+        let why = if by_us {
+            peer.close();
+            Closed::ByUs
+        } else {
+            stage.0.close().await.unwrap();
+            Closed::ByPeer
+        };
+        // Until it is being closed.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let start = Instant::now();
+        match call(&peer).await {
+            Err(RequestError::ConnectionLost(said)) => assert_eq!(said, why.to_string()),
+            other => panic!("{other:?}"),
+        }
+        let notified = peer.notify::<Ticked>(&json!({})).await;
+        assert_eq!(notified, Err(NotSent::Closed));
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert!(!driving.is_finished());
+        driving.abort();
     }
 }
 
