@@ -94,6 +94,7 @@ fn connection<T: Transport>(
         closing: false,
         unwanted: false,
         ending: false,
+        gone: false,
         not_opened: None,
         drain_by: None,
         stall: Stall::default(),
@@ -146,6 +147,8 @@ pub struct Driver<T> {
     unwanted: bool,
     /// The transport is being closed: it takes nothing any more.
     ending: bool,
+    /// The peer has closed its end and takes nothing any more.
+    gone: bool,
     not_opened: Option<ConnectError>,
     /// When handlers that outlive the end are dropped.
     drain_by: Option<Instant>,
@@ -219,9 +222,29 @@ impl<T: Transport> Driver<T> {
         self.transport.as_mut().expect("a transport").as_mut()
     }
 
+    /// What writing came to; `None` if the peer has gone after it had closed its end. That breaks nothing: it has ended, and
+    /// handlers have the time that they have then, though nobody hears of what they do.
+    fn written<R>(
+        &mut self,
+        written: Result<R, T::TransportError>,
+    ) -> Result<Option<R>, ConnectionError<T::TransportError>> {
+        match written {
+            Ok(written) => Ok(Some(written)),
+            Err(error) if self.reading == Reading::Ended => {
+                tracing::debug!(%error, "the peer has gone");
+                self.gone = true;
+                Ok(None)
+            }
+            Err(error) => Err(ConnectionError::Transport(error)),
+        }
+    }
+
     /// Feeds the transport as long as it takes something.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<Turn, T::TransportError> {
         let mut taken = 0;
+        while self.gone && self.session.poll_transmit().is_some() {
+            taken += 1;
+        }
         while self.session.transmit_len() > 0 {
             match self.io().poll_ready(cx)? {
                 Poll::Pending => break,
@@ -743,7 +766,7 @@ impl<T: Transport> Driver<T> {
 
     /// Flushes what was fed; true if nothing is left to be written.
     fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, T::TransportError> {
-        let flushed = self.io().poll_flush(cx)?.is_ready();
+        let flushed = self.gone || self.io().poll_flush(cx)?.is_ready();
         if flushed && self.session.transmit_len() == 0 {
             self.stall.clear();
             return Ok(true);
@@ -783,17 +806,21 @@ impl<T: Transport> Driver<T> {
             if turn % 64 == 0 {
                 self.now = now();
             }
-            let turns = [
-                self.command(cx),
-                self.events(cx),
-                self.send(cx).map_err(ConnectionError::Transport)?,
-                self.read(cx).map_err(ConnectionError::Transport)?,
-            ];
+            let (commanded, told) = (self.command(cx), self.events(cx));
+            let sent = self.send(cx);
+            let Some(sent) = self.written(sent)? else {
+                continue;
+            };
+            let read = self.read(cx).map_err(ConnectionError::Transport)?;
+            let turns = [commanded, told, sent, read];
             if turns.iter().any(|turn| matches!(turn, Turn::Progressed)) {
                 continue;
             }
             // Before the time is looked at, for a transport that takes nothing starts a time of its own.
-            let flushed = self.flush(cx).map_err(ConnectionError::Transport)?;
+            let flushed = self.flush(cx);
+            let Some(flushed) = self.written(flushed)? else {
+                continue;
+            };
             // With commands that wait for the transport, new ones need not wake anyone.
             let idle = self.commands.is_empty();
             let asleep = match idle {
@@ -818,7 +845,8 @@ impl<T: Transport> Driver<T> {
             return Poll::Pending;
         }
         // Others want to run too. A peer that never lets the driver rest does not stop the clock by that.
-        self.flush(cx).map_err(ConnectionError::Transport)?;
+        let flushed = self.flush(cx);
+        self.written(flushed)?;
         self.time(cx)?;
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -847,8 +875,11 @@ impl<T: Transport> Driver<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), ConnectionError<T::TransportError>>> {
+        if self.gone {
+            return Poll::Ready(Ok(()));
+        }
         if let Poll::Ready(closed) = self.io().poll_close(cx) {
-            return Poll::Ready(closed.map_err(ConnectionError::Transport));
+            return Poll::Ready(self.written(closed).map(|_| ()));
         }
         if !self.stall.is_watched() {
             // From here on, whatever the peer does meanwhile: that it sends something brings the end no nearer.

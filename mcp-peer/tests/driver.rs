@@ -17,14 +17,14 @@ use mcp_peer::session::{
 };
 use mcp_peer::types::{
     ErrorObject, Implementation, LogLevel, LogMessage, NotificationMessage, ObjectBuf, RawJson,
-    RequestId, ServerCapabilities,
+    RequestId, ServerCapabilities, ToolsCapability,
 };
 use mcp_peer::{
     Answer, Closed, Delivery, Feed, HandlerFuture, MailboxLimits, Missed, NoHandler, NotPosted,
     Options, Overflow, Peer, Request, duplex,
 };
 use serde_json::{Value, json};
-use stage::{Ticked, call, client, client_with, ok, serve, server, tick};
+use stage::{Stage, Ticked, call, client, client_with, ok, serve, server, server_config, tick};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -334,6 +334,53 @@ async fn handlers_have_their_time_when_the_peer_has_closed_its_end() {
     assert_eq!(stage.next().await, None);
     driving.await.unwrap().unwrap();
     assert_eq!(start.elapsed().as_secs(), 5, "Options::drain");
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_have_their_time_when_the_peer_is_gone_and_takes_nothing() {
+    let finished = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&finished);
+    let handler = serve(move |request| {
+        let count = Arc::clone(&count);
+        async move {
+            let seconds = request.params::<Value>().unwrap()["seconds"].as_u64();
+            tokio::time::sleep(Duration::from_secs(seconds.unwrap())).await;
+            count.fetch_add(1, Ordering::Relaxed);
+            ok()
+        }
+    });
+    let mut config = server_config();
+    let tools = ToolsCapability::new().list_changed(true);
+    config.capabilities = ServerCapabilities::new().tools(tools);
+    let (ours, theirs) = duplex(64);
+    let connection = mcp_peer::server(ours, config, Arc::new(handler), Options::default());
+    let driving = tokio::spawn(connection.driver);
+    let mut stage = Stage(theirs);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({ "_meta": meta, "notifications": { "toolsListChanged": true } });
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 0, "method": "subscriptions/listen", "params": params }))
+        .await;
+    stage
+        .expect("notifications/subscriptions/acknowledged")
+        .await;
+    // The end of the stream is the first thing that it does not take, an answer the next.
+    for seconds in [1, 2, 60] {
+        let params = json!({ "_meta": meta, "seconds": seconds });
+        stage
+            .send(json!({ "jsonrpc": "2.0", "id": seconds, "method": "x/y", "params": params }))
+            .await;
+    }
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    drop(stage);
+    driving.await.unwrap().unwrap();
+    assert_eq!(start.elapsed(), Options::default().drain);
+    assert_eq!(finished.load(Ordering::Relaxed), 2);
+    assert_eq!(connection.peer.closed().await, Closed::ByPeer);
 }
 
 #[tokio::test(start_paused = true)]

@@ -173,7 +173,8 @@ impl<T> Driver<T> {
             running.task.abort();
         }
         self.transport = None;
-        (self.ahead, self.closing, self.ending) = (Ahead::default(), false, false);
+        self.ahead = Ahead::default();
+        (self.closing, self.ending, self.gone) = (false, false, false);
         (self.heard, self.unresponsive) = (false, false);
         (self.reading, self.stall) = (Reading::Open, Stall::default());
         (self.drain_by, self.timer, self.ping_at) = (None, None, None);
