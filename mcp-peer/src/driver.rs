@@ -155,7 +155,7 @@ pub struct Driver<T> {
     stall: Stall,
     /// When to see whether the peer has been silent.
     ping_at: Option<Instant>,
-    /// Something came in since then.
+    /// Something came in since that was seen last, or since it was asked.
     heard: bool,
     /// A ping has not been answered.
     unresponsive: bool,
@@ -750,15 +750,17 @@ impl<T: Transport> Driver<T> {
         untold.then(|| self.taken_at.checked_add(BEHIND)).flatten()
     }
 
-    /// Asks the peer if it is there, unless it has just shown that it is.
+    /// Asks the peer if it is there, unless it has just shown that it is, or is being asked.
     fn ping(&mut self, keep_alive: KeepAlive) {
-        if std::mem::take(&mut self.heard) || !self.silence_tells() {
+        // What is heard since it was asked is as good as its answer: that is looked at when the time for that is over.
+        let asking = self.session.wire_id(PING).is_some();
+        if asking || std::mem::take(&mut self.heard) || !self.silence_tells() {
             return;
         }
         let mut options = CallOptions::default();
         options.timeout = Some(keep_alive.timeout);
         options.total = Some(keep_alive.timeout);
-        // Refused while the session is not open, in the modern era, which has no ping, and while the last one is under way.
+        // Refused while the session is not open, and in the modern era, which has no ping.
         let _ = self
             .session
             .call(self.now, PING, "ping".into(), ObjectBuf::new(), options);

@@ -639,6 +639,26 @@ async fn a_peer_that_talks_is_not_asked_and_one_that_talks_instead_of_answering_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_has_longer_to_answer_than_it_may_be_silent_is_heard_meanwhile() {
+    let (driving, _peer, mut stage) = client_with(NoHandler, keep_alive(10, 30)).await;
+    stage.expect("ping").await;
+    let asked = Instant::now();
+    // A word early in its time, and no other: it is asked again, and then is gone.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stage.send(tick(0)).await;
+    stage.expect("notifications/cancelled").await;
+    assert_eq!(asked.elapsed().as_secs(), 30);
+    stage.expect("ping").await;
+    assert_eq!(asked.elapsed().as_secs(), 40);
+    let ended = driving.await.unwrap();
+    assert!(
+        matches!(ended, Err(ConnectionError::Unresponsive(_))),
+        "{ended:?}"
+    );
+    assert_eq!(asked.elapsed().as_secs(), 70);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_does_not_read_takes_silence_for_nothing() {
     let mut options = keep_alive(30, 10);
     options.queue_messages = 2;
