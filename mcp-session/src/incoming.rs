@@ -28,7 +28,7 @@ pub(crate) struct IncomingTable {
     /// Few at a time, mostly: to hash an id would take longer than to find it in order.
     by_id: BTreeMap<RequestId, IncomingKey>,
     last_key: u64,
-    /// What the peer sent with all of them, in bytes.
+    /// What the peer sent with all of them, in bytes, and the states of input rounds.
     bytes: usize,
 }
 
@@ -93,6 +93,15 @@ impl IncomingTable {
 
     pub(crate) fn caller_of(&self, key: IncomingKey) -> Option<&Arc<Caller>> {
         Some(&self.get(key)?.caller)
+    }
+
+    /// Weighs what the peer sent and is kept besides.
+    pub(crate) fn keep(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    pub(crate) fn let_go(&mut self, bytes: usize) {
+        self.bytes -= bytes;
     }
 
     fn insert(

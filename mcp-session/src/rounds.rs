@@ -135,8 +135,8 @@ impl Session {
         let weight = |(name, question): (&String, &Question)| {
             name.len() + question.method.len() + question.params.len()
         };
-        // The state is kept for as long as one of them is open; it is weighed with the first.
-        let mut state_len = state.as_ref().map_or(0, RawJson::len);
+        // The state is kept for as long as one of them is open.
+        let state_len = state.as_ref().map_or(0, RawJson::len);
         let bytes = state_len + questions.iter().map(weight).sum::<usize>();
         if let Some(question) = questions.values().next()
             && let Some(what) = self.lacks_room(questions.len(), bytes)
@@ -162,11 +162,12 @@ impl Session {
         let open = questions
             .into_iter()
             .map(|(name, question)| {
-                let bytes = weight((&name, &question)) + std::mem::take(&mut state_len);
+                let bytes = weight((&name, &question));
                 self.ask_program(key, name, question, bytes, &caller)
             })
             .collect::<Vec<_>>();
         let complete = open.is_empty();
+        self.incoming.keep(state_len);
         let answers = BTreeMap::new();
         let state = state.map(|state| state.compact());
         self.outgoing.start_gathering(
@@ -225,6 +226,7 @@ impl Session {
         };
         let answers = std::mem::take(&mut gathering.answers);
         let state = gathering.state.take();
+        self.incoming.let_go(state.as_ref().map_or(0, RawJson::len));
         let Some(mut params) = call.params.take().and_then(ObjectBuf::from_raw) else {
             return;
         };
@@ -241,9 +243,11 @@ impl Session {
         self.retry_call(now, key, params);
     }
 
-    /// Questions of a call that has ended have nobody to answer to.
+    /// Questions of a call that has ended have nobody to answer to, and their state nobody to go back to.
     pub(crate) fn drop_questions_of(&mut self, ended: &Call) {
         if let CallState::Gathering(gathering) = &ended.state {
+            self.incoming
+                .let_go(gathering.state.as_ref().map_or(0, RawJson::len));
             for question in &gathering.open {
                 self.drop_question(*question);
             }

@@ -334,6 +334,46 @@ fn questions_are_bounded_as_requests_are() {
 }
 
 #[test]
+fn a_state_weighs_until_the_last_question_is_answered_or_dropped() {
+    // Each question weighs 13 bytes, the state 102.
+    let two = r#"{"a":{"method":"roots/list"},"b":{"method":"roots/list"}}"#;
+    let state = format!(r#""{}""#, "s".repeat(100));
+    let answer = r#"{"roots":[]}"#;
+    let mut client = Side::modern_client(|config| {
+        able(config);
+        config.limits.incoming_bytes = 300;
+    });
+    for call in 1..=3 {
+        client.call(call, "tools/call", "{}");
+    }
+    for (id, question) in [(2, 0), (3, 2)] {
+        client.hear(&ask(id, two, &state));
+        assert_eq!(client.take_events().len(), 2);
+        client.respond(question, answer);
+    }
+    client.hear(&ask(4, two, &state)).tells(&[
+        "answer 3: no input for `roots/list`: more than 300 bytes of requests in flight*",
+    ]);
+    // It goes out with the last answer, as the fifth message.
+    client.respond(1, answer);
+    client.call(4, "tools/call", "{}");
+    client.hear(&ask(6, two, &state));
+    assert_eq!(client.take_events().len(), 2);
+    client.cancel(2, None);
+    client.cancel(4, None);
+    client.forget();
+    // Nothing is left of any: there is room for all that there may be, and for no more.
+    client.call(5, "tools/call", "{}");
+    client.hear(&ask(7, two, "")).forget();
+    for (call, length, events) in [(6, 249, 1), (7, 248, 2)] {
+        client.call(call, "tools/call", "{}");
+        let state = format!(r#""{}""#, "s".repeat(length - 2));
+        client.hear(&ask(call as u32 + 2, two, &state));
+        assert_eq!(client.take_events().len(), events);
+    }
+}
+
+#[test]
 fn a_question_may_have_more_members_than_it_needs() {
     // X9
     let mut client = calling("{}");
