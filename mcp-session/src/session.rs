@@ -284,8 +284,9 @@ impl Session {
 
     /// Sends a notification, on behalf of a request of the peer's or on its own.
     ///
-    /// What a server sends on its own goes to a legacy client as it is (single resources only if it subscribed), and to a
-    /// modern one on each stream whose filter asks for it, tagged with the stream's id.
+    /// What a server sends on its own goes to a legacy client as it is, and to a modern one on each stream whose filter asks
+    /// for it, tagged with the stream's id. Of single resources a legacy client hears only if it has subscribed to them, on
+    /// whoever's behalf.
     ///
     /// # Errors
     /// [`NotSent::Forbidden`] if the protocol has a verb or a stream of its own for it, does not let this side send it, or
@@ -316,6 +317,7 @@ impl Session {
         if related.is_none() && matches!(self.side, Side::Server(_)) {
             return self.publish(method, params);
         }
+        self.is_subscribed(&method, params.as_ref())?;
         let message = Message::Notification(NotificationMessage { method, params });
         self.transmit(Outbound {
             message,

@@ -316,7 +316,11 @@ impl Session {
     }
 
     /// Whether a legacy client has asked for this: it has to for single resources, and for nothing else.
-    fn is_subscribed(&self, method: &str, params: Option<&RawJson>) -> Result<(), NotSent> {
+    pub(crate) fn is_subscribed(
+        &self,
+        method: &str,
+        params: Option<&RawJson>,
+    ) -> Result<(), NotSent> {
         let Side::Server(server) = &self.side else {
             return Ok(());
         };

@@ -326,8 +326,18 @@ fn a_legacy_client_subscribes_to_single_resources_and_gets_lists_unasked() {
     });
     publish(&mut server, TOOLS, "{}").unwrap();
     server.says(&[r#"{"method":"notifications/tools/list_changed","params":{}}"#]);
+    // On behalf of a request, too, it hears of those alone.
+    server.hear(r#"{"id":9,"method":"tools/call","params":{}}"#);
+    server.forget();
+    let related = Some(server.key(0));
     let uri = r#"{"uri":"file:///a"}"#;
-    assert_eq!(publish(&mut server, UPDATED, uri), Err(NotSent::Unwanted));
+    let updated = |server: &mut Side| {
+        [None, related].map(|related| {
+            let (method, params) = (UPDATED.into(), Some(raw(uri)));
+            server.session.notify(related, method, params)
+        })
+    };
+    assert_eq!(updated(&mut server), [Err(NotSent::Unwanted); 2]);
     let subscribe = |id: u32, what: &str, uri: &str| {
         format!(r#"{{"id":{id},"method":"resources/{what}","params":{{"uri":"{uri}"}}}}"#)
     };
@@ -337,12 +347,14 @@ fn a_legacy_client_subscribes_to_single_resources_and_gets_lists_unasked() {
     server
         .hear(&subscribe(2, "subscribe", "file:///b"))
         .says(&[r#"{"id":2,"error":{"code":-32603,"message":"more than 1 subscriptions"}}"#]);
-    publish(&mut server, UPDATED, uri).unwrap();
-    server.says(&[r#"{"method":"notifications/resources/updated","params":{"uri":"file:///a"}}"#]);
+    assert_eq!(updated(&mut server), [Ok(()); 2]);
+    let told = r#"{"method":"notifications/resources/updated","params":{"uri":"file:///a"}}"#;
+    server.says(&[told; 2]);
     server
         .hear(&subscribe(3, "unsubscribe", "file:///a"))
         .says(&[r#"{"id":3,"result":{}}"#]);
-    assert_eq!(publish(&mut server, UPDATED, uri), Err(NotSent::Unwanted));
+    assert_eq!(updated(&mut server), [Err(NotSent::Unwanted); 2]);
+    server.respond(0, "{}");
     server.is_idle();
 }
 
