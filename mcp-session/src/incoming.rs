@@ -158,7 +158,8 @@ impl Session {
         }
         if self.incoming.has(&request.id) {
             // REQ-ID-02, REQ-ID-03: the one that runs is not to be harmed by the one that came second.
-            let error = ErrorObject::invalid_request(format!("id {} is in use", request.id));
+            let id = text::brief(request.id.to_string());
+            let error = ErrorObject::invalid_request(format!("id {id} is in use"));
             return self.transmit(Message::error(Some(request.id), error).into());
         }
         let admission = match &mut self.side {

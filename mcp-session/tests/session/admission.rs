@@ -971,4 +971,10 @@ fn a_refusal_repeats_no_more_than_a_person_reads() {
         server.forget();
         assert_eq!(server.session.transmit_bytes(), 0);
     }
+    // An id comes back as it is, but not in what is said of it.
+    let request = format!(r#"{{"id":"{long}","method":"x","params":{{"_meta":{{$M}}}}}}"#);
+    server.hear(&request).forget();
+    server.hear(&request);
+    let said = server.session.transmit_bytes();
+    assert!((1..1000).contains(&(said - long.len())), "{said}");
 }
