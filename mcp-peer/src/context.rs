@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use mcp_session::{
-    CallOptions, Caller, Incoming, IncomingKey, NotSent, Progress, RequestError, may_ask,
+    CallOptions, Caller, Incoming, IncomingKey, NotSent, Progress, RequestError, has_form, may_ask,
     takes_input,
 };
 use mcp_types::meta::key;
 use mcp_types::{
-    Era, LogLevel, Message, Meta, MethodName, Notification, ObjectBuf, ProgressToken,
-    ProtocolVersion, RawJson, RelatedTask, RequestId,
+    Era, LogLevel, Meta, MethodName, Notification, ObjectBuf, ProgressToken, ProtocolVersion,
+    RawJson, RelatedTask, RequestId,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -289,8 +289,7 @@ impl RequestContext {
                 return Err(NotSent::Unwanted);
             }
             // Whatever the engine refuses later, nobody hears of.
-            let sendable = |params: &RawJson| !params.is_deeper_than(Message::BODY_DEPTH);
-            let params = params().filter(sendable).ok_or(NotSent::Params)?;
+            let params = params().filter(has_form).ok_or(NotSent::Params)?;
             let related = Some(binding.key);
             let bytes = params.len();
             binding
@@ -374,8 +373,7 @@ impl RequestContext {
         let params = ObjectBuf::encode(params).map_err(|_| NotSent::Params)?;
         let params = (!params.is_empty()).then(|| params.finish());
         // What the engine refuses is told of the protocol's own notifications only.
-        let deep = |params: &RawJson| params.is_deeper_than(Message::BODY_DEPTH);
-        if !core && params.as_ref().is_some_and(deep) {
+        if !core && !params.as_ref().is_none_or(has_form) {
             return Err(NotSent::Params);
         }
         let bytes = params.as_ref().map_or(0, RawJson::len);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcp_session::{
     CallKey, CallOptions, ConnectError, Established, Limits, NotSent, PeerMisbehaved, RequestError,
-    Subscribed,
+    Subscribed, has_form,
 };
 use mcp_types::{
     ClientCapabilities, Era, LogLevel, MethodName, Notification, NotificationMessage, ObjectBuf,
@@ -381,6 +381,10 @@ impl Peer {
         let threshold = self.shared.legacy_log_level();
         if threshold.is_none_or(|threshold| level < threshold) {
             return Delivery::NotSent(NotSent::Unwanted);
+        }
+        // Whatever the engine refuses later, nobody hears of.
+        if !has_form(&params) {
+            return Delivery::NotSent(NotSent::Params);
         }
         let Ok(room) = self.shared.outbox.room(params.len()).await else {
             return Delivery::NotSent(NotSent::Closed);

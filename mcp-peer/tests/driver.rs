@@ -296,6 +296,34 @@ async fn what_is_nested_too_deep_fails_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_message_that_will_be_dropped_is_not_said_to_be_sent() {
+    let deep = (0..130).fold(json!(1), |inner, _| json!([inner]));
+    let params = [json!({ "level": "error", "data": deep }), json!("text")]
+        .map(|params| RawJson::encode(&params).unwrap());
+    let by_handler = params.clone();
+    let (_driving, peer, mut stage) = server(serve(move |request: Request| {
+        let params = by_handler.clone();
+        async move {
+            for params in params {
+                let logged = request.context.log(LogLevel::Error, || Some(params)).await;
+                assert_eq!(logged, Delivery::NotSent(NotSent::Params));
+            }
+            ok()
+        }
+    }))
+    .await;
+    for params in params {
+        let logged = peer.log(LogLevel::Error, params).await;
+        assert_eq!(logged, Delivery::NotSent(NotSent::Params));
+    }
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "x" }))
+        .await;
+    let answer = json!({ "jsonrpc": "2.0", "id": 1, "result": {} });
+    assert_eq!(stage.next().await, Some(answer));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_before_it_has_a_future_is_answered_too() {
     fn broken(_request: Request) -> HandlerFuture {
         panic!("on purpose")

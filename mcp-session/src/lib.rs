@@ -33,7 +33,7 @@ pub use methods::takes_input;
 pub use outgoing::CallOptions;
 pub use permission::may_ask;
 pub use rounds::{InputRequired, Question};
-pub use session::{Counters, Role, Session};
+pub use session::{Counters, Role, Session, has_form};
 pub use subscribed::Subscribed;
 
 /// The types of messages, for those who drive a session themselves.

@@ -591,8 +591,8 @@ impl Session {
     }
 }
 
-/// Whether a notification may have these parameters.
-fn has_form(params: &RawJson) -> bool {
+/// Whether a notification may have these parameters: an object, nested no deeper than anybody reads.
+pub fn has_form(params: &RawJson) -> bool {
     params.is_object() && !params.is_deeper_than(Message::BODY_DEPTH)
 }
 
