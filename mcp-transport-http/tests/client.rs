@@ -902,6 +902,47 @@ async fn a_request_that_is_lost_may_be_made_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_cut_off_is_lost_and_not_made_again() {
+    // REQ-ERR-06
+    let runs = Arc::new(AtomicUsize::new(0));
+    let started = Arc::new(Notify::new());
+    let signals = (Arc::clone(&runs), Arc::clone(&started));
+    let mut options = mcp_server::Options::default();
+    options.drain = Duration::ZERO;
+    let server = Server::new("server", "1.0.0")
+        .options(options)
+        .tool(tool(
+            "work",
+            with(
+                signals,
+                async |(runs, started): (Arc<AtomicUsize>, Arc<Notify>)| {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    started.notify_one();
+                    std::future::pending::<&str>().await
+                },
+            ),
+        ))
+        .start();
+    let service = move || {
+        let server = server.clone();
+        HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
+    };
+    let first = serve(service()).await;
+    let (address, url) = (first.address, first.url());
+    let client = client(&HttpClient::new(), &url).await.unwrap();
+    let call = client.call_tool("work", json!({})).into_future();
+    let restarting = async {
+        started.notified().await;
+        first.end().await;
+        support::serve_at(address, service(), Default::default()).await
+    };
+    let (result, _second) = soon(futures::future::join(call, restarting)).await;
+    let error = result.unwrap_err();
+    assert!(matches!(error, RequestError::Lost(_)), "{error}");
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_session_that_is_gone_ends_the_connection() {
     // REQ-HTTPL-04
     let script = Script::start(old(BARE_400, |_, _, _| answer("404 Not Found", "", ""))).await;

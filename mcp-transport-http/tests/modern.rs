@@ -204,6 +204,26 @@ async fn a_client_that_goes_away_cancels() {
 }
 
 #[tokio::test]
+async fn who_is_one_too_many_comes_back() {
+    let server = Server::new("server", "1.0.0")
+        .max_connections(1)
+        .tool(tool("hello", || "Hello."))
+        .start();
+    let (_one, transport) = mcp_server::duplex(1);
+    let other = tokio::spawn(server.serve(transport));
+    tokio::task::yield_now().await;
+    let service = HttpService::new(move |c| server.serve_with(c.transport, c.extensions));
+    let server = serve(service).await;
+    let call = modern("tools/call", Some("hello"), r#""name":"hello""#);
+    let reply = server.ask(call.as_bytes()).await;
+    assert_eq!(
+        (reply.status, reply.header("retry-after")),
+        (503, Some("1"))
+    );
+    other.abort();
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off() {
     let signals = Arc::new(Signals::default());
     let mut options = ListenerOptions::default();

@@ -127,8 +127,10 @@ pub(super) enum First {
     Answer(Message),
     /// There will be more.
     Stream(ExchangeStream),
-    /// The connection ended without a word about this request.
-    Nothing(Option<RequestId>),
+    /// The connection ended before the program took this request.
+    Untaken(Option<RequestId>),
+    /// The connection ended without a word about it.
+    Nothing,
 }
 
 impl Exchange {
@@ -195,7 +197,7 @@ impl Exchange {
             None
         };
         let silent = state.outgoing.is_empty() && self.driving.is_none();
-        let id = if silent { state.id.take() } else { None };
+        let untaken = if silent { state.inbound.take() } else { None };
         drop(state);
         match answer {
             Some(message) => {
@@ -207,7 +209,10 @@ impl Exchange {
                 }
                 First::Answer(message)
             }
-            None if silent => First::Nothing(id),
+            None if silent => match untaken {
+                Some(inbound) => First::Untaken(asked(&inbound)),
+                None => First::Nothing,
+            },
             None => First::Stream(ExchangeStream {
                 exchange: self,
                 keep_alive: KeepAlive::new(keep_alive),

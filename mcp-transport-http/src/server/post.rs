@@ -288,9 +288,14 @@ impl Inner {
                 reply::json(status, reply::encode(&message))
             }
             First::Stream(stream) => reply::events(Body::exchange(stream)),
-            First::Nothing(id) => {
-                let refusal = unavailable("the request was not answered");
+            First::Untaken(id) => {
+                let refusal = unavailable("the server takes no more connections");
                 refusal.about(id).into()
+            }
+            // What it has done by then nobody knows: what says when to come back, or why not, would say that it was nothing.
+            First::Nothing => {
+                tracing::debug!("a request was cut off");
+                reply::empty(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
     }

@@ -29,7 +29,15 @@ pub(crate) async fn serve(service: HttpService) -> Running {
 }
 
 pub(crate) async fn serve_with(service: HttpService, options: ListenerOptions) -> Running {
-    let listener = HttpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_at("127.0.0.1:0".parse().unwrap(), service, options).await
+}
+
+pub(crate) async fn serve_at(
+    address: SocketAddr,
+    service: HttpService,
+    options: ListenerOptions,
+) -> Running {
+    let listener = HttpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
     let ended = async { drop(ended.await) };
