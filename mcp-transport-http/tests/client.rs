@@ -990,6 +990,20 @@ async fn a_server_that_wants_time_gets_it() {
     }
 }
 
+#[tokio::test]
+async fn who_waits_to_come_back_holds_no_connection() {
+    let (listener, mut connection) = by_hand().await;
+    connection.send(asks(1, "tools/list")).await.unwrap();
+    let end = quietly(&mut connection, async {
+        let mut wire = accept(&listener).await;
+        wire.reply().await;
+        let refusal = "HTTP/1.1 503 Busy\r\nRetry-After: 30\r\nContent-Length: 9\r\n\r\nLater";
+        wire.send(refusal.as_bytes()).await;
+        wire.read_until("\n").await
+    });
+    assert_eq!(end.await, None);
+}
+
 /// What a request came with: a header, and the address of its connection.
 async fn origin(cx: Cx) -> Result<String, ToolError> {
     let headers = cx.extension::<http::HeaderMap>().unwrap();

@@ -92,6 +92,8 @@ impl Shared {
                         return Ok(response);
                     };
                     attempts += 1;
+                    // With what of it has not come yet, it would hold a connection.
+                    drop(response);
                     tokio::time::sleep(pause).await;
                 }
                 _ => return Ok(response),
