@@ -1,6 +1,6 @@
 //! Server-sent events: one message an event.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// What a reader of an event stream has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) struct Reader {
     buffer: BytesMut,
     /// Bytes at the start of the buffer that hold no line end.
     searched: usize,
+    /// The last line ended with a CR, to which an LF may still belong.
+    returned: bool,
     event: Partial,
     limit: usize,
 }
@@ -68,6 +70,7 @@ impl Reader {
         Self {
             buffer: BytesMut::new(),
             searched: 0,
+            returned: false,
             event: Partial::default(),
             limit,
         }
@@ -81,6 +84,12 @@ impl Reader {
     /// The next whole event; those without data are given out, too, for their ids count.
     pub(crate) fn next(&mut self) -> Result<Option<Event>, TooLong> {
         loop {
+            if self.returned && !self.buffer.is_empty() {
+                self.returned = false;
+                if self.buffer[0] == b'\n' {
+                    self.buffer.advance(1);
+                }
+            }
             let rest = &self.buffer[self.searched..];
             let Some(at) = memchr::memchr2(b'\n', b'\r', rest) else {
                 self.searched = self.buffer.len();
@@ -89,16 +98,9 @@ impl Reader {
                 }
                 return Ok(None);
             };
-            let end = self.searched + at;
-            let returned = self.buffer[end] == b'\r';
-            // Of a CR that came last, nobody knows yet whether an LF belongs to it.
-            if returned && end + 1 == self.buffer.len() {
-                self.searched = end;
-                return Ok(None);
-            }
-            let line = self.buffer.split_to(end);
-            let newline = 1 + usize::from(returned && self.buffer.get(1) == Some(&b'\n'));
-            let _ = self.buffer.split_to(newline);
+            let line = self.buffer.split_to(self.searched + at);
+            self.returned = self.buffer[0] == b'\r';
+            self.buffer.advance(1);
             self.searched = 0;
             if line.is_empty() {
                 if let Some(event) = self.event.finish() {
@@ -193,6 +195,12 @@ mod tests {
             (
                 ": comment\n\ndata: a\r\rx",
                 vec![event(None, "a", None, None)],
+            ),
+            // The end of a stream, after which no LF comes.
+            ("data: a\r\r", vec![event(None, "a", None, None)]),
+            (
+                "data: a\r\n\r\n\ndata: b\r\r\n",
+                vec![event(None, "a", None, None), event(None, "b", None, None)],
             ),
             (
                 "id: 1\nretry: 500\ndata: \n\n",
