@@ -311,7 +311,7 @@ async fn one_request_too_many_is_refused() {
     );
     assert_eq!(
         reply.body,
-        r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"too many requests at a time"}}"#
+        r#"{"jsonrpc":"2.0","error":{"code":-32603,"message":"too many requests at a time"}}"#
     );
     signals.go_on.notify_waiters();
     for mut wire in wires {

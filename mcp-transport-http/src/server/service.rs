@@ -12,7 +12,7 @@ use futures::FutureExt;
 use http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use mcp_types::{Extensions, Principal, RawJson, Renew};
+use mcp_types::{ErrorObject, Extensions, Principal, RawJson, Renew};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -313,8 +313,11 @@ pub(super) fn bounded(count: usize) -> usize {
     count.min(1 << 28)
 }
 
+/// Nothing is wrong with the request, and nothing has been done: it may come again.
 pub(super) fn unavailable(why: &str) -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why).with(RETRY_AFTER, "1")
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "")
+        .error(ErrorObject::internal(why))
+        .with(RETRY_AFTER, "1")
 }
 
 impl Inner {
