@@ -703,6 +703,41 @@ fn event(fields: &str, method: &str) -> String {
 }
 
 #[tokio::test]
+async fn what_may_be_said_twice_is_said_again_if_it_was_lost() {
+    let lost = answer("502 Bad Gateway", "", "");
+    let cancelled = "notifications/cancelled";
+    let changed = "notifications/roots/list_changed";
+    let notes = |method: &str| Message::notification(method, None);
+    for (message, said, times) in [
+        (Message::result(7, json!({}).into()), String::new(), 2),
+        (Message::result(7, json!({}).into()), lost.clone(), 2),
+        (notes("notifications/initialized"), String::new(), 2),
+        (notes(cancelled), lost.clone(), 2),
+        // The server has refused it.
+        (notes(cancelled), BARE_400.to_owned(), 1),
+        // It may have arrived.
+        (notes(changed), String::new(), 1),
+        (notes(changed), lost.clone(), 1),
+    ] {
+        let script = Script::start(move |head, body, n| match n {
+            0 => json_answer(&result(body, OLD)),
+            _ if head.starts_with("DELETE") => answer("204 No Content", "", ""),
+            _ => said.clone(),
+        })
+        .await;
+        let mut connection = HttpClient::new().connect(&script.url).unwrap();
+        connection.send(asks(1, "initialize")).await.unwrap();
+        assert_eq!(told(&mut connection).await, "");
+        let method = message.method().unwrap_or_default().to_owned();
+        connection.send(message.into()).await.unwrap();
+        connection.close().await.unwrap();
+        let mut seen = script.seen();
+        seen.retain(|seen| *seen == format!("POST {method}"));
+        assert_eq!(seen.len(), times, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_is_closed_has_ended() {
     // REQ-HTTPL-05
     let (script, mut connection) = standing(SOON, |_, n| match n {

@@ -228,7 +228,17 @@ impl Shared {
             add(&mut headers, METHOD, Some(notification.method.to_string()));
         }
         let target = self.target();
-        let posting = self.send(Method::POST, &target, &headers, encode(&message));
+        let body = encode(&message);
+        let send = || self.send(Method::POST, &target, &headers, body.clone());
+        let posting = async {
+            let sent = send().await;
+            if !may_be_lost(&sent) || !may_come_twice(&message) {
+                return sent;
+            }
+            // The other end may just have closed a connection that was kept.
+            drop(sent);
+            send().await
+        };
         let method = message.method();
         match tokio::time::timeout(self.options().accept_time, posting).await {
             Ok(Ok(response)) if response.status().is_success() => {}
@@ -562,6 +572,25 @@ impl Kind {
             kind if kind.eq_ignore_ascii_case("text/event-stream") => Self::Events,
             _ => Self::Other,
         }
+    }
+}
+
+/// Whether what was sent may not have arrived.
+fn may_be_lost(sent: &Result<Response<Incoming>, HttpError>) -> bool {
+    match sent {
+        Ok(response) => is_passing(response.status()),
+        Err(error) => matches!(error, HttpError::Network(_)),
+    }
+}
+
+/// Whether it does no harm to say it twice, and much not to have said it: the other end waits for it.
+fn may_come_twice(message: &Message) -> bool {
+    match message.method() {
+        None => true,
+        Some(method) => matches!(
+            method,
+            "notifications/initialized" | "notifications/cancelled"
+        ),
     }
 }
 
