@@ -12,18 +12,21 @@ use super::exchange::ExchangeStream;
 #[cfg(feature = "http-sse")]
 use super::http_sse::SessionStream;
 use super::lanes::LaneStream;
+use super::pace;
 use super::service::Permit;
 
 /// The body of a response: nothing, one message, or a stream of events.
 pub struct Body {
-    kind: Kind,
+    /// What is there and has not been given out yet.
+    rest: Bytes,
+    more: More,
     /// The room that the request takes up, for as long as it does.
     permit: Option<Permit>,
 }
 
-enum Kind {
-    Empty,
-    Whole(Bytes),
+/// What comes after it.
+enum More {
+    Nothing,
     Exchange(Box<ExchangeStream>),
     Lane(Box<LaneStream>),
     #[cfg(feature = "http-sse")]
@@ -32,24 +35,27 @@ enum Kind {
 
 impl Body {
     pub(super) fn empty() -> Self {
-        Kind::Empty.into()
+        More::Nothing.into()
     }
 
     pub(super) fn whole(bytes: impl Into<Bytes>) -> Self {
-        Kind::Whole(bytes.into()).into()
+        Self {
+            rest: bytes.into(),
+            ..Self::empty()
+        }
     }
 
     pub(super) fn exchange(stream: ExchangeStream) -> Self {
-        Kind::Exchange(Box::new(stream)).into()
+        More::Exchange(Box::new(stream)).into()
     }
 
     pub(super) fn lane(stream: LaneStream) -> Self {
-        Kind::Lane(Box::new(stream)).into()
+        More::Lane(Box::new(stream)).into()
     }
 
     #[cfg(feature = "http-sse")]
     pub(super) fn session(stream: SessionStream) -> Self {
-        Kind::Session(Box::new(stream)).into()
+        More::Session(Box::new(stream)).into()
     }
 
     pub(super) fn holding(mut self, permit: Permit) -> Self {
@@ -58,9 +64,13 @@ impl Body {
     }
 }
 
-impl From<Kind> for Body {
-    fn from(kind: Kind) -> Self {
-        Self { kind, permit: None }
+impl From<More> for Body {
+    fn from(more: More) -> Self {
+        Self {
+            rest: Bytes::new(),
+            more,
+            permit: None,
+        }
     }
 }
 
@@ -73,33 +83,38 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = &mut *self;
-        let data = match &mut this.kind {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                this.kind = Kind::Empty;
-                Poll::Ready(Some(bytes))
+        if this.rest.is_empty() {
+            let data = match &mut this.more {
+                More::Nothing => Poll::Ready(None),
+                More::Exchange(stream) => stream.poll_data(cx),
+                More::Lane(stream) => stream.poll_data(cx),
+                #[cfg(feature = "http-sse")]
+                More::Session(stream) => stream.poll_data(cx),
+            };
+            match data {
+                Poll::Ready(Some(data)) => this.rest = data,
+                Poll::Ready(None) => {
+                    this.more = More::Nothing;
+                    this.permit = None;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => {
+                    pace::waits();
+                    return Poll::Pending;
+                }
             }
-            Kind::Exchange(stream) => stream.poll_data(cx),
-            Kind::Lane(stream) => stream.poll_data(cx),
-            #[cfg(feature = "http-sse")]
-            Kind::Session(stream) => stream.poll_data(cx),
-        };
-        if let Poll::Ready(None) = data {
-            this.kind = Kind::Empty;
-            this.permit = None;
         }
-        data.map(|data| data.map(|bytes| Ok(Frame::data(bytes))))
+        let length = this.rest.len().min(pace::gives());
+        Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Empty)
+        self.rest.is_empty() && matches!(self.more, More::Nothing)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        match self.more {
+            More::Nothing => SizeHint::with_exact(self.rest.len() as u64),
             _ => SizeHint::default(),
         }
     }
@@ -107,9 +122,9 @@ impl HttpBody for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            Kind::Empty => "Body::Empty",
-            Kind::Whole(_) => "Body::Whole",
+        f.write_str(match self.more {
+            More::Nothing if self.rest.is_empty() => "Body::Empty",
+            More::Nothing => "Body::Whole",
             _ => "Body::Events",
         })
     }

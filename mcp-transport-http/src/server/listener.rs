@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,6 +22,7 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service as _;
 
 use super::lanes::LONG;
+use super::pace::Paced;
 use super::service::{HttpService, bounded};
 
 /// Bounds and times of a listener's connections.
@@ -36,7 +37,8 @@ pub struct ListenerOptions {
     pub head_bytes: usize,
     /// How many headers a request may have over HTTP/1.1; then 431. Over HTTP/2 `head_bytes` alone bounds them. Default 100.
     pub headers: usize,
-    /// How long a client may take nothing of what is sent to it. Default 30 s.
+    /// How long a client may take nothing of what is sent to it; over HTTP/2, how long it may have no room for 16 KiB of what is
+    /// sent on a stream, which then ends alone. Default 30 s.
     pub write_time: Duration,
     /// How long requests may go on after the end was asked for. Default 10 s.
     pub shutdown_time: Duration,
@@ -119,8 +121,11 @@ impl HttpListener {
             let Some((stream, peer, permit)) = accepted else {
                 continue;
             };
-            let connection =
-                connection(stream, peer, service.clone(), &options, graceful.watcher());
+            // Events are small, and each is wanted now.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "no TCP_NODELAY");
+            }
+            let connection = connection(stream, service.of(peer), &options, graceful.watcher());
             connections.spawn(async move {
                 connection.await;
                 drop(permit);
@@ -164,18 +169,16 @@ async fn accept(
 }
 
 /// Serves one connection.
-fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
+fn connection<Io>(
+    stream: Io,
     service: HttpService,
     options: &ListenerOptions,
     watcher: Watcher,
-) -> impl Future<Output = ()> + use<> {
-    // Events are small, and each is wanted now.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+) -> impl Future<Output = ()> + use<Io>
+where
+    Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut builder = auto::Builder::new(Paced(options.write_time));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -191,7 +194,6 @@ fn connection(
         builder.http1().max_headers(options.headers);
     }
     let io = TokioIo::new(Impatient::new(stream, options));
-    let service = service.of(peer);
     let service = service_fn(move |request: Request<Incoming>| service.clone().call(request));
     async move {
         let connection = builder.serve_connection(io, service).into_owned();
@@ -310,5 +312,102 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Impatient<Io> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.io).poll_shutdown(cx);
         self.written(cx, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::future::pending;
+
+    use bytes::Bytes;
+    use futures::SinkExt;
+    use http_body_util::{BodyExt, Full};
+    use hyper::client::conn::http2;
+    use hyper_util::rt::TokioExecutor;
+    use mcp_types::Message;
+    use tokio::sync::oneshot;
+    use tokio::time::Instant;
+
+    use crate::Accepted;
+
+    /// A request over HTTP/2 to a server that says `size` bytes at a time, for ever if any; the response, and the end of what
+    /// is done for it.
+    async fn asked(window: u32, size: usize) -> (Incoming, impl Future<Output = ()>) {
+        let (alive, gone) = oneshot::channel::<()>();
+        let alive = std::sync::Mutex::new(Some(alive));
+        let service = HttpService::new(move |Accepted { mut transport, .. }| {
+            let alive = alive.lock().expect("nobody panics").take();
+            async move {
+                let _alive = alive;
+                if size == 0 {
+                    return pending::<Result<(), Infallible>>().await;
+                }
+                loop {
+                    let said = Message::notification("x".repeat(size), None);
+                    let sent = transport.send(said.into()).await;
+                    sent.expect("it does not fail");
+                }
+            }
+        });
+        let (client, server) = tokio::io::duplex(1 << 20);
+        let options = ListenerOptions::default();
+        let graceful = GracefulShutdown::new();
+        tokio::spawn(connection(server, service, &options, graceful.watcher()));
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(window);
+        let shaken = builder.handshake(TokioIo::new(client)).await;
+        let (mut requests, connection) = shaken.expect("it is there");
+        tokio::spawn(connection);
+        let body = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let request = Request::post("http://localhost/")
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .body(Full::new(Bytes::from_static(body.as_bytes())));
+        let response = requests.send_request(request.expect("it is one")).await;
+        let gone = async move {
+            // Neither end has asked for the end.
+            let _both = (requests, graceful);
+            let _ = gone.await;
+        };
+        (response.expect("it is answered").into_body(), gone)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_of_which_nothing_is_taken_ends() {
+        for window in [0, 1, 1 << 16] {
+            let (mut body, gone) = asked(window, 10_000).await;
+            let begun = Instant::now();
+            let _ = tokio::time::timeout(Duration::from_secs(300), gone).await;
+            assert_eq!(begun.elapsed().as_secs(), 30, "{window}");
+            while let Some(frame) = body.frame().await {
+                if frame.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_taken_slowly_or_is_silent_goes_on() {
+        for (size, pause, least) in [(10_000, 10, 1 << 14), (100_000, 10, 1 << 14), (0, 0, 1)] {
+            let (mut body, gone) = asked(1 << 14, size).await;
+            let reading = async {
+                for _ in 0..100 {
+                    sleep(Duration::from_secs(pause)).await;
+                    let mut taken = 0;
+                    while taken < least {
+                        let frame = body.frame().await.expect("it goes on");
+                        let data = frame.expect("nothing breaks").into_data();
+                        taken += data.expect("there are no trailers").len();
+                    }
+                }
+            };
+            tokio::select! {
+                () = gone => panic!("{size}"),
+                () = reading => {}
+            }
+        }
     }
 }

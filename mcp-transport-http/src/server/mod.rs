@@ -10,6 +10,7 @@ mod lanes;
 mod listener;
 mod options;
 mod origin;
+mod pace;
 mod post;
 mod reply;
 mod service;
