@@ -25,9 +25,9 @@ pub struct HttpOptions {
     pub session_idle: Duration,
     /// Bytes of events that a legacy session keeps for clients who come back by `Last-Event-ID`; if it is too little for both,
     /// what was read has half of it, and what was not the other half. Answers that nobody has read yet have
-    /// [`stream_bytes`](Self::stream_bytes) more. Default 256 KiB.
+    /// [`stream_bytes`](Self::stream_bytes) more. An event counts 256 more than its text, an answer 512. Default 256 KiB.
     pub replay_bytes: usize,
-    /// Bytes of a legacy session that may wait for a slow reader before its handlers wait. Default 1 MiB.
+    /// Bytes of a legacy session, counted as above, that may wait for a slow reader before its handlers wait. Default 1 MiB.
     pub stream_bytes: usize,
     /// When a client whose stream has ended is to come back. Default 500 ms.
     pub retry: Duration,

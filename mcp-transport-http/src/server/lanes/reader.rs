@@ -124,7 +124,8 @@ impl Reader {
             lane.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let mut out = BytesMut::with_capacity(unread + 64);
+        // What each weighs has room for its fields.
+        let mut out = BytesMut::with_capacity(unread);
         let mut id = String::new();
         let read = lane.read;
         for event in (lane.events.iter()).skip_while(|event| event.number <= read) {
