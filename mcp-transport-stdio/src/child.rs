@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_sink::Sink;
 use mcp_codec::{Joined, LineCodec, framed_split_with};
-use mcp_types::{Inbound, Malformed, Message, Outbound};
+use mcp_types::{Inbound, Outbound};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
@@ -553,7 +553,7 @@ impl Stream for ChildTransport {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(item) = self.held.pop_front() {
-            self.held_weight -= weight(&item);
+            self.held_weight -= item.weight();
             return Poll::Ready(Some(Ok(item)));
         }
         remember(&mut self.reader, cx);
@@ -599,8 +599,8 @@ impl Sink<Outbound> for ChildTransport {
         while this.held_weight < HELD {
             match this.poll_item(cx) {
                 Poll::Ready(Some(Ok(item))) => {
-                    let item = compact(item);
-                    this.held_weight += weight(&item);
+                    let item = item.compact();
+                    this.held_weight += item.weight();
                     this.held.push_back(item);
                 }
                 _ => break,
@@ -612,31 +612,6 @@ impl Sink<Outbound> for ChildTransport {
         ready!(closed.as_mut().poll(cx));
         this.closed = None;
         Poll::Ready(Ok(()))
-    }
-}
-
-fn weight(item: &Inbound) -> usize {
-    match item {
-        Inbound::Message(message) => message.weight(),
-        Inbound::Batch(members) => members
-            .iter()
-            .map(|m| m.as_ref().map_or_else(Malformed::weight, Message::weight))
-            .sum(),
-        Inbound::Malformed(malformed) => malformed.weight(),
-    }
-}
-
-/// Lets go of the line it came in, most of which may be nothing that weighs.
-fn compact(item: Inbound) -> Inbound {
-    match item {
-        Inbound::Message(message) => Inbound::Message(message.compact()),
-        Inbound::Batch(members) => Inbound::Batch(
-            members
-                .into_iter()
-                .map(|m| m.map(Message::compact))
-                .collect(),
-        ),
-        malformed => malformed,
     }
 }
 
@@ -661,7 +636,7 @@ impl fmt::Debug for ChildTransport {
 #[cfg(all(test, unix))]
 mod tests {
     use futures::SinkExt;
-    use mcp_types::RequestId;
+    use mcp_types::{Malformed, RequestId};
 
     use super::*;
 

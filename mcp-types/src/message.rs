@@ -336,6 +336,35 @@ impl Message {
     }
 }
 
+impl Inbound {
+    /// The length in bytes of what it holds, as a measure for queues.
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Message(message) => message.weight(),
+            Self::Batch(members) => members
+                .iter()
+                .map(|m| m.as_ref().map_or_else(Malformed::weight, Message::weight))
+                .sum(),
+            Self::Malformed(malformed) => malformed.weight(),
+        }
+    }
+
+    /// The same, for keeping: it lets go of the buffer it arrived in, most of which may be nothing that weighs.
+    #[must_use]
+    pub fn compact(self) -> Self {
+        match self {
+            Self::Message(message) => Self::Message(message.compact()),
+            Self::Batch(members) => Self::Batch(
+                members
+                    .into_iter()
+                    .map(|m| m.map(Message::compact))
+                    .collect(),
+            ),
+            malformed @ Self::Malformed(_) => malformed,
+        }
+    }
+}
+
 impl Malformed {
     /// The length in bytes of what was saved, as a measure for queues and buffers.
     pub fn weight(&self) -> usize {
