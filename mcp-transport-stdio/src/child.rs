@@ -389,7 +389,8 @@ fn watchdog(_: &str, _: u32) -> io::Result<Child> {
 /// says meanwhile is kept for the stream, up to a bound: a child that says much more than that is not to be closed without
 /// reading it at the same time.
 ///
-/// When the transport is dropped, the child and its group are killed; nothing is left behind, no zombie either.
+/// When the transport is dropped, the child and its group are killed; nothing is left behind, no zombie either if the runtime
+/// goes on.
 ///
 /// [`Exited`]: crate::Exited
 pub struct ChildTransport {
