@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -121,9 +122,8 @@ impl HttpListener {
             let Some((stream, peer, permit)) = accepted else {
                 continue;
             };
-            // Events are small, and each is wanted now.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "no TCP_NODELAY");
+            if let Err(error) = set_up(&stream, &options) {
+                tracing::debug!(%error, "a socket is left as it is");
             }
             let connection = connection(stream, service.of(peer), &options, graceful.watcher());
             connections.spawn(async move {
@@ -166,6 +166,27 @@ async fn accept(
             None
         }
     }
+}
+
+/// After this much silence the system asks whether the other end is there.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// As good as for ever, and still a number of milliseconds that the system takes.
+#[cfg(target_os = "linux")]
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// Prepares a socket for what is sent to clients, and for those who vanish without a word.
+fn set_up(stream: &TcpStream, options: &ListenerOptions) -> io::Result<()> {
+    // Events are small, and each is wanted now.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(QUIET))?;
+    // Whoever is sent something is not asked, and what is sent would go to nobody for a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(options.write_time.min(LONGEST)))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = options;
+    Ok(())
 }
 
 /// Serves one connection.
@@ -372,6 +393,28 @@ mod tests {
             let _ = gone.await;
         };
         (response.expect("it is answered").into_body(), gone)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_system_finds_out_who_has_vanished() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("it has one");
+        let client = TcpStream::connect(address);
+        let (stream, _client) = tokio::join!(listener.accept(), client);
+        let (stream, _) = stream.expect("it is there");
+        set_up(&stream, &ListenerOptions::default()).expect("the system knows all of these");
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().is_ok_and(|alive| alive));
+        assert_eq!(socket.tcp_keepalive_time().ok(), Some(QUIET));
+        let unheard = socket.tcp_user_timeout().ok().flatten();
+        assert_eq!(unheard, Some(Duration::from_secs(30)));
+        // For ever is as long as the system can.
+        let options = ListenerOptions {
+            write_time: Duration::MAX,
+            ..ListenerOptions::default()
+        };
+        assert!(set_up(&stream, &options).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
