@@ -10,6 +10,12 @@ mod head;
     expect(dead_code, reason = "one side reads what the other writes")
 )]
 mod param;
+#[cfg(any(feature = "client", feature = "server"))]
+#[cfg_attr(
+    not(feature = "server"),
+    expect(dead_code, reason = "a client waits for room in any case")
+)]
+mod queue;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(any(feature = "client", feature = "server"))]

@@ -285,6 +285,21 @@ async fn a_connection_ends_though_nobody_takes_what_is_left() {
 }
 
 #[tokio::test]
+async fn what_waits_to_be_posted_is_bounded_by_its_bytes() {
+    let (_listener, mut connection) = by_hand().await;
+    let long = json!({ "x": "x".repeat(50_000) });
+    let mut fed = 0;
+    // Nobody takes the first one.
+    for note in std::iter::repeat_n(Message::notification("n", Some(long.into())), 100) {
+        if connection.feed(note.into()).now_or_never().is_none() {
+            break;
+        }
+        fed += 1;
+    }
+    assert_eq!(fed, 7);
+}
+
+#[tokio::test]
 async fn each_half_of_a_connection_may_be_in_a_task_of_its_own() {
     let script = Script::start(|_, body, n| match n {
         0 => answer("202 Accepted", "", ""),

@@ -14,15 +14,13 @@ use http::StatusCode;
 use mcp_types::{
     CancelledParams, Inbound, Message, NotificationMessage, Outbound, RequestId, RequestMessage,
 };
-use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use super::exchange::Shared;
+use crate::queue;
 
-/// Messages that wait for the program before the server has to.
-pub(super) const QUEUE: usize = 64;
-/// Notifications and responses that wait for their turn.
-const POSTS: usize = 256;
+/// Bytes of notifications and responses that wait for their turn.
+const POSTS: usize = 256 * 1024;
 /// What is left to be posted when a connection is closed has this together, and then the DELETE as much again: nobody
 /// waits for a server that is gone.
 pub(super) const CLOSE_TIME: Duration = Duration::from_secs(5);
@@ -35,13 +33,15 @@ pub(super) const CLOSE_TIME: Duration = Duration::from_secs(5);
 #[must_use = "a connection does nothing by itself"]
 pub struct HttpConnection {
     shared: Arc<Shared>,
-    inbound: mpsc::Receiver<Result<Inbound, HttpError>>,
+    inbound: queue::Receiver<Result<Inbound, HttpError>>,
     /// Requests under way, and a legacy session's standing stream.
     work: FuturesUnordered<BoxFuture<'static, Option<RequestId>>>,
     running: HashMap<RequestId, AbortHandle>,
     probe: Option<AbortHandle>,
     /// What has no answer goes out in order.
     posts: VecDeque<Message>,
+    /// What these weigh.
+    posts_weight: usize,
     posting: Option<Posting>,
     /// The time that is left for these, once the connection is being closed.
     closing: Option<Pin<Box<Sleep>>>,
@@ -100,7 +100,7 @@ impl HttpError {
 impl HttpConnection {
     pub(super) fn new(
         shared: Arc<Shared>,
-        inbound: mpsc::Receiver<Result<Inbound, HttpError>>,
+        inbound: queue::Receiver<Result<Inbound, HttpError>>,
     ) -> Self {
         Self {
             shared,
@@ -109,6 +109,7 @@ impl HttpConnection {
             running: HashMap::new(),
             probe: None,
             posts: VecDeque::new(),
+            posts_weight: 0,
             posting: None,
             closing: None,
             goodbye: None,
@@ -147,7 +148,12 @@ impl HttpConnection {
                 return;
             }
         }
-        self.posts.push_back(Message::Notification(notification));
+        self.push(Message::Notification(notification));
+    }
+
+    fn push(&mut self, message: Message) {
+        self.posts_weight += message.weight();
+        self.posts.push_back(message);
     }
 
     /// Runs everything that is under way, for whoever waits: either of them may have gone elsewhere when it goes on.
@@ -166,8 +172,11 @@ impl HttpConnection {
                     self.running.remove(&id);
                 }
             }
-            if self.posting.is_none() {
-                self.posting = self.posts.pop_front().map(|message| Posting {
+            if self.posting.is_none()
+                && let Some(message) = self.posts.pop_front()
+            {
+                self.posts_weight -= message.weight();
+                self.posting = Some(Posting {
                     opens: is_opening(&message),
                     future: Arc::clone(&self.shared).post(message).boxed(),
                 });
@@ -218,7 +227,7 @@ impl Sink<Outbound> for HttpConnection {
         self.run(cx);
         let opening = self.posting.as_ref().is_some_and(|posting| posting.opens)
             || self.posts.iter().any(is_opening);
-        if opening || self.posts.len() >= POSTS {
+        if opening || self.posts_weight >= POSTS {
             return Poll::Pending;
         }
         self.sender = None;
@@ -229,7 +238,7 @@ impl Sink<Outbound> for HttpConnection {
         match outbound.message {
             Message::Request(request) => self.request(request),
             Message::Notification(notification) => self.notification(notification),
-            Message::Response(response) => self.posts.push_back(Message::Response(response)),
+            Message::Response(response) => self.push(Message::Response(response)),
         }
         Ok(())
     }
@@ -254,6 +263,7 @@ impl Sink<Outbound> for HttpConnection {
             let left = 1 + this.posts.len();
             tracing::warn!(left, "messages were not accepted before the end");
             this.posts.clear();
+            this.posts_weight = 0;
             this.posting = None;
         }
         let goodbye = this.goodbye.get_or_insert_with(|| {

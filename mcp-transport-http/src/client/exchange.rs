@@ -12,7 +12,6 @@ use mcp_types::{
     Era, ErrorCode, ErrorObject, Inbound, Malformed, MalformedKind, Message, ParseLimits,
     ProtocolVersion, RawJson, RequestId, RequestMessage, ResponseMessage,
 };
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::connection::{CLOSE_TIME, HttpError};
@@ -20,6 +19,7 @@ use super::send::{add, add_post};
 use super::tools::{Tools, may_lack_headers};
 use super::{HttpClientOptions, Inner};
 use crate::head::{LAST_EVENT, METHOD, SESSION, VERSION, modern_version};
+use crate::queue;
 use crate::sse::{self, TooLong};
 
 /// The code of what the server has refused by HTTP, without one of the protocol's.
@@ -34,7 +34,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Shared {
     pub(super) client: Arc<Inner>,
     pub(super) uri: Uri,
-    inbound: mpsc::Sender<Result<Inbound, HttpError>>,
+    inbound: queue::Sender<Result<Inbound, HttpError>>,
     session: Mutex<Session>,
     pub(super) tools: Tools,
 }
@@ -73,7 +73,7 @@ impl Shared {
     pub(super) fn new(
         client: Arc<Inner>,
         uri: Uri,
-        inbound: mpsc::Sender<Result<Inbound, HttpError>>,
+        inbound: queue::Sender<Result<Inbound, HttpError>>,
     ) -> Self {
         Self {
             client,
@@ -491,12 +491,18 @@ impl Shared {
     }
 
     pub(super) async fn to_program(&self, inbound: Inbound) {
-        // Without a program there is nobody to tell.
-        let _ = self.inbound.send(Ok(inbound)).await;
+        self.queue(inbound.weight(), Ok(inbound)).await;
     }
 
     pub(super) async fn break_off(&self, error: HttpError) {
-        let _ = self.inbound.send(Err(error)).await;
+        self.queue(0, Err(error)).await;
+    }
+
+    async fn queue(&self, weight: usize, item: Result<Inbound, HttpError>) {
+        // Without a program there is nobody to tell.
+        if let Ok(slot) = self.inbound.slot(weight).await {
+            slot.send(item);
+        }
     }
 }
 

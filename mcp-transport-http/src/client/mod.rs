@@ -196,7 +196,7 @@ impl HttpClient {
             return Err(UrlError::Syntax(why.to_owned()));
         }
         port(&uri).ok_or_else(|| UrlError::Syntax("invalid port".to_owned()))?;
-        let (inbound, receiver) = tokio::sync::mpsc::channel(connection::QUEUE);
+        let (inbound, receiver) = crate::queue::queue();
         let shared = Arc::new(Shared::new(Arc::clone(&self.inner), uri, inbound));
         Ok(HttpConnection::new(shared, receiver))
     }

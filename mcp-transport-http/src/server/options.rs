@@ -13,7 +13,8 @@ use std::time::Duration;
 pub struct HttpOptions {
     /// Bytes of a request's body; a longer one is answered 413. Default 16 MiB.
     pub body_bytes: usize,
-    /// How long a request's body may take to arrive; then 408. Default 30 s.
+    /// How long a request's body may take to arrive; then 408. As long may what it says in a legacy session wait for its program
+    /// to take up what it was told before, of which 1 MiB waits at most; then 503. Default 30 s.
     pub body_time: Duration,
     /// Requests at a time, open streams among them; one more is answered 503. Default 16,384.
     pub requests: usize,

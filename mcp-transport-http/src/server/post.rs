@@ -21,7 +21,7 @@ use super::headers::{self, Claim, Said};
 use super::lanes::{FirstOfLane, Reader, Unreadable};
 use super::reply::{self, Refusal};
 use super::service::{Client, Inner, unavailable};
-use super::session::{self, Session, Streams};
+use super::session::{self, NotTaken, Session, Streams};
 use super::shutdown::Ending;
 use super::transport::{HttpTransport, Kind};
 use crate::head;
@@ -95,9 +95,10 @@ impl Inner {
                     }
                 }
                 Posted::AskAll(session, members, ids) => {
-                    let slot = session.slot().await.map_err(|_| no_session())?;
+                    let batch = Inbound::Batch(members);
+                    let slot = session.slot(batch.weight()).await?;
                     let reader = open(&session, &ids)?;
-                    slot.send(Inbound::Batch(members));
+                    slot.send(batch);
                     match reader.first(self.options.legacy_patience, false).await {
                         FirstOfLane::Stream(stream) => Ok(reply::events(Body::lane(stream))),
                         FirstOfLane::Answer(_) | FirstOfLane::Nothing => Err(no_session()),
@@ -481,7 +482,7 @@ pub(super) async fn tell(session: &Session, inbound: Inbound) -> Result<Response
         Inbound::Malformed(reason) => Some(malformed(reason)),
         _ => None,
     };
-    session.deliver(inbound).await.map_err(|_| no_session())?;
+    session.deliver(inbound).await?;
     match refusal {
         Some(refusal) => Err(refusal),
         None => Ok(reply::empty(StatusCode::ACCEPTED)),
@@ -490,11 +491,14 @@ pub(super) async fn tell(session: &Session, inbound: Inbound) -> Result<Response
 
 /// Hands a request to the program; what comes of it is read where it says.
 async fn ask(session: &Arc<Session>, request: RequestMessage) -> Result<Reader, Refusal> {
-    let about = |refusal: Refusal| refusal.about(Some(request.id.clone()));
+    let id = request.id.clone();
+    let about = |refusal: Refusal| refusal.about(Some(id.clone()));
+    let request = Message::Request(request);
     // Only then is there a lane: somebody who goes away while waiting would leave one that nobody writes to.
-    let slot = session.slot().await.map_err(|_| about(no_session()))?;
-    let reader = open(session, std::slice::from_ref(&request.id)).map_err(about)?;
-    slot.send(Inbound::Message(Message::Request(request)));
+    let slot = session.slot(request.weight()).await;
+    let slot = slot.map_err(|why| about(why.into()))?;
+    let reader = open(session, std::slice::from_ref(&id)).map_err(about)?;
+    slot.send(Inbound::Message(request));
     Ok(reader)
 }
 
@@ -522,6 +526,15 @@ pub(super) fn no_session() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "there is no such session")
 }
 
+impl From<NotTaken> for Refusal {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::Ended => no_session(),
+            NotTaken::Late => unavailable("the session takes nothing more for now"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -531,29 +544,60 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use crate::server::lanes::LaneLimits;
-    use crate::server::session::Sessions;
+    use crate::server::session::{SessionTransport, Sessions};
 
-    #[tokio::test]
-    async fn who_goes_away_before_the_program_is_asked_leaves_no_lane() {
+    /// A session whose program takes nothing, and has no room for more.
+    async fn full() -> (Arc<Session>, SessionTransport) {
         let limits = LaneLimits {
             backlog: 1000,
             replay: 1000,
             retry: Duration::from_secs(1),
             keep_alive: Duration::from_secs(1),
         };
-        let sessions = Sessions::new(1, Duration::from_secs(60));
+        let sessions = Sessions::new(1, Duration::from_secs(60), Duration::from_secs(30));
         let shutdown = CancellationToken::new();
-        let (session, _transport) = sessions
+        let (session, transport) = sessions
             .open(session::Kind::Streamable, None, limits, &shutdown)
             .expect("random bytes");
         let told = || Inbound::Message(Message::notification("x", None));
         while session.deliver(told()).now_or_never().is_some() {}
-        let request = RequestMessage {
+        (session, transport)
+    }
+
+    fn request() -> RequestMessage {
+        RequestMessage {
             id: 1.into(),
             method: "x".into(),
             params: None,
-        };
-        assert!(ask(&session, request).now_or_never().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_before_the_program_is_asked_leaves_no_lane() {
+        let (session, _transport) = full().await;
+        assert!(ask(&session, request()).now_or_never().is_none());
         assert!(session.lanes.is_idle());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_waited_for_room_long_enough_is_to_come_again() {
+        let (session, transport) = full().await;
+        let begun = tokio::time::Instant::now();
+        let told = Inbound::Message(Message::notification("x", None));
+        let late = [
+            ask(&session, request()).await.err(),
+            tell(&session, told).await.err(),
+        ];
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        for refusal in late {
+            let status = refusal.map(|refusal| refusal.status);
+            assert_eq!(status, Some(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        assert!(session.lanes.is_idle());
+        // Who hears that the session has ended does not wait.
+        drop(transport);
+        let ended = ask(&session, request()).await.err();
+        let status = ended.map(|refusal| refusal.status);
+        assert_eq!(status, Some(StatusCode::NOT_FOUND));
     }
 }

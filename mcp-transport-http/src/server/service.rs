@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::FutureExt;
 use http::header::{ALLOW, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -152,7 +153,7 @@ impl HttpService {
             #[cfg(feature = "http-sse")]
             http_sse: false,
             room: Semaphore::new(0),
-            sessions: Arc::new(Sessions::new(0, std::time::Duration::ZERO)),
+            sessions: Arc::new(Sessions::new(0, Duration::ZERO, Duration::ZERO)),
             options: HttpOptions::default(),
             shutdown: CancellationToken::new(),
         })
@@ -161,7 +162,11 @@ impl HttpService {
     fn from_inner(mut inner: Inner) -> Self {
         let options = &inner.options;
         inner.room = Semaphore::new(bounded(options.requests));
-        inner.sessions = Arc::new(Sessions::new(options.sessions, options.session_idle));
+        inner.sessions = Arc::new(Sessions::new(
+            options.sessions,
+            options.session_idle,
+            options.body_time,
+        ));
         let inner = Arc::new(inner);
         Self { inner, peer: None }
     }

@@ -8,19 +8,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use mcp_types::{CancelledParams, Inbound, Message, Outbound, Principal, RawJson, RequestId};
-use tokio::sync::mpsc::Permit;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::driving::Driving;
+use super::exchange::within;
 use super::lanes::{LONG, LaneLimits, Lanes};
 use super::service::bounded;
 use super::shutdown::Ending;
-
-/// Messages of a client that may wait for the program.
-const QUEUE: usize = 64;
+use crate::queue::{self, Slot};
 
 /// The sessions there are, by their ids.
 #[derive(Debug)]
@@ -29,6 +26,8 @@ pub(super) struct Sessions {
     room: Arc<Semaphore>,
     count: usize,
     idle: Duration,
+    /// How long a message waits for room.
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -38,7 +37,8 @@ pub(super) struct Session {
     /// Whoever has opened it; nobody else is let in (REQ-HTTPL-12).
     principal: Option<Principal>,
     pub(super) lanes: Arc<Lanes>,
-    inbound: mpsc::Sender<Inbound>,
+    inbound: queue::Sender<Inbound>,
+    patience: Duration,
     token: CancellationToken,
 }
 
@@ -54,24 +54,36 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct SessionTransport {
     lanes: Arc<Lanes>,
-    inbound: mpsc::Receiver<Inbound>,
+    inbound: queue::Receiver<Inbound>,
     /// Where answers go that the client is not asked for.
-    pongs: mpsc::Sender<Inbound>,
+    pongs: queue::Sender<Inbound>,
     ending: Ending,
 }
 
-/// The session has ended meanwhile.
+/// Why the program does not take a message.
 #[derive(Debug)]
-pub(super) struct Ended;
+pub(super) enum NotTaken {
+    /// The session has ended meanwhile.
+    Ended,
+    /// There was no room for it in time.
+    Late,
+}
+
+impl From<queue::Closed> for NotTaken {
+    fn from(queue::Closed: queue::Closed) -> Self {
+        Self::Ended
+    }
+}
 
 impl Sessions {
-    pub(super) fn new(count: usize, idle: Duration) -> Self {
+    pub(super) fn new(count: usize, idle: Duration, patience: Duration) -> Self {
         let count = bounded(count);
         Self {
             by_id: Mutex::default(),
             room: Arc::new(Semaphore::new(count)),
             count,
             idle: idle.min(LONG),
+            patience,
         }
     }
 
@@ -123,7 +135,7 @@ impl Sessions {
     ) -> Result<(Arc<Session>, SessionTransport), getrandom::Error> {
         let mut random = [0; 16];
         getrandom::fill(&mut random)?;
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = queue::queue();
         let token = shutdown.child_token();
         let lanes = Arc::new(match kind {
             Kind::Streamable => Lanes::new(limits),
@@ -136,6 +148,7 @@ impl Sessions {
             principal,
             lanes: Arc::clone(&lanes),
             inbound: sender.clone(),
+            patience: self.patience,
             token: token.clone(),
         });
         self.lock().insert(session.id.clone(), Arc::clone(&session));
@@ -214,22 +227,19 @@ impl Drop for Driven<'_> {
 }
 
 impl Session {
-    /// Room for a message to the program, as soon as it takes one.
-    pub(super) async fn slot(&self) -> Result<Permit<'_, Inbound>, Ended> {
-        match self.inbound.try_reserve() {
-            Ok(slot) => Ok(slot),
-            Err(TrySendError::Closed(())) => Err(Ended),
-            // Who does not have to wait needs no room for waiting.
-            Err(TrySendError::Full(())) => {
-                let waiting = Box::pin(self.inbound.reserve());
-                waiting.await.map_err(|_| Ended)
-            }
+    /// Room for a message of that weight to the program, as soon as it takes one.
+    pub(super) async fn slot(&self, weight: usize) -> Result<Slot<'_, Inbound>, NotTaken> {
+        if let Some(slot) = self.inbound.try_slot(weight)? {
+            return Ok(slot);
         }
+        // Who does not have to wait needs no room for waiting.
+        let waiting = Box::pin(within(self.patience, self.inbound.slot(weight)));
+        Ok(waiting.await.ok_or(NotTaken::Late)??)
     }
 
     /// Hands a message to the program.
-    pub(super) async fn deliver(&self, inbound: Inbound) -> Result<(), Ended> {
-        self.slot().await?.send(inbound);
+    pub(super) async fn deliver(&self, inbound: Inbound) -> Result<(), NotTaken> {
+        self.slot(inbound.weight()).await?.send(inbound);
         Ok(())
     }
 
@@ -299,9 +309,13 @@ impl SessionTransport {
         if request.method != "ping" || self.lanes.is_listened_to() {
             return false;
         }
-        let pong = Message::result(request.id.clone(), RawJson::EMPTY_OBJECT);
         // If there is no room, that is because the client was heard of.
-        self.pongs.try_send(Inbound::Message(pong)).is_ok()
+        let Ok(Some(slot)) = self.pongs.try_slot(0) else {
+            return false;
+        };
+        let pong = Message::result(request.id.clone(), RawJson::EMPTY_OBJECT);
+        slot.send(Inbound::Message(pong));
+        true
     }
 }
 
@@ -366,7 +380,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_ping_that_nobody_would_see_is_answered_here() {
-        let sessions = Sessions::new(1, Duration::from_secs(60));
+        let sessions = Sessions::new(1, Duration::from_secs(60), Duration::from_secs(30));
         let (session, mut transport, _room) = opened(&sessions).await;
         let mut cx = Context::from_waker(noop_waker_ref());
         let mut answered = |id: i64, related_to: Option<RequestId>| {
@@ -401,7 +415,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_is_in_use_until_its_last_stream_ends() {
-        let sessions = Arc::new(Sessions::new(1, Duration::from_secs(60)));
+        let sessions = Arc::new(Sessions::new(
+            1,
+            Duration::from_secs(60),
+            Duration::from_secs(30),
+        ));
         let (session, _transport, room) = opened(&sessions).await;
         let mut reader = session.lanes.listen().ok();
         let driving = Box::new(Stubborn(Arc::default()));
@@ -415,7 +433,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_that_has_expired_waits_for_its_program() {
-        let sessions = Arc::new(Sessions::new(1, Duration::from_secs(60)));
+        let sessions = Arc::new(Sessions::new(
+            1,
+            Duration::from_secs(60),
+            Duration::from_secs(30),
+        ));
         let (session, _transport, room) = opened(&sessions).await;
         // A request that is still at work does not keep it.
         let reader = session.lanes.open(&[1.into()]).expect("the id is free");
