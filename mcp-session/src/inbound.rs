@@ -75,6 +75,8 @@ impl Session {
                 let what = PeerMisbehaved::MalformedResponse(fault);
                 self.handle_broken_response(now, &id.clone(), what);
             }
+            // The connection ends within it: that is what whoever waits is told of, and it is no fault of the server's.
+            (Side::Client(_), _, Some(_)) if malformed.kind == MalformedKind::Truncated => {}
             // From a server it is nearly always the answer, and if it is not, nobody can tell; better than to wait for nothing.
             (Side::Client(_), Reading::Unclear, Some(id)) => {
                 let what = PeerMisbehaved::UnreadableResponse(malformed.kind);

@@ -256,6 +256,42 @@ async fn an_idempotent_call_is_sent_again_but_not_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idempotent_call_whose_answer_is_cut_off_is_sent_again() {
+    let servers = ByHand::default();
+    let hands = servers.clone();
+    let connecting = Client::builder("c", "1")
+        .era(EraChoice::Legacy)
+        .reconnect(Reconnect::default())
+        .connect_with(move || hands.connect());
+    let opening = async {
+        let mut server = servers.next().await;
+        initialize(&mut server).await;
+        server
+    };
+    let (client, mut server) = soon(async { tokio::join!(connecting, opening) }).await;
+    let client = client.unwrap();
+    let call = client.call_tool("t", json!({})).idempotent().into_future();
+    let serving = async {
+        let request = server.next().await.unwrap().unwrap();
+        let cut = format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"con"#,
+            request["id"]
+        );
+        server.send_bytes(cut.as_bytes()).await.unwrap();
+        drop(server);
+        let mut server = servers.next().await;
+        initialize(&mut server).await;
+        let request = server.next().await.unwrap().unwrap();
+        let result = json!({"content": []});
+        let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+        server.send(&answer).await.unwrap();
+        server
+    };
+    let (result, _server) = soon(async { tokio::join!(call, serving) }).await;
+    assert!(result.is_ok(), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_gives_up_and_nobody_waits_any_more() {
     let server = Mortal::default();
     let second = Duration::from_secs(1);

@@ -59,6 +59,29 @@ fn a_request_that_is_lost_ends_alone_and_is_not_refused() {
 }
 
 #[test]
+fn an_answer_within_which_the_connection_ends_is_lost_with_it() {
+    let mut client = Side::legacy_client("2025-11-25", |_| {});
+    client.call(1, "tools/list", "{}");
+    client.forget();
+    client
+        .hear_cut(r#"{"jsonrpc":"2.0","id":2,"result":{"#)
+        .tells(&["malformed: truncated message"]);
+    client.session.handle_disconnected("gone");
+    client
+        .tells(&["answer 1: connection lost before the answer: gone"])
+        .is_idle();
+    let mut client = Side::client(|_| {});
+    client.forget();
+    client
+        .hear_cut(r#"{"jsonrpc":"2.0","id":1,"result":{"#)
+        .tells(&["malformed: truncated message"]);
+    client.session.handle_disconnected("gone");
+    client
+        .tells(&["failed: connection lost before `server/discover` was answered: gone"])
+        .is_idle();
+}
+
+#[test]
 fn a_modern_request_describes_itself() {
     // REQ-JRPC-04, REQ-META-01, REQ-META-03, REQ-LOG-07
     let mut client = Side::modern_client(|config| {

@@ -7,7 +7,8 @@ use mcp_session::{
     RequestError, ServerConfig, Session,
 };
 use mcp_types::{
-    ErrorObject, Implementation, Inbound, Malformed, ObjectBuf, Outbound, ParseLimits, RawJson,
+    ErrorObject, Implementation, Inbound, Malformed, MalformedKind, ObjectBuf, Outbound,
+    ParseLimits, RawJson,
 };
 use serde_json::{Value, json};
 
@@ -148,6 +149,19 @@ impl Side {
     pub(crate) fn hear_raw(&mut self, text: &str) -> &mut Self {
         let inbound = Inbound::parse(long(text).into(), ParseLimits::default());
         self.session.handle_inbound(self.now, inbound);
+        self
+    }
+
+    /// Hears the last line of a stream that ends within it.
+    pub(crate) fn hear_cut(&mut self, text: &str) -> &mut Self {
+        match Inbound::parse(text.to_owned().into(), ParseLimits::default()) {
+            Inbound::Malformed(mut malformed) => {
+                malformed.kind = MalformedKind::Truncated;
+                let inbound = Inbound::Malformed(malformed);
+                self.session.handle_inbound(self.now, inbound);
+            }
+            whole => panic!("{whole:?}"),
+        }
         self
     }
 
