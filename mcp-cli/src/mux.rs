@@ -233,6 +233,11 @@ impl Mux {
     pub(crate) fn server_said(&mut self, message: Message) -> Vec<Routed> {
         match message {
             Message::Response(response) => self.response(response),
+            // It asks whether its connection is alive, not whether one of the clients is.
+            Message::Request(request) if request.method == "ping" => {
+                let pong = Message::result(request.id, RawJson::EMPTY_OBJECT);
+                vec![Routed::ToServer(pong)]
+            }
             Message::Request(request) => {
                 let known = |client: &ClientId| self.clients.contains(client);
                 let mut sessions = self.clients.iter().filter(|c| self.sessions.contains(c));
@@ -682,6 +687,16 @@ mod tests {
             1,
             "the one legacy client"
         );
+    }
+
+    #[test]
+    fn a_ping_of_the_servers_is_nobody_elses_to_answer() {
+        let mut mux = two();
+        mux.sessions.insert(1);
+        let ping = rpc(json!({ "id": "p", "method": "ping" }));
+        let answer = json!({ "id": "p", "result": {} });
+        assert_eq!(seen(mux.server_said(ping)), [(0, answer)]);
+        assert!(mux.asked.is_empty());
     }
 
     #[test]
