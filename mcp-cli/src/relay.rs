@@ -34,6 +34,15 @@ pub(crate) enum Ended {
     Stopped,
 }
 
+/// How long a connection may stand still.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How long the server may say nothing.
+    pub(crate) silent: Duration,
+    /// How long the client may take nothing of what it is told.
+    pub(crate) unread: Duration,
+}
+
 /// How long a server may stay silent after its client has gone, before it is given up.
 const LINGER: Duration = Duration::from_secs(60);
 /// How long a server that takes nothing any more is still listened to.
@@ -48,19 +57,26 @@ const AWAITED: usize = 4096;
 /// The server's end is closed when the client has said all it has to say and has its answers: many a server ends there and then.
 ///
 /// Each direction waits until the other side has taken a message before it takes the next: a slow reader slows its writer
-/// down, and nothing is kept here. What is no message goes no further; its sender is told.
+/// down, and nothing is kept here. A client that takes none has left without a word, and would keep its place for ever; whether
+/// the server has ended is seen behind what it has said. What is no message goes no further; its sender is told.
 pub(crate) async fn relay(
     client: Client,
     server: Boxed,
-    idle: Duration,
+    Patience { silent, unread }: Patience,
     mut stop: watch::Receiver<bool>,
     see: impl Fn(Side, &Inbound),
 ) -> Result<(), Ended> {
     let half_closes = client.half_closes;
     let (to_client, mut from_client) = client.transport.split();
     let (mut to_server, mut from_server) = server.split();
-    // Replies to what is no message go out here, too.
     let to_client = tokio::sync::Mutex::new(to_client);
+    // Replies to what is no message go out here, too.
+    let tell_client = async |message| {
+        let telling = async { to_client.lock().await.send(message).await };
+        let told = timeout(unread, telling).await;
+        told.unwrap_or_else(|_| Err(Broken::new("it takes nothing any more")))
+            .map_err(|e| Ended::Broken(Side::Client, e))
+    };
     let gone = Notify::new();
     let (open, mut answered) = watch::channel(HashSet::new());
     let batches = Batches::default();
@@ -83,11 +99,7 @@ pub(crate) async fn relay(
                         .map_err(|e| Ended::Broken(Side::Server, e))?;
                 }
                 for reply in replies {
-                    let mut to_client = to_client.lock().await;
-                    to_client
-                        .send(reply)
-                        .await
-                        .map_err(|e| Ended::Broken(Side::Client, e))?;
+                    tell_client(reply).await?;
                 }
             }
             if !half_closes {
@@ -102,12 +114,12 @@ pub(crate) async fn relay(
                 .map_err(|e| Ended::Broken(Side::Server, e))
         };
         let leftwards = async {
-            let mut patience = idle;
+            let mut patience = silent;
             loop {
                 let item = tokio::select! {
                     item = timeout(patience, from_server.next()) => item,
                     () = gone.notified() => {
-                        patience = LINGER.min(idle);
+                        patience = LINGER.min(silent);
                         continue;
                     }
                 };
@@ -125,13 +137,9 @@ pub(crate) async fn relay(
                 };
                 see(Side::Server, &item);
                 let (messages, _) = sorted(Side::Server, item, &batches);
-                let mut to_client = to_client.lock().await;
                 for message in messages {
                     let answers = message.related_to.clone();
-                    to_client
-                        .send(message)
-                        .await
-                        .map_err(|e| Ended::Broken(Side::Client, e))?;
+                    tell_client(message).await?;
                     if let Some(id) = answers {
                         open.send_if_modified(|open| open.remove(&id));
                     }
@@ -317,10 +325,15 @@ mod tests {
         let relay = async {
             let (_stop, stopped) = watch::channel(false);
             let (client, server) = (boxed(to_client).into(), boxed(to_server));
-            relay(client, server, Duration::MAX, stopped, |_, _| {}).await
+            relay(client, server, PATIENCE, stopped, |_, _| {}).await
         };
         (client, server, relay)
     }
+
+    const PATIENCE: Patience = Patience {
+        silent: Duration::MAX,
+        unread: Duration::from_secs(60),
+    };
 
     fn request(id: i64, method: &str) -> Outbound {
         addressed(Message::request(id, method, None))
@@ -359,6 +372,29 @@ mod tests {
             batches.passed(from, &Message::result(1, result));
             assert_eq!(batches.are_legal(), legal, "{from:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_let_go_and_one_that_is_slow_is_not() {
+        let (mut client, mut server, relay) = joined();
+        let saying = async {
+            let note = || addressed(Message::notification("x", None));
+            while server.send(note()).await.is_ok() {}
+        };
+        let taking = async {
+            for _ in 0..8 {
+                client.next().await.unwrap().unwrap();
+                tokio::time::sleep(PATIENCE.unread / 2).await;
+            }
+            tokio::time::Instant::now()
+        };
+        let all = async { tokio::join!(relay, saying, taking) };
+        let (ended, (), last) = timeout(100 * PATIENCE.unread, all).await.expect("an end");
+        assert!(
+            matches!(ended, Err(Ended::Broken(Side::Client, _))),
+            "{ended:?}"
+        );
+        assert!(last.elapsed() <= PATIENCE.unread);
     }
 
     #[tokio::test]

@@ -245,7 +245,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::relay::{Ended, addressed, relay};
+    use crate::relay::{Ended, Patience, addressed, relay};
     use crate::target::{Target, boxed};
 
     /// Two clients at one server, each joined to it by a relay; they end with these.
@@ -264,7 +264,11 @@ mod tests {
             let relay = async move {
                 let _stop = stop;
                 let client = boxed(to_client).into();
-                relay(client, seat, Duration::MAX, stopped, |_, _| {}).await
+                let patience = Patience {
+                    silent: Duration::MAX,
+                    unread: Duration::MAX,
+                };
+                relay(client, seat, patience, stopped, |_, _| {}).await
             };
             (client, tokio::spawn(relay))
         };

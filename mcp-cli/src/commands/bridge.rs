@@ -15,7 +15,7 @@ use crate::cli::{Wire, seconds};
 use crate::connect::{Reach, interrupted};
 use crate::exit::Failure;
 use crate::recording::Recording;
-use crate::relay::{Ended, Side, relay};
+use crate::relay::{Ended, Patience, Side, relay};
 use crate::render::{Event, Human, Screen, tell};
 use crate::share::Shared;
 use crate::target::{Admission, Client, Listen, Listener, Server};
@@ -59,7 +59,7 @@ pub(crate) struct Bridge {
     #[arg(long, value_name = "BYTES", default_value_t = LineCodec::MAX_LENGTH)]
     max_message: usize,
 
-    /// End a connection on which the server has said nothing for so long
+    /// End a connection on which the server has said nothing, or the client has taken nothing, for so long
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     idle: Duration,
 
@@ -288,9 +288,12 @@ async fn join(
         server = opening => server?,
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
     };
-    // A server for all may be silent to one of them.
-    let idle = if shared { Duration::MAX } else { joint.idle };
-    match relay(client, server, idle, stop, see).await {
+    let patience = Patience {
+        // A server for all may be silent to one of them.
+        silent: if shared { Duration::MAX } else { joint.idle },
+        unread: joint.idle,
+    };
+    match relay(client, server, patience, stop, see).await {
         // A client that goes away has that right.
         Ok(()) | Err(Ended::Stopped | Ended::Broken(Side::Client, _)) => Ok(()),
         Err(Ended::Broken(Side::Server, error)) => {
