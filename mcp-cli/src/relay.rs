@@ -236,11 +236,12 @@ fn unreadable(malformed: Malformed) -> Option<Message> {
         return Some(Message::error(malformed.id, error));
     }
     lost(&malformed.to_string());
-    let of_its_own = matches!(
+    let no_answer = matches!(
         malformed.kind,
-        MalformedKind::Request(_) | MalformedKind::Notification(_)
+        // The connection ends within it, and the client's with it: whoever waits is told by that, as without a bridge.
+        MalformedKind::Truncated | MalformedKind::Request(_) | MalformedKind::Notification(_)
     );
-    let id = malformed.id.filter(|_| !of_its_own)?;
+    let id = malformed.id.filter(|_| !no_answer)?;
     let reason = format!("the server's answer cannot be read: {}", malformed.kind);
     Some(Message::error(Some(id), ErrorObject::internal(reason)))
 }
@@ -354,6 +355,9 @@ mod tests {
             let expected = answered.then_some(Some(RequestId::Number(7)));
             assert_eq!(ids, Vec::from_iter(expected), "{line}");
         }
+        let cut = Malformed::new(MalformedKind::Truncated, Some(7.into()), 0, b"{");
+        let (messages, _) = sorted(Side::Server, Inbound::Malformed(cut), &Batches::default());
+        assert_eq!(messages, [], "the connection ends with it");
         let lost = Inbound::Malformed(Malformed::lost(7.into(), "cut"));
         let (messages, _) = sorted(Side::Server, lost, &Batches::default());
         let error = ErrorObject::internal("request lost: cut");
