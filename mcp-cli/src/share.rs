@@ -20,6 +20,9 @@ use crate::target::{Boxed, Broken, Server};
 
 /// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
 const TO_CLIENT: usize = 4096;
+/// Messages of the server's that are passed on before clients get their turn to take some: they may be tasks of the same thread,
+/// and who reads is not to be let go for what came at once.
+const TURN: usize = 32;
 /// Messages that wait for the server; then nothing more is read from the clients.
 const TO_SERVER: usize = 256;
 /// Answers that may wait for a server that asks much and reads nothing, before it is given up.
@@ -162,7 +165,12 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
         let batches = Batches::default();
         let mut clients: HashMap<ClientId, mpsc::Sender<Message>> = HashMap::new();
         let mut unsent: VecDeque<Message> = VecDeque::new();
+        let mut heard = 0;
         loop {
+            if heard == TURN {
+                heard = 0;
+                tokio::task::yield_now().await;
+            }
             let routed = tokio::select! {
                 Ok(room) = queue.reserve(), if !unsent.is_empty() => {
                     if let Some(message) = unsent.pop_front() {
@@ -187,6 +195,7 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                     None => return Err(Broken::new("the server has closed its end")),
                     Some(item) => {
                         let item = item?;
+                        heard += 1;
                         batches.see(Side::Server, &item);
                         let (messages, _) = sorted(Side::Server, item, &batches);
                         messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
@@ -336,6 +345,25 @@ mod tests {
 
     fn request(id: i64) -> Outbound {
         addressed(Message::request(id, "tools/call", None))
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_is_not_let_go_for_what_comes_at_once() {
+        let (far, near) = tokio::io::duplex(1 << 20);
+        let (events, heard) = mpsc::channel(8);
+        tokio::spawn(run(boxed(framed(near)), heard));
+        let (send, mut told) = mpsc::channel(TO_CLIENT);
+        assert!(events.send(Event::Joined(1, send)).await.is_ok());
+        let said = Event::Said(1, Message::request(5, "initialize", None));
+        assert!(events.send(said).await.is_ok());
+        let (reader, mut writer) = tokio::io::split(far);
+        let mut lines = BufReader::new(reader).lines();
+        assert!(lines.next_line().await.unwrap().is_some());
+        let notes = "{\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n".repeat(2 * TO_CLIENT);
+        writer.write_all(notes.as_bytes()).await.unwrap();
+        for n in 0..2 * TO_CLIENT {
+            assert!(told.recv().await.is_some(), "let go after {n}");
+        }
     }
 
     #[tokio::test]
