@@ -177,10 +177,7 @@ impl Mux {
         if self.open.len() >= OPEN {
             return vec![refused(client, request.id, too_many())];
         }
-        if initialize && !self.sessions.insert(client) {
-            let error = ErrorObject::invalid_request("the session is initialized already");
-            return vec![refused(client, request.id, error)];
-        }
+        let known = initialize && !self.sessions.insert(client);
         // The server is in a session by now, this client is not.
         if era == Modern::No
             && !self.sessions.contains(&client)
@@ -194,6 +191,11 @@ impl Mux {
         if initialize {
             match &mut self.handshake {
                 Handshake::None => self.handshake = Handshake::Under(Vec::new()),
+                // Or one client could fill the list.
+                Handshake::Under(_) if known => {
+                    let error = ErrorObject::invalid_request("the handshake is under way");
+                    return vec![refused(client, request.id, error)];
+                }
                 Handshake::Under(waiting) => {
                     waiting.push((client, request.id));
                     return Vec::new();
@@ -509,16 +511,21 @@ mod tests {
         let initialize = || rpc(json!({ "id": "i", "method": "initialize", "params": {} }));
         assert_eq!(seen(mux.client_said(1, initialize())).len(), 1);
         assert_eq!(seen(mux.client_said(2, initialize())), []);
+        for client in [1, 2] {
+            let again = seen(mux.client_said(client, initialize()));
+            assert_eq!(
+                (again[0].0, &again[0].1["error"]["code"]),
+                (client, &json!(-32600))
+            );
+        }
         let told = seen(mux.server_said(rpc(json!({ "id": 1, "result": { "v": 1 } }))));
         let answer = json!({ "id": "i", "result": { "v": 1 } });
         assert_eq!(told, [(1, answer.clone()), (2, answer.clone())]);
-        assert_eq!(seen(mux.client_said(3, initialize())), [(3, answer)]);
-        // Not twice by the same, and nothing without.
-        let again = seen(mux.client_said(3, initialize()));
-        assert_eq!(
-            (again[0].0, &again[0].1["error"]["code"]),
-            (3, &json!(-32600))
-        );
+        // Again, too, by the same; and nothing without.
+        for _ in 0..2 {
+            let told = seen(mux.client_said(3, initialize()));
+            assert_eq!(told, [(3, answer.clone())]);
+        }
         mux.join(4);
         let list = || rpc(json!({ "id": 1, "method": "tools/list", "params": {} }));
         let told = seen(mux.client_said(4, list()));

@@ -363,11 +363,8 @@ impl ServerSide {
         let logs = self.logs();
         match (request.method.as_str(), &mut self.legacy) {
             ("ping", _) => Ok(answered(ObjectBuf::new())),
-            // REQ-LIFE-13
-            ("initialize", Some(_)) => Err(ErrorObject::invalid_request(
-                "the session is initialized already",
-            )),
-            ("initialize", None) => self.initialize(request),
+            // Again, too, for a client that takes up a process or session which another part of it has left.
+            ("initialize", _) => self.initialize(request),
             (_, None) => {
                 let keys = [key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES];
                 let ways = [
@@ -443,6 +440,7 @@ impl ServerSide {
         let mut result = InitializeResult::new(version, capabilities, config.info.clone());
         result.instructions = config.instructions.clone();
         let log_level = config.log_level;
+        self.subscriptions.forget_resources();
         self.legacy = Some(LegacySession {
             caller: Arc::new(Caller {
                 version,

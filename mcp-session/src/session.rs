@@ -56,7 +56,7 @@ pub enum Role {
 ///           A version that is pinned takes the way of its era, and no other version is spoken of.
 ///
 ///  server   each request by itself: marked in `_meta` → modern;
-///           else `initialize` opens the one legacy session, in which all other unmarked requests are served.
+///           else `initialize` opens the one legacy session, or begins it anew; in it all other unmarked requests are served.
 /// ```
 ///
 /// ```

@@ -82,6 +82,14 @@ impl Subscriptions {
         }
     }
 
+    /// Drops what the legacy session has subscribed to.
+    pub(crate) fn forget_resources(&mut self) {
+        self.uri_bytes = 0;
+        for uri in std::mem::take(&mut self.uris) {
+            self.share().remove_resource(&uri);
+        }
+    }
+
     fn open(&mut self, stream: Listening) {
         for uri in stream.uris() {
             self.share().add_resource(uri.as_str().into());

@@ -111,10 +111,15 @@ async fn a_session_begins_with_initialize_and_ends_with_delete() {
         .await;
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert!(reply.body.contains("Hello."), "{reply:?}");
+    // Begun anew, which supergateway does, it is of the revision that was agreed upon last.
+    let batch = legacy(&session, &format!("[{}]", call(1, "hello")));
+    assert_eq!(server.ask(batch.as_bytes()).await.status, 400);
     let again =
-        initialize("2025-11-25").replace("Host:", &format!("Mcp-Session-Id: {session}\r\nHost:"));
+        initialize("2025-03-26").replace("Host:", &format!("Mcp-Session-Id: {session}\r\nHost:"));
     let reply = server.ask(again.as_bytes()).await;
-    assert!(reply.body.contains("-32600"), "{reply:?}");
+    assert!(reply.body.contains("2025-03-26"), "{reply:?}");
+    let reply = server.ask(batch.as_bytes()).await;
+    assert!(reply.body.contains("Hello."), "{reply:?}");
     let delete = request("DELETE", &format!("Mcp-Session-Id: {session}"), "");
     assert_eq!(server.ask(delete.as_bytes()).await.status, 204);
     for gone in [

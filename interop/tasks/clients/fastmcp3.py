@@ -42,8 +42,13 @@ async def use(client: Client) -> None:
 
 async def main() -> None:
     transport = StdioTransport(sys.argv[1], [])
-    async with asyncio.timeout(60), Client(transport, elicitation_handler=elicit) as client:
-        await use(client)
+    client = Client(transport, elicitation_handler=elicit)
+    async with asyncio.timeout(60):
+        async with client:
+            await use(client)
+        # It keeps the process, and shakes hands with it again.
+        async with client:
+            same((await client.call_tool("greet", {"name": "you"})).content[0].text, "Hello, you!")
     print("fastmcp 3 client: 2025-11-25")
 
 

@@ -493,11 +493,15 @@ pub(super) async fn tell(session: &Session, inbound: Inbound) -> Result<Response
 async fn ask(session: &Arc<Session>, request: RequestMessage) -> Result<Reader, Refusal> {
     let id = request.id.clone();
     let about = |refusal: Refusal| refusal.about(Some(id.clone()));
+    let opens = request.method == "initialize";
     let request = Message::Request(request);
     // Only then is there a lane: somebody who goes away while waiting would leave one that nobody writes to.
     let slot = session.slot(request.weight()).await;
     let slot = slot.map_err(|why| about(why.into()))?;
     let reader = open(session, std::slice::from_ref(&id)).map_err(about)?;
+    if opens {
+        session.lanes.forget_version();
+    }
     slot.send(Inbound::Message(request));
     Ok(reader)
 }

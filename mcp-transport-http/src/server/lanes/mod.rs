@@ -270,6 +270,11 @@ impl Lanes {
         self.lock().version
     }
 
+    /// The session is begun again: the next answer that has a version says which it is.
+    pub(super) fn forget_version(&self) {
+        self.lock().version = None;
+    }
+
     /// Whether nothing that was asked for is under way, and nobody listens.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
