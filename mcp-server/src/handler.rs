@@ -37,7 +37,8 @@ pub trait Kind: Send + Sync + 'static {
 
     /// The JSON Schema of the input of a handler that takes none.
     fn no_input() -> Value {
-        serde_json::json!({ "type": "object", "additionalProperties": false })
+        // Without `properties` some clients take it for no schema.
+        serde_json::json!({ "type": "object", "properties": {}, "additionalProperties": false })
     }
 }
 

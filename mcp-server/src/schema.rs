@@ -13,12 +13,16 @@ pub(crate) fn schema_of<T: JsonSchema>() -> Value {
         .to_value()
 }
 
-/// The schema of arguments, which says `"type": "object"` whatever the type does (REQ-TOOL-12).
+/// The schema of arguments, which says `"type": "object"` whatever the type does (REQ-TOOL-12), and has `properties`, for
+/// without them some clients take it for no schema.
 pub(crate) fn object_schema_of<T: JsonSchema>() -> Value {
     let mut schema = SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<T>();
     schema.insert("type".to_owned(), "object".into());
+    let none = || serde_json::json!({});
+    let object = schema.ensure_object();
+    object.entry("properties").or_insert_with(none);
     schema.to_value()
 }
 

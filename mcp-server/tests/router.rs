@@ -399,6 +399,7 @@ async fn arguments_are_valid_when_a_handler_runs() {
         .tool(tool("order", with(Arc::clone(&runs), order)))
         .tool(tool("echo", echo).input_schema(schema.clone()))
         .tool(named("none"))
+        .tool(tool("any", |args: Value| args.to_string()))
         .start();
     let mut hand = Hand::connect(&server, MODERN).await;
     let call = |name: &str, arguments: Value| json!({ "name": name, "arguments": arguments });
@@ -452,6 +453,11 @@ async fn arguments_are_valid_when_a_handler_runs() {
     // REQ-SCH-04: every keyword reaches the client.
     let list = hand.call("tools/list", json!({})).await.unwrap();
     assert_eq!(list["tools"][1]["inputSchema"], schema);
+    // mcpadapt takes the properties of every tool, and OpenAI no function without them.
+    for tool in [2, 3] {
+        let schema = &list["tools"][tool]["inputSchema"];
+        assert_eq!(schema["properties"], json!({}), "{schema}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
