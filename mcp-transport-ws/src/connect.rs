@@ -70,7 +70,7 @@ pub enum ConnectError {
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
     /// The server answered, but not with a WebSocket.
-    #[error("the server refused with {status}: {body}")]
+    #[error("the server refused with {status}{}{body}", if body.is_empty() { "" } else { ": " })]
     Refused {
         /// The status of its response.
         status: StatusCode,

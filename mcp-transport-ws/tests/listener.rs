@@ -116,7 +116,9 @@ async fn within_an_http_server() {
     assert!(closed.is_ok() && end.is_none());
 
     let elsewhere = soon(connect(format!("ws://{addr}/"))).await;
-    assert!(matches!(elsewhere, Err(ConnectError::Refused { status, .. }) if status == 404));
+    assert!(matches!(&elsewhere, Err(ConnectError::Refused { status, .. }) if *status == 404));
+    let said = elsewhere.unwrap_err().to_string();
+    assert_eq!(said, "the server refused with 404 Not Found");
     let evil = connect(format!("ws://{addr}/mcp")).header(
         "origin".parse().unwrap(),
         "https://evil.example".parse().unwrap(),
