@@ -211,7 +211,11 @@ impl Connect {
             self.session(opened, screen.clone(), prepare).await
         };
         let session = tokio::select! {
-            session = opening => session?,
+            session = opening => session.inspect_err(|failure| {
+                if let Some(text) = path_hint(target, failure) {
+                    screen.show(&Event::Note { text });
+                }
+            })?,
             () = interrupted() => return Err(Failure::Interrupted),
         };
         let outcome = work(&session).await;
@@ -286,6 +290,19 @@ impl Connect {
             timeout: self.timeout,
         })
     }
+}
+
+/// What to do where a web server has nothing at an address: it may be that of the machine alone.
+fn path_hint(target: &Target, failure: &Failure) -> Option<&'static str> {
+    let (Target::Http(url) | Target::Ws(url), Failure::Connect(said)) = (target, failure) else {
+        return None;
+    };
+    let (_, place) = url.url.split_once("://")?;
+    let bare = !place.trim_end_matches('/').contains(['/', '?']);
+    // It is there, and wants nothing of this.
+    let refused = ["refused: ", "the server refused with "];
+    (bare && refused.iter().any(|start| said.starts_with(start)))
+        .then_some("an address has a path, too: most often /mcp, or /sse where a server is old")
 }
 
 /// Shows what the server logs.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use support::{
-    Scripted, directory, everything, legacy, mcp, notification, result, run, run_with_stdin,
+    Scripted, Web, directory, everything, legacy, mcp, notification, result, run, run_with_stdin,
     terminate, wait, with_everything,
 };
 
@@ -42,6 +42,17 @@ fn what_a_server_offers_is_listed() {
             ran.out
         );
         assert!(!ran.out.contains("tools"));
+    }
+}
+
+#[test]
+fn an_address_without_a_path_is_told_of_it() {
+    let server = Web::everything("http");
+    let machine = server.url.strip_suffix("/mcp").unwrap();
+    for (path, told) in [("", true), ("/", true), ("/else", false)] {
+        let ran = run(&["list", &format!("{machine}{path}")]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert_eq!(ran.err.contains("most often /mcp"), told, "{ran:?}");
     }
 }
 
