@@ -48,10 +48,21 @@ fn the_server_with_everything_is_in_good_health() {
 
 #[test]
 fn who_speaks_neither_era_is_not_examined() {
-    for server in [&["cat"][..], &["false"], &["/no/such/program"]] {
-        let mut args = vec!["doctor", "--timeout", "0.2", "--"];
+    let cases = [
+        ("0.2", &["cat"][..], "no answer within 200ms"),
+        (
+            "60",
+            &["sh", "-c", "read -r _"],
+            "it has closed the connection",
+        ),
+        ("60", &["/no/such/program"], "No such file"),
+    ];
+    for (timeout, server, said) in cases {
+        let mut args = vec!["doctor", "--timeout", timeout, "--"];
         args.extend(server);
-        assert_eq!(run(&args).code, 2, "{server:?}");
+        let ran = run(&args);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains(said), "{ran:?}");
     }
 }
 

@@ -44,10 +44,10 @@ async fn session(patient: &Patient<'_>, version: &str) -> Result<(Visit, Value),
 }
 
 /// Whether the server shakes hands.
-pub(super) async fn spoken(patient: &Patient<'_>) -> Result<bool, Failure> {
+pub(super) async fn spoken(patient: &Patient<'_>) -> Result<Verdict, Failure> {
     let mut visit = patient.visit().await?;
     let answer = initialize(&mut visit, NEWEST).await;
-    Ok(answer.is_ok_and(|answer| answer.json.get("result").is_some()))
+    Ok(answer.and_then(|answer| answer.result().map(drop)))
 }
 
 pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {

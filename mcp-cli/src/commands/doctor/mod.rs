@@ -119,17 +119,21 @@ async fn examine(args: &Doctor, target: &Target, report: &mut Report) -> Result<
         target,
         timeout: args.timeout,
     };
-    let speaks_modern = match args.era {
-        Era::Legacy => false,
-        _ => modern::spoken(&patient).await?,
+    let modern = match args.era {
+        Era::Legacy => None,
+        _ => Some(modern::spoken(&patient).await?),
     };
-    let speaks_legacy = match args.era {
-        Era::Modern => false,
-        _ => legacy::spoken(&patient).await?,
+    let legacy = match args.era {
+        Era::Modern => None,
+        _ => Some(legacy::spoken(&patient).await?),
     };
+    let [speaks_modern, speaks_legacy] =
+        [&modern, &legacy].map(|spoken| matches!(spoken, Some(Ok(()))));
     if !speaks_modern && !speaks_legacy {
+        let fault = legacy.or(modern).and_then(Result::err);
+        let why = fault.map_or_else(String::new, |fault| format!(": {}", fault.reason));
         return Err(Failure::Connect(format!(
-            "{target} answers neither initialize nor server/discover"
+            "{target} answers neither initialize nor server/discover{why}"
         )));
     }
     if speaks_legacy {

@@ -23,10 +23,10 @@ async fn visit(patient: &Patient<'_>) -> Result<Visit, Failure> {
 }
 
 /// Whether the server says what it is.
-pub(super) async fn spoken(patient: &Patient<'_>) -> Result<bool, Failure> {
+pub(super) async fn spoken(patient: &Patient<'_>) -> Result<Verdict, Failure> {
     let mut visit = visit(patient).await?;
     let answer = visit.ask("server/discover", json!({})).await;
-    Ok(answer.is_ok_and(|answer| answer.json.get("result").is_some()))
+    Ok(answer.and_then(|answer| answer.result().map(drop)))
 }
 
 pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failure> {
