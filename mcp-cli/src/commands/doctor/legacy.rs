@@ -230,7 +230,10 @@ pub(super) async fn malformed(visit: &mut Visit, method: &str, report: &mut Repo
         ),
     ];
     for (rule, what, text, codes, id) in cases {
-        let verdict = refused(visit, text, codes, &id).await;
+        let verdict = match visit.try_out(text, method).await {
+            Ok(()) => refused(visit, codes, &id).await,
+            fault => fault,
+        };
         report.should(rule, &format!("{what} is refused"), verdict);
         let alive = visit.ask(method, json!({})).await.map(drop);
         report.must(
@@ -251,8 +254,7 @@ pub(super) async fn malformed(visit: &mut Visit, method: &str, report: &mut Repo
     report.should("REQ-STDIO-11", "blank lines are passed over", verdict);
 }
 
-async fn refused(visit: &mut Visit, text: &str, codes: &[i64], id: &Value) -> Verdict {
-    visit.say(text).await?;
+async fn refused(visit: &mut Visit, codes: &[i64], id: &Value) -> Verdict {
     loop {
         let answer = visit.hear().await?;
         if answer
@@ -341,7 +343,7 @@ async fn batches(patient: &Patient<'_>, report: &mut Report) -> Result<(), Failu
 
 async fn batch_served(visit: &mut Visit, batch: &str) -> Verdict {
     visit.notify("notifications/initialized", json!({})).await?;
-    visit.say(batch).await?;
+    visit.try_out(batch, "ping").await?;
     let mut missing = vec![json!("b1"), json!("b2")];
     while !missing.is_empty() {
         let answer = visit.hear().await?;

@@ -95,7 +95,8 @@ pub(super) async fn examine(patient: &Patient<'_>, report: &mut Report) -> Resul
     }
     legacy::malformed(&mut visit, "server/discover", report).await;
     let batch = json!([{ "jsonrpc": "2.0", "id": "b", "method": "server/discover", "params": { "_meta": meta() } }]);
-    let verdict = match visit.say(&batch.to_string()).await {
+    let batch = batch.to_string();
+    let verdict = match visit.try_out(&batch, "server/discover").await {
         Ok(()) => visit
             .answer_to(&Value::Null)
             .await

@@ -19,6 +19,9 @@ pub(super) struct Visit {
     /// How long the answers to what was said last may take, and since when.
     timeout: Duration,
     said: Instant,
+    /// The request that was made after a text which may never be answered, and whether it is answered.
+    after: Option<Value>,
+    overtaken: bool,
     next_id: i64,
     /// What every request carries in `_meta`: in the modern era.
     pub(super) meta: Option<Value>,
@@ -71,6 +74,9 @@ impl Answer {
     }
 }
 
+/// How long an answer may come after that to a later request.
+const LATER: Duration = Duration::from_secs(1);
+
 /// How many texts are kept.
 const MOST: usize = 10_000;
 
@@ -87,6 +93,8 @@ impl Visit {
             wire,
             timeout,
             said: Instant::now(),
+            after: None,
+            overtaken: false,
             next_id: 0,
             meta: None,
             seen: Vec::new(),
@@ -114,7 +122,25 @@ impl Visit {
         };
         let said = timeout(self.timeout, saying).await;
         self.said = Instant::now();
+        self.overtaken = false;
         said.unwrap_or_else(|_| Err(Fault::silent("it does not read")))
+    }
+
+    /// Sends a text that many a server never answers, and a request after it: once that one is answered, nobody waits for long.
+    pub(super) async fn try_out(&mut self, text: &str, method: &str) -> Verdict {
+        self.say(text).await?;
+        let (id, request) = self.request(method);
+        // What was said to the text may be there to read even if the server has hung up since.
+        self.after = self.say(&request).await.is_ok().then_some(id);
+        Ok(())
+    }
+
+    /// A request that says nothing but its method.
+    fn request(&mut self, method: &str) -> (Value, String) {
+        self.next_id += 1;
+        let id = json!(self.next_id);
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": self.with_meta(json!({})) });
+        (id, request.to_string())
     }
 
     /// Reads the next text that says anything.
@@ -127,10 +153,19 @@ impl Visit {
                     Wire::Web(web) => web.hear().await,
                 }
             };
+            let patience = match self.overtaken {
+                true => self.timeout.min(LATER),
+                false => self.timeout,
+            };
             // Not so long for each text: a server may never stop to talk of something else.
-            let left = self.timeout.saturating_sub(self.said.elapsed());
+            let left = patience.saturating_sub(self.said.elapsed());
             let heard = timeout(left, hearing).await;
-            let silent = |_| Fault::silent(format!("no answer within {:?}", self.timeout));
+            let silent = |_| {
+                Fault::silent(match self.overtaken {
+                    true => "no answer, though a later request has one".to_owned(),
+                    false => format!("no answer within {:?}", self.timeout),
+                })
+            };
             let text = heard.map_err(silent)??;
             if text.trim().is_empty() {
                 continue;
@@ -138,7 +173,13 @@ impl Visit {
             if self.seen.len() < MOST {
                 self.seen.push(text.clone());
             }
-            let json = serde_json::from_str(&text).unwrap_or_default();
+            let json: Value = serde_json::from_str(&text).unwrap_or_default();
+            if self.after.is_some() && self.after.as_ref() == json.get("id") {
+                self.after = None;
+                self.overtaken = true;
+                self.said = Instant::now();
+                continue;
+            }
             return Ok(Answer { text, json });
         }
     }
@@ -192,10 +233,8 @@ impl Visit {
     /// That it says nothing to this but what it says to the request that follows.
     pub(super) async fn unanswered(&mut self, text: &str, method: &str) -> Verdict {
         self.say(text).await?;
-        self.next_id += 1;
-        let id = json!(self.next_id);
-        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": self.with_meta(json!({})) });
-        self.say(&request.to_string()).await?;
+        let (id, request) = self.request(method);
+        self.say(&request).await?;
         loop {
             let answer = self.hear().await?;
             if answer.json["id"] == id {
