@@ -11,7 +11,7 @@ use mcp_client::types::{
 };
 
 /// Requests that may be open, those of the clients and those of the server; who makes one more is refused.
-const OPEN: usize = 1 << 16;
+pub(crate) const OPEN: usize = 1 << 16;
 
 /// One of the clients.
 pub(crate) type ClientId = u64;

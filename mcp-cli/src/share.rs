@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::PollSender;
 
 use crate::exit::Failure;
-use crate::mux::{ClientId, Mux, Routed};
+use crate::mux::{ClientId, Mux, OPEN, Routed};
 use crate::relay::{Batches, ENDING, LAST_WORDS, Side, sorted};
 use crate::render::tell;
 use crate::target::{Boxed, Broken, Server};
@@ -25,8 +25,9 @@ const TO_CLIENT: usize = 4096;
 const TURN: usize = 32;
 /// Messages that wait for the server; then nothing more is read from the clients.
 const TO_SERVER: usize = 256;
-/// Answers that may wait for a server that asks much and reads nothing, before it is given up.
-const UNREAD: usize = 4096;
+/// Messages that may wait for a server before it is given up: clients that leave cancel and answer so much at most, and more
+/// comes of a server that asks much and reads nothing.
+const UNREAD: usize = 2 * OPEN;
 
 /// A server that is started with the first client, and again when it has gone.
 #[derive(Clone, Default)]
@@ -364,6 +365,42 @@ mod tests {
         for n in 0..2 * TO_CLIENT {
             assert!(told.recv().await.is_some(), "let go after {n}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_much_undone_leaves_the_server_to_the_others() {
+        const MANY: i64 = 5000;
+        let (mut server, to_server) = duplex(8);
+        let (events, heard) = mpsc::channel(8);
+        tokio::spawn(run(boxed(to_server), heard));
+        for client in [1, 2] {
+            let (told, _) = mpsc::channel(8);
+            assert!(events.send(Event::Joined(client, told)).await.is_ok());
+        }
+        for id in 0..MANY {
+            let call = Message::request(id, "tools/call", None);
+            assert!(events.send(Event::Said(1, call)).await.is_ok());
+            server.next().await.unwrap().unwrap();
+        }
+        assert!(events.send(Event::Left(1)).await.is_ok());
+        for _ in 0..MANY {
+            let Some(Ok(Inbound::Message(Message::Notification(_)))) = server.next().await else {
+                panic!("the server is given up");
+            };
+        }
+        let call = Message::request(1, "tools/call", None);
+        assert!(events.send(Event::Said(2, call)).await.is_ok());
+        assert!(server.next().await.is_some_and(|item| item.is_ok()));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_asks_and_reads_nothing_is_given_up() {
+        let (mut server, to_server) = duplex(8);
+        let (_events, heard) = mpsc::channel(8);
+        let hub = tokio::spawn(run(boxed(to_server), heard));
+        let ask = || Message::request(1, "roots/list", None).into();
+        while server.send(ask()).await.is_ok() {}
+        assert!(hub.await.unwrap().is_err());
     }
 
     #[tokio::test]
