@@ -1,5 +1,7 @@
 //! Arguments from the command line, typed by a schema.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::exit::Failure;
@@ -173,34 +175,34 @@ fn resolved<'a>(mut schema: &'a Value, root: &'a Value) -> &'a Value {
 /// The types that a schema allows, each once; none if it does not say.
 pub(crate) fn kinds<'a>(schema: &'a Value, root: &'a Value) -> Vec<&'a str> {
     let mut found = Vec::new();
-    collect(schema, root, MOST_REFERENCES, &mut found);
-    found
-}
-
-fn collect<'a>(schema: &'a Value, root: &'a Value, depth: usize, found: &mut Vec<&'a str>) {
-    let schema = resolved(schema, root);
     let mut add = |kind: &'a str| {
         if !found.contains(&kind) {
             found.push(kind);
         }
     };
-    match &schema["type"] {
-        Value::String(kind) => add(kind),
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).for_each(&mut add),
-        _ => {
-            let constants = schema["enum"].as_array().into_iter().flatten();
-            constants
-                .chain(schema.get("const"))
-                .for_each(|value| add(kind_of(value)));
+    let mut left = vec![schema];
+    // By their addresses: a schema may have itself as a part, and several times.
+    let mut seen = HashSet::new();
+    while let Some(schema) = left.pop() {
+        let schema = resolved(schema, root);
+        if !seen.insert(std::ptr::from_ref(schema)) {
+            continue;
         }
-    }
-    if depth > 0 {
-        for keyword in ["anyOf", "oneOf", "allOf"] {
-            for part in schema[keyword].as_array().into_iter().flatten() {
-                collect(part, root, depth - 1, found);
+        match &schema["type"] {
+            Value::String(kind) => add(kind),
+            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).for_each(&mut add),
+            _ => {
+                let constants = schema["enum"].as_array().into_iter().flatten();
+                constants
+                    .chain(schema.get("const"))
+                    .for_each(|value| add(kind_of(value)));
             }
         }
+        let parts = ["anyOf", "oneOf", "allOf"].map(|keyword| schema[keyword].as_array());
+        // The first part is looked at next.
+        left.extend(parts.into_iter().flatten().flatten().rev());
     }
+    found
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -303,6 +305,16 @@ mod tests {
             let failure = parsed(&[word], &schema).unwrap_err();
             assert!(failure.to_string().starts_with(reason), "{failure}");
         }
+    }
+
+    #[test]
+    fn a_schema_that_has_itself_as_a_part_is_looked_at_once() {
+        let itself = json!({ "$ref": "#" });
+        let schema = json!({
+            "anyOf": [itself, { "type": "null" }, itself], "oneOf": [itself, itself],
+            "allOf": [itself, { "enum": [1, "a"] }],
+        });
+        assert_eq!(kinds(&schema, &schema), ["null", "integer", "string"]);
     }
 
     #[test]
