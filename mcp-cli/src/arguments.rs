@@ -219,6 +219,11 @@ fn kind_of(value: &Value) -> &'static str {
 
 /// A text as the value that a schema asks for; the error names the types that it could have been.
 pub(crate) fn value(text: &str, schema: &Value, root: &Value) -> Result<Value, String> {
+    item(text, schema, root, MOST_REFERENCES)
+}
+
+/// The same, within so many arrays at most: they may be their own items.
+fn item(text: &str, schema: &Value, root: &Value, depth: usize) -> Result<Value, String> {
     let kinds = kinds(schema, root);
     let json: Option<Value> = serde_json::from_str(text).ok();
     if kinds.is_empty() {
@@ -235,8 +240,9 @@ pub(crate) fn value(text: &str, schema: &Value, root: &Value) -> Result<Value, S
     match json {
         Some(json) if !json.is_string() && allows(kind_of(&json)) => Ok(json),
         _ if kinds.contains(&"string") => Ok(text.into()),
-        _ if kinds.contains(&"array") => {
-            value(text, &resolved(schema, root)["items"], root).map(|item| Value::Array(vec![item]))
+        _ if kinds.contains(&"array") && depth > 0 => {
+            let items = &resolved(schema, root)["items"];
+            item(text, items, root, depth - 1).map(|item| Value::Array(vec![item]))
         }
         _ => Err(kinds.join(" or ")),
     }
@@ -315,6 +321,16 @@ mod tests {
             "allOf": [itself, { "enum": [1, "a"] }],
         });
         assert_eq!(kinds(&schema, &schema), ["null", "integer", "string"]);
+    }
+
+    #[test]
+    fn an_array_of_itself_has_no_end() {
+        let schema = json!({ "properties": {
+            "x": { "type": "array", "items": { "$ref": "#/properties/x" } },
+        } });
+        let failure = parsed(&["x=1"], &schema).unwrap_err().to_string();
+        assert_eq!(failure, "`x` is to be of type array, not `1`");
+        assert_eq!(parsed(&["x=[[]]"], &schema), Ok(json!({ "x": [[]] })));
     }
 
     #[test]
