@@ -119,6 +119,21 @@ async fn client(listen: &str) -> Result<Boxed, Failure> {
 /// Messages of the other side that came before they were expected, at most.
 const MOST_EARLY: usize = 1000;
 
+/// What a message is recognised by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Face {
+    /// Messages of one kind can stand for each other: requests and notifications by their methods, answers by id.
+    kind: String,
+    /// What it carries.
+    body: String,
+}
+
+/// A message that came before it was expected.
+struct Early {
+    message: Message,
+    face: Face,
+}
+
 /// Sends what one side has sent, and expects what the other side has sent.
 struct Player {
     to: SplitSink<Boxed, Outbound>,
@@ -126,11 +141,14 @@ struct Player {
     side: Side,
     strict: bool,
     patience: Duration,
-    early: VecDeque<Message>,
-    /// How many of these, the first ones, are known to be expected later, or have been refused.
+    early: VecDeque<Early>,
+    /// How many of these, the first ones, are known to be expected later.
     judged: usize,
-    /// The whole recording, and where the replay is in it.
+    /// Requests that are not expected any more, and have been refused.
+    strangers: Vec<Message>,
+    /// The whole recording, what its messages look like, and where the replay is in it.
     recording: Vec<Recorded>,
+    faces: Vec<Face>,
     at: usize,
     /// What the other side has chosen in the recording, and what it has chosen now: ids of its requests, which are
     /// progress tokens as well, and the states of rounds.
@@ -148,7 +166,9 @@ impl Player {
             patience,
             early: VecDeque::new(),
             judged: 0,
+            strangers: Vec::new(),
             recording: Vec::new(),
+            faces: Vec::new(),
             at: 0,
             theirs: HashMap::new(),
         }
@@ -156,6 +176,7 @@ impl Player {
 
     async fn play(&mut self, messages: Vec<Recorded>) -> Result<(), Failure> {
         let last = messages.len() - 1;
+        self.faces = messages.iter().map(|r| Face::of(&r.message)).collect();
         self.recording = messages;
         for at in 0..=last {
             self.at = at;
@@ -182,12 +203,12 @@ impl Player {
         let mut sending = self.to.send(message.into());
         let mut open = true;
         loop {
-            let hears = open && self.early.len() < MOST_EARLY;
+            let hears = open && self.early.len() + self.strangers.len() < MOST_EARLY;
             tokio::select! {
                 biased;
                 sent = &mut sending => return sent.map_err(wrong),
                 item = self.from.next(), if hears => match item {
-                    Some(Ok(Inbound::Message(message))) => self.early.push_back(message),
+                    Some(Ok(Inbound::Message(message))) => self.early.push_back(message.into()),
                     Some(Ok(Inbound::Malformed(lost))) if lost.kind == MalformedKind::Lost => {
                         return Err(Failure::Protocol(format!("line {line}: {lost}")));
                     }
@@ -208,13 +229,11 @@ impl Player {
         let expected = named(&recorded.message);
         let message = loop {
             self.refuse_strangers(recorded.line, &expected).await?;
-            let mut early = self.early.iter();
-            let at = early.position(|message| is(message, &recorded.message));
-            if let Some(message) = at.and_then(|at| self.early.remove(at)) {
+            if let Some(early) = self.found().and_then(|at| self.early.remove(at)) {
                 self.judged -= 1;
-                break message;
+                break early.message;
             }
-            if self.early.len() >= MOST_EARLY {
+            if self.early.len() + self.strangers.len() >= MOST_EARLY {
                 let reason = format!(
                     "line {}: {expected} is expected, and {MOST_EARLY} others came",
                     recorded.line
@@ -222,49 +241,86 @@ impl Player {
                 return Err(Failure::Protocol(reason));
             }
             let message = self.next(recorded.line, &expected).await?;
-            self.early.push_back(message);
+            self.early.push_back(message.into());
         };
         self.learn(&recorded.message, &message);
         self.compare(recorded, &message)
     }
 
-    /// Answers the requests among what has come that the recording does not have, or not so often: nobody else will.
-    ///
-    /// They stay among the early ones, to be told of; what the recording still has is had by those before them.
-    async fn refuse_strangers(&mut self, line: usize, expected: &str) -> Result<(), Failure> {
-        while let Some(message) = self.early.get(self.judged) {
-            let before = self.early.iter().take(self.judged);
-            let came = before.filter(|other| is(other, message)).count();
-            let left = self.recording[self.at..].iter();
-            let mut left = left.filter(|r| r.from != self.side && is(&r.message, message));
-            let refused = match message {
-                Message::Request(request) if left.nth(came).is_none() => {
-                    let method = Some(&*request.method);
-                    let mut all = self.recording.iter();
-                    let code = match all.any(|r| r.message.method() == method) {
-                        true => ErrorCode::INVALID_PARAMS,
-                        false => ErrorCode::METHOD_NOT_FOUND,
-                    };
-                    let name = named(message);
-                    let text = format!(
-                        "{name} is not in the recording, or not so often; line {line}: {expected} is expected"
-                    );
-                    let id = Some(request.id.clone());
-                    Some(Message::error(id, ErrorObject::new(code, text)))
-                }
-                _ => None,
-            };
-            self.judged += 1;
-            if let Some(refused) = refused {
-                self.send(refused, line).await?;
+    /// Where the message that is expected is among the early ones: the very one, or else one of its kind.
+    fn found(&self) -> Option<usize> {
+        let expected = &self.faces[self.at];
+        let very = self.early.iter().position(|early| early.face == *expected);
+        very.or_else(|| self.spare(&expected.kind).next())
+    }
+
+    /// Which of the early messages of a kind are not among those to come as they are.
+    fn spare(&self, kind: &str) -> impl Iterator<Item = usize> {
+        let mut left: HashMap<&Face, usize> = HashMap::new();
+        for face in self.to_come(kind) {
+            *left.entry(face).or_default() += 1;
+        }
+        let early = self.early.iter().enumerate();
+        let of_kind = early.filter(move |(_, early)| early.face.kind == kind);
+        let spare = of_kind.filter(move |(_, early)| match left.get_mut(&early.face) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                false
             }
+            _ => true,
+        });
+        spare.map(|(at, _)| at)
+    }
+
+    /// What the recording still has of a kind from the other side.
+    fn to_come(&self, kind: &str) -> impl Iterator<Item = &Face> {
+        let left = self.recording.iter().zip(&self.faces).skip(self.at);
+        left.filter(move |(recorded, face)| recorded.from != self.side && face.kind == kind)
+            .map(|(_, face)| face)
+    }
+
+    /// Answers the requests among what has come that the recording does not have, or not so often: nobody else will.
+    async fn refuse_strangers(&mut self, line: usize, expected: &str) -> Result<(), Failure> {
+        while let Some(early) = self.early.get(self.judged) {
+            self.judged += 1;
+            if !matches!(early.message, Message::Request(_)) {
+                continue;
+            }
+            let kind = &early.face.kind;
+            let came = self.early.iter().take(self.judged);
+            let came = came.filter(|early| early.face.kind == *kind).count();
+            if came <= self.to_come(kind).count() {
+                continue;
+            }
+            // There is one, as more have come than there are to come.
+            let came = self.spare(kind).take_while(|at| *at < self.judged);
+            let Some(stranger) = came.last().and_then(|at| self.early.remove(at)) else {
+                continue;
+            };
+            self.judged -= 1;
+            let stranger = stranger.message;
+            let mut all = self.recording.iter();
+            let code = match all.any(|r| r.message.method() == stranger.method()) {
+                true => ErrorCode::INVALID_PARAMS,
+                false => ErrorCode::METHOD_NOT_FOUND,
+            };
+            let name = named(&stranger);
+            let text = format!(
+                "{name} is not in the recording, or not so often; line {line}: {expected} is expected"
+            );
+            let id = stranger.id().cloned();
+            self.strangers.push(stranger);
+            self.send(Message::error(id, ErrorObject::new(code, text)), line)
+                .await?;
         }
         Ok(())
     }
 
     async fn next(&mut self, line: usize, expected: &str) -> Result<Message, Failure> {
         let others = || {
-            let others: Vec<_> = self.early.iter().take(5).map(named).collect();
+            let early = self.early.iter().map(|early| &early.message);
+            let others = self.strangers.iter().chain(early);
+            let others: Vec<_> = others.take(5).map(named).collect();
             if others.is_empty() {
                 String::new()
             } else {
@@ -294,7 +350,7 @@ impl Player {
                     let (others, patience) = (others(), self.patience);
                     let reason = format!("line {line}: no {expected} within {patience:?}{others}");
                     // Who says other things than those expected is not late.
-                    Err(match self.early.is_empty() {
+                    Err(match others.is_empty() {
                         true => Failure::TimedOut(reason),
                         false => Failure::Protocol(reason),
                     })
@@ -419,16 +475,26 @@ impl Player {
     }
 }
 
-/// Whether a message can be the one that was recorded: requests and notifications by their methods, answers by id.
-fn is(message: &Message, recorded: &Message) -> bool {
-    match (message, recorded) {
-        (Message::Request(a), Message::Request(b)) => {
-            a.method == b.method && target(&a.params) == target(&b.params)
-        }
-        (Message::Notification(a), Message::Notification(b)) => a.method == b.method,
-        // Our ids are as they were recorded, so answers to us are, too.
-        (Message::Response(a), Message::Response(b)) => a.id == b.id,
-        _ => false,
+impl Face {
+    fn of(message: &Message) -> Self {
+        let kind = match message {
+            Message::Request(request) => {
+                let target = target(&request.params);
+                format!("request {} {target:?}", request.method)
+            }
+            Message::Notification(notification) => format!("notification {}", notification.method),
+            // Our ids are as they were recorded, so answers to us are, too.
+            Message::Response(response) => format!("response {:?}", response.id),
+        };
+        let body = body(message).to_string();
+        Self { kind, body }
+    }
+}
+
+impl From<Message> for Early {
+    fn from(message: Message) -> Self {
+        let face = Face::of(&message);
+        Self { message, face }
     }
 }
 
@@ -462,6 +528,7 @@ fn body(message: &Message) -> Value {
             object.remove(name);
         }
     }
+    body.sort_all_objects();
     body
 }
 
@@ -605,6 +672,53 @@ mod tests {
                 _ => "line 1: request lost: cut",
             };
             assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_of_several_requests_of_a_kind_has_its_own_answer() {
+        let call = |id: i64, x: &str| {
+            let params = json!({ "name": "t", "arguments": { "x": x } });
+            Message::request(id, "tools/call", Some(params.into()))
+        };
+        let answer = |id: i64, x: &str| Message::result(id, json!({ "x": x }).into());
+        let ping = |id: i64| Message::request(id, "ping", None);
+        let messages = vec![
+            recorded(Side::Client, ping(1)),
+            recorded(Side::Client, call(2, "a")),
+            recorded(Side::Client, call(3, "b")),
+            recorded(Side::Server, answer(2, "a")),
+            recorded(Side::Server, answer(3, "b")),
+        ];
+        // In another order, with one that has changed, and with one too many.
+        for sent in [
+            &[call(9, "b"), call(8, "a"), ping(7)][..],
+            &[call(9, "b"), call(8, "c"), ping(7)],
+            &[call(9, "b"), call(6, "c"), call(8, "a"), ping(7)],
+        ] {
+            let (far, near) = tokio::io::duplex(4096);
+            let mut player = Player::new(boxed(framed(near)), Side::Server, false, PATIENCE);
+            let (reader, mut writer) = tokio::io::split(far);
+            for message in sent {
+                let line = format!("{message}\n");
+                writer.write_all(line.as_bytes()).await.unwrap();
+            }
+            let client = async {
+                let mut lines = BufReader::new(reader).lines();
+                let mut answers = Vec::new();
+                while answers.len() < 2 {
+                    let line = lines.next_line().await.unwrap().unwrap();
+                    if !line.contains("-32602") {
+                        answers.push(line);
+                    }
+                }
+                answers
+            };
+            let both = async { tokio::join!(player.play(messages.clone()), client) };
+            let (played, heard) = timeout(PATIENCE, both).await.unwrap();
+            assert_eq!(played, Ok(()), "{sent:?}");
+            let answers = [answer(8, "a"), answer(9, "b")].map(|answer| answer.to_string());
+            assert_eq!(heard, answers, "{sent:?}");
         }
     }
 
