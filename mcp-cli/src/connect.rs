@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,11 +14,13 @@ use mcp_codec::LineCodec;
 use mcp_peer::tap;
 use mcp_transport_stdio::{ChildMonitor, shutdown_signal};
 use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::answer::{Answering, Answers};
 use crate::cli::{Era, Wire, log_level, seconds};
-use crate::exit::Failure;
-use crate::render::{Event, Human, Json, Lines, Screen, Stdout};
+use crate::exit::{Failure, INTERRUPTED};
+use crate::render::{Event, Human, Json, Lines, Screen, Stdout, writing};
 use crate::target::{Boxed, Broken, Command, OnStderr, Opened, Target};
 use crate::wire::Observer;
 
@@ -409,9 +412,51 @@ pub(crate) fn interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Waits for Ctrl-C; for ever where the system has no such thing.
+/// Waits for Ctrl-C; for ever where the system has no such thing. One that came when nobody waited, and that nobody has heard
+/// of, counts.
 pub(crate) async fn interrupted() {
-    if shutdown_signal().await.is_err() {
-        std::future::pending::<()>().await;
+    static SIGNALS: LazyLock<watch::Receiver<u64>> = LazyLock::new(signals);
+    static HEARD: AtomicU64 = AtomicU64::new(0);
+    let heard = HEARD.load(Ordering::Relaxed);
+    match SIGNALS.clone().wait_for(|came| *came > heard).await {
+        Ok(came) => drop(HEARD.fetch_max(*came, Ordering::Relaxed)),
+        // Nobody listens, so that they end the program by themselves.
+        Err(_) => std::future::pending().await,
     }
+}
+
+/// Counts the signals that ask the program to end, from now on.
+fn signals() -> watch::Receiver<u64> {
+    let (came, signals) = watch::channel(0);
+    let (ready, listening) = std::sync::mpsc::channel();
+    // It fails if there are no more threads, and then the other end of `listening` is gone.
+    let _ = std::thread::Builder::new().spawn(move || listen(&came, &ready));
+    let _ = listening.recv();
+    signals
+}
+
+/// How long what is being written may take once the program is to end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Listens in a thread of its own: the one that runs all else may wait for a reader that reads nothing, and then this is what
+/// ends the program.
+fn listen(
+    came: &watch::Sender<u64>,
+    ready: &std::sync::mpsc::Sender<()>,
+) -> Result<(), std::io::Error> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build()?.block_on(async {
+        loop {
+            // In this order: it listens from the first poll on.
+            let (asked, _) = tokio::join!(biased; shutdown_signal(), async { ready.send(()) });
+            asked?;
+            came.send_modify(|came| *came += 1);
+            tokio::spawn(async {
+                sleep(LAST_WORDS).await;
+                if writing() {
+                    std::process::exit(INTERRUPTED.into());
+                }
+            });
+        }
+    })
 }

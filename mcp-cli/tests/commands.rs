@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -548,6 +549,38 @@ fn a_server_that_answers_nothing_does_not_keep_a_command_from_ending() {
         server.heard(method);
         terminate(&command);
         assert_eq!(wait(&mut command), Some(code), "{args:?}");
+    }
+}
+
+/// A server of one tool whose list is more than fits into a pipe.
+fn wordy() -> Scripted {
+    Scripted::new(|line| {
+        vec![legacy(line, json!({ "tools": {} })).unwrap_or_else(|| {
+            let about = "word ".repeat(1 << 16);
+            let tool =
+                json!({ "name": "t", "description": about, "inputSchema": { "type": "object" } });
+            result(line, json!({ "tools": [tool] }))
+        })]
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_does_not_read_does_not_keep_a_command_from_ending() {
+    for signal in ["INT", "TERM"] {
+        let server = wordy();
+        let mut list = mcp(&["list", &server.target, "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // With the first byte of it all the pipe is full.
+        let mut stdout = list.stdout.take().unwrap();
+        stdout.read_exact(&mut [0]).unwrap();
+        let kill = Command::new("kill")
+            .args(["-s", signal, &list.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        assert_eq!(wait(&mut list), Some(130), "{signal}");
     }
 }
 

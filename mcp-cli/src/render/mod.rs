@@ -10,6 +10,7 @@ mod text;
 
 use std::ffi::OsStr;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use console::Term;
@@ -250,9 +251,18 @@ impl<W: Write> Lines<W> {
         if self.broken {
             return;
         }
+        WRITING.fetch_add(1, Ordering::Relaxed);
         let written = self.out.write_all(text.as_bytes());
         self.broken = written.and_then(|()| self.out.flush()).is_err();
+        WRITING.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+static WRITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether something is being written, which takes as long as its reader likes.
+pub(crate) fn writing() -> bool {
+    WRITING.load(Ordering::Relaxed) > 0
 }
 
 /// Says something on stderr, whoever may read it: that nobody does is no reason to stop.
