@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -581,6 +581,29 @@ fn a_reader_that_does_not_read_does_not_keep_a_command_from_ending() {
             .status();
         assert!(kill.unwrap().success());
         assert_eq!(wait(&mut list), Some(130), "{signal}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_what_would_go_on() {
+    for args in [
+        &["ping", "--count", "4294967295", "--interval", "0"][..],
+        &["shell"],
+    ] {
+        let server = Scripted::new(|line| {
+            let none = || result(line, json!({ "tools": [] }));
+            vec![legacy(line, json!({ "tools": {} })).unwrap_or_else(none)]
+        });
+        let mut command = mcp(&[args, &[&server.target]].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(command.stdout.take());
+        let mut stdin = command.stdin.take().unwrap();
+        // A ping may have ended before it is said.
+        let _ = stdin.write_all(b"help\n");
+        assert_eq!(wait(&mut command), Some(0), "{args:?}");
     }
 }
 

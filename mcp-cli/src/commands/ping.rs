@@ -10,6 +10,7 @@ use super::no_more;
 use crate::cli::seconds;
 use crate::connect::{Connect, print};
 use crate::exit::Failure;
+use crate::render::Stdout;
 
 /// Asks whether a server is there, and measures how long it takes to answer
 ///
@@ -63,6 +64,9 @@ pub(crate) async fn run(mut args: Ping) -> Result<(), Failure> {
                     true => format!("{}\n", json!({ "n": n, "method": method, "ms": ms })),
                     false => format!("{target} answered {method} in {ms:.2} ms\n"),
                 });
+                if Stdout::ended().is_some() {
+                    break;
+                }
             }
             Ok(())
         })

@@ -18,7 +18,7 @@ use crate::arguments;
 use crate::connect::{self, Connect, Session, interrupted, print};
 use crate::exit::Failure;
 use crate::keyboard;
-use crate::render::{Contents, Saving, Screen, table, tell};
+use crate::render::{Contents, Saving, Screen, Stdout, table, tell};
 
 use completion::{Completion, Offers};
 
@@ -125,6 +125,9 @@ impl Running<'_> {
                 Err(failure) if !interactive => return Err(failure),
                 Err(Failure::Tool(_)) => {}
                 Err(failure) => tell(&failure.to_string()),
+            }
+            if Stdout::ended().is_some() {
+                return Ok(());
             }
             if self.session.client.peer().is_closed() {
                 return Err(Failure::Protocol("the connection is gone".to_owned()));
