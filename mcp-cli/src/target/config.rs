@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mcp_client::types::RawJson;
 use serde::Deserialize;
 
 use super::{Command, Target};
@@ -18,23 +19,18 @@ const PROJECT: &str = ".mcp.json";
 struct Config {
     /// Some hosts call it `servers`.
     #[serde(rename = "mcpServers", alias = "servers")]
-    servers: BTreeMap<String, Server>,
+    servers: BTreeMap<String, RawJson>,
 }
 
+/// One of them; what is `null` is not there.
 #[derive(Deserialize)]
 struct Server {
-    #[serde(default)]
     command: Option<String>,
-    #[serde(default)]
-    args: Vec<String>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    #[serde(default)]
+    args: Option<Vec<String>>,
+    env: Option<BTreeMap<String, RawJson>>,
     cwd: Option<String>,
-    #[serde(default)]
     url: Option<String>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Option<BTreeMap<String, RawJson>>,
 }
 
 /// A server by its name.
@@ -53,6 +49,8 @@ pub(crate) fn find(name: &str, config: Option<&Path>) -> Result<Target, Failure>
         std::fs::read_to_string(&path).map_err(|e| Failure::Usage(format!("{shown}: {e}")))?;
     let config: Config =
         serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{shown}: {e}")))?;
+    let wrong = |reason| Failure::Usage(format!("{shown}: server `{name}`: {reason}"));
+    // The others are not looked at, whatever they are.
     let Some(server) = config.servers.get(name) else {
         let names: Vec<_> = config.servers.keys().map(String::as_str).collect();
         return Err(Failure::Usage(format!(
@@ -63,9 +61,10 @@ pub(crate) fn find(name: &str, config: Option<&Path>) -> Result<Target, Failure>
             }
         )));
     };
+    let server: Server = server.decode().map_err(|e| wrong(e.to_string()))?;
     server
         .target(|variable| std::env::var(variable).ok())
-        .map_err(|reason| Failure::Usage(format!("{shown}: server `{name}`: {reason}")))
+        .map_err(wrong)
 }
 
 fn file(config: Option<&Path>) -> Option<PathBuf> {
@@ -80,18 +79,20 @@ fn file(config: Option<&Path>) -> Option<PathBuf> {
 impl Server {
     fn target(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Target, String> {
         let expand = |text: &str| expanded(text, &variable);
+        let texts = |members: &Option<BTreeMap<String, RawJson>>| {
+            let members = members.iter().flatten();
+            let members = members.filter(|(_, value)| !value.is_null());
+            let texts = members.map(|(key, value)| Ok((key.clone(), expand(&text(key, value)?)?)));
+            texts.collect::<Result<Vec<_>, String>>()
+        };
         match (&self.command, &self.url) {
             (Some(command), _) => {
-                let args: Result<_, _> = self.args.iter().map(|arg| expand(arg)).collect();
-                let args: Vec<String> = args?;
-                let env = self.env.iter();
-                let env: Result<_, _> = env
-                    .map(|(key, value)| Ok((key.clone(), expand(value)?)))
-                    .collect();
+                let args = self.args.iter().flatten();
+                let args: Result<Vec<_>, _> = args.map(|arg| expand(arg)).collect();
                 Ok(Target::Command(Command {
                     program: expand(command)?.into(),
-                    args: args.into_iter().map(Into::into).collect(),
-                    env: env.map_err(|e: String| e)?,
+                    args: args?.into_iter().map(Into::into).collect(),
+                    env: texts(&self.env)?,
                     cwd: self.cwd.as_deref().map(expand).transpose()?.map(Into::into),
                     inherit_env: false,
                 }))
@@ -101,14 +102,23 @@ impl Server {
                 let target = Target::address(&url).map_err(|failure| failure.to_string())?;
                 let mut target = target.ok_or_else(|| format!("`{url}` is no address"))?;
                 if let Target::Ws(url) | Target::Http(url) = &mut target {
-                    for (name, value) in &self.headers {
-                        url.header(name, &expand(value)?)?;
+                    for (name, value) in texts(&self.headers)? {
+                        url.header(&name, &value)?;
                     }
                 }
                 Ok(target)
             }
             _ => Err("it has neither a command nor a url".to_owned()),
         }
+    }
+}
+
+/// A variable or a header as a text; people write numbers, too.
+fn text(name: &str, value: &RawJson) -> Result<String, String> {
+    match value.text() {
+        Some(text) => Ok(text.into_owned()),
+        None if value.as_str().starts_with(['{', '[']) => Err(format!("`{name}` is no text")),
+        None => Ok(value.to_string()),
     }
 }
 
@@ -150,12 +160,13 @@ mod tests {
             "odd": {}
         }}"#;
         let config: Config = serde_json::from_str(text).unwrap();
+        let server = |name: &str| config.servers[name].decode::<Server>().unwrap();
         let variable = |name: &str| match name {
             "HOME" => Some("/home/x".to_owned()),
             "KEY" => Some("secret".to_owned()),
             _ => None,
         };
-        let files = config.servers["files"].target(variable).unwrap();
+        let files = server("files").target(variable).unwrap();
         let Target::Command(command) = files else {
             panic!("{files:?}")
         };
@@ -164,17 +175,43 @@ mod tests {
             ("srv".into(), vec!["--root".into(), "/home/x".into()])
         );
         assert_eq!(command.env, [("K".to_owned(), "secret".to_owned())]);
-        let unset = config.servers["files"].target(|_| None);
+        let unset = server("files").target(|_| None);
         assert!(unset.unwrap_err().contains("HOME"));
-        let near = config.servers["near"].target(|_| None);
+        let near = server("near").target(|_| None);
         assert_eq!(near, Ok(Target::Unix("/run/s".into())));
-        let far = config.servers["far"].target(variable);
+        let far = server("far").target(variable);
         let Ok(Target::Http(far)) = far else {
             panic!("{far:?}")
         };
         assert_eq!(far.headers[0].1, "Bearer secret");
         assert!(!format!("{far:?}").contains("secret"));
-        assert!(config.servers["odd"].target(|_| None).is_err());
+        assert!(server("odd").target(|_| None).is_err());
+    }
+
+    #[test]
+    fn an_odd_server_is_in_nobodys_way() {
+        let text = r#"{"mcpServers": {
+            "odd": {"command": ["srv"]}, "none": null, "list": {"command": "srv", "env": {"A": []}},
+            "files": {"command": "srv", "args": null, "env": {"PORT": 8080, "N": 1.50, "ON": true, "NO": null}, "url": null}
+        }}"#;
+        let path = std::env::temp_dir().join(format!("mcp-config-{}.json", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let found = |name| find(name, Some(&path));
+        let Ok(Target::Command(command)) = found("files") else {
+            panic!("{:?}", found("files"))
+        };
+        let env = [("N", "1.50"), ("ON", "true"), ("PORT", "8080")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!((command.args.len(), command.env), (0, env.to_vec()));
+        for (name, reason) in [
+            ("odd", "server `odd`: "),
+            ("none", "server `none`: "),
+            ("list", "server `list`: `A` is no text"),
+        ] {
+            let failure = found(name).unwrap_err().to_string();
+            assert!(failure.contains(reason), "{failure}");
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
