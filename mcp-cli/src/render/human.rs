@@ -10,7 +10,7 @@ use mcp_peer::Direction;
 
 use super::bar::Bar;
 use super::text::{Fields, abridged, plain, printable, shorten, wrap};
-use super::{Done, Event, Lines, Render, Stdout};
+use super::{Done, Event, Lines, Render, Stdout, table};
 use crate::cli::Wire;
 use crate::exit::INTERRUPTED;
 use crate::wire::Route;
@@ -233,17 +233,19 @@ impl<W: Write> Human<W> {
         };
         let names = fields.iter().map(|(name, _)| printable(name));
         let names: Vec<String> = names.collect();
-        let widest = names
-            .iter()
-            .map(|name| name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let widths = names.iter().map(|name| name.chars().count());
+        let widest = widths.filter(|width| *width <= table::WIDEST).max();
+        let widest = widest.unwrap_or(0);
         let width = self
             .text_width()
             .map(|width| width.saturating_sub(widest + 2).max(20));
         let mut lines = Vec::new();
         for (name, (_, value)) in names.iter().zip(&fields) {
             let mut lead = format!("{name:<widest$}  ");
+            if width.is_some() && lead.chars().count() > widest + 2 {
+                lines.push(name.clone());
+                lead = " ".repeat(widest + 2);
+            }
             for line in wrap(&plain(value), width) {
                 lines.push(lead + &line);
                 lead = " ".repeat(widest + 2);
@@ -528,5 +530,16 @@ mod tests {
         };
         let table = "result     words    7\n           by       m\n           skipped  a, b\n";
         assert_eq!(shown(|| None, false, &event), table);
+        let long = "n".repeat(table::WIDEST + 1);
+        let structured = RawJson::from(serde_json::json!({ &long: 1, "by": "m" }));
+        let event = Event::Result {
+            is_error: false,
+            structured: Some(&structured),
+            text: String::new(),
+        };
+        let table = format!("result     {long}  1\n           by  m\n");
+        assert_eq!(shown(|| None, false, &event), table);
+        let table = format!("result     {long}\n               1\n           by  m\n");
+        assert_eq!(shown(|| Some(60), false, &event), table);
     }
 }
