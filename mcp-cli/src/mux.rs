@@ -209,7 +209,8 @@ impl Mux {
         if era == Modern::No {
             self.latest = Some(client);
         }
-        let token = member(TOKEN);
+        // It is kept as long as the request is open, and all else of the message is not.
+        let token = member(TOKEN).map(|token| token.compact());
         self.next += 1;
         let ours = self.next;
         if let (Some(meta), Some(_)) = (meta, &token) {
@@ -502,6 +503,24 @@ mod tests {
             seen(mux.server_said(rpc(json!({ "id": "x", "result": {} })))),
             []
         );
+    }
+
+    #[test]
+    fn of_a_request_that_is_open_no_more_is_kept_than_is_needed() {
+        use mcp_client::types::{Inbound, ParseLimits};
+        let call = json!({
+            "jsonrpc": "2.0", "id": "a", "method": "tools/call",
+            "params": { "name": "t", "_meta": { "progressToken": "a" } },
+        });
+        let frame = bytes::Bytes::from(call.to_string());
+        let Inbound::Message(message) = Inbound::parse(frame.clone(), ParseLimits::default())
+        else {
+            panic!("no message");
+        };
+        let mut mux = two();
+        mux.client_said(1, message);
+        assert_eq!(mux.open.len(), 1);
+        assert!(frame.is_unique());
     }
 
     #[test]
