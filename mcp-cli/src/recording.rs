@@ -1,6 +1,6 @@
 //! A session's messages in a file: one JSON object a line, `{"ms", "connection", "from", "message"}`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +17,14 @@ use crate::render::tell;
 /// A file that grows by a line with each message.
 #[derive(Clone)]
 pub(crate) struct Recording {
-    file: Arc<Mutex<File>>,
+    lines: Arc<Mutex<Lines>>,
     started: Instant,
+}
+
+struct Lines {
+    file: Box<dyn Write + Send>,
+    /// Whether the last one may be cut off, as it could not be written.
+    cut: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,10 +69,15 @@ impl Recording {
             let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             file.set_permissions(own).map_err(failed)?;
         }
-        Ok(Self {
-            file: Arc::new(Mutex::new(file)),
+        Ok(Self::new(file))
+    }
+
+    fn new(file: impl Write + Send + 'static) -> Self {
+        let file = Box::new(file);
+        Self {
+            lines: Arc::new(Mutex::new(Lines { file, cut: false })),
             started: Instant::now(),
-        })
+        }
     }
 
     /// Adds what was sent.
@@ -101,30 +112,41 @@ impl Recording {
                 }
             }
         }
-        // Nobody writes half a line, and a full disk is no reason to stop those who talk.
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(e) = file.write_all(lines.as_bytes()) {
+        let mut to = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if to.cut {
+            lines.insert(0, '\n');
+        }
+        // A full disk is no reason to stop those who talk.
+        let written = to.file.write_all(lines.as_bytes());
+        to.cut = written.is_err();
+        if let Err(e) = written {
             tell(&format!("mcp: not recorded: {e}"));
         }
     }
 }
 
-/// Reads the messages of a connection; what was no message is left out.
+/// Reads the messages of a connection; what was no message is left out, and so is a line that is cut off, which is told.
 ///
 /// # Errors
 /// [`Failure::Usage`]: the file cannot be read, or is no recording.
 pub(crate) fn read(path: &Path, connection: u64) -> Result<Vec<Recorded>, Failure> {
     let shown = path.display();
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Failure::Usage(format!("{shown}: {e}")))?;
+    // As bytes: what is cut off may be so within a character.
+    let text = std::fs::read(path).map_err(|e| Failure::Usage(format!("{shown}: {e}")))?;
     let mut messages = Vec::new();
     for (at, text) in text
-        .lines()
+        .split(|byte| *byte == b'\n')
         .enumerate()
-        .filter(|(_, text)| !text.trim().is_empty())
+        .filter(|(_, text)| !text.trim_ascii().is_empty())
     {
         let wrong = |reason: String| Failure::Usage(format!("{shown}, line {}: {reason}", at + 1));
-        let line: Line<'_> = serde_json::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let line: Line<'_> = match serde_json::from_slice(text) {
+            Err(e) if e.is_eof() => {
+                tell(&format!("mcp: {shown}, line {} is cut off", at + 1));
+                continue;
+            }
+            line => line.map_err(|e| wrong(e.to_string()))?,
+        };
         let Some(message) = line.message.filter(|_| line.connection == connection) else {
             continue;
         };
@@ -144,4 +166,53 @@ pub(crate) fn read(path: &Path, connection: u64) -> Result<Vec<Recorded>, Failur
         )));
     }
     Ok(messages)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::fs::File;
+    use std::io::ErrorKind;
+
+    use mcp_client::types::RequestId;
+
+    use super::*;
+
+    /// A file on a disk that is full for a while: how many bytes there is room for, each time.
+    struct Full(File, VecDeque<usize>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            match self.1.pop_front() {
+                Some(0) => Err(ErrorKind::StorageFull.into()),
+                Some(room) => self.0.write(&bytes[..room.min(bytes.len())]),
+                None => self.0.write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_takes_no_other_line_with_it() {
+        let path = std::env::temp_dir().join(format!("mcp-recording-{}", std::process::id()));
+        // There is room for a part of the second line, and for nothing of the fourth.
+        let rooms = [usize::MAX, 50, 0, usize::MAX, 0];
+        let recording = Recording::new(Full(File::create(&path).unwrap(), rooms.into()));
+        for id in 1..=6 {
+            let message = Message::request(id, "a/ä", None);
+            recording.add(1, Side::Client, &Inbound::Message(message));
+        }
+        // And the last one is cut off within a character.
+        let mut file = std::fs::read(&path).unwrap();
+        file.truncate(file.iter().rposition(|byte| *byte == 0xa4).unwrap());
+        std::fs::write(&path, file).unwrap();
+        let read = read(&path, 1);
+        std::fs::remove_file(&path).unwrap();
+        let ids = read.unwrap().into_iter().map(|r| r.message.id().cloned());
+        let ids: Option<Vec<RequestId>> = ids.collect();
+        assert_eq!(ids, Some([1, 3, 5].map(RequestId::from).into()));
+    }
 }
