@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mcp_peer::session::{self, InputRequired, RequestError, may_ask};
-use mcp_peer::types::ErrorObject;
+use mcp_peer::types::{ErrorObject, MethodName};
 use mcp_peer::{Answer, HandlerFuture, Question, RequestContext, Rounds};
+use sha2::{Digest, Sha256};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -23,7 +24,7 @@ use crate::time::after;
 pub struct ParkLimits {
     /// How many may wait at a time; the next one fails its call. Default 1,024.
     pub count: usize,
-    /// Bytes of parameters that are kept for them, together. Default 64 MiB.
+    /// Bytes of their requests' parameters, of which they keep what they need, together. Default 64 MiB.
     pub bytes: usize,
     /// How long one may wait before it is dropped. Default 10 min.
     pub time: Duration,
@@ -59,13 +60,18 @@ struct Places {
 /// A handler that waits.
 struct Parked {
     work: Work,
+    method: MethodName,
+    /// Of what every further round must have in common with the first, so that comparing takes no time under the lock.
+    digest: Option<[u8; 32]>,
+    /// How long the parameters were.
+    bytes: usize,
     expires: Instant,
 }
 
 impl std::fmt::Debug for Parked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parked")
-            .field("method", &self.work.bound.method)
+            .field("method", &self.method)
             .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
@@ -75,8 +81,6 @@ impl std::fmt::Debug for Parked {
 struct Work {
     handler: HandlerFuture,
     rounds: Rounds,
-    /// What every further round must have in common with the first.
-    bound: Bound,
     /// What is asked and not answered, by key.
     open: BTreeMap<String, Question>,
     /// How many questions there were.
@@ -86,6 +90,7 @@ struct Work {
 /// A round of a handler: completes with its answer, or with its questions.
 struct Round {
     work: Option<Work>,
+    bound: Bound,
     /// What is answered before it is asked.
     answers: Answers,
     lot: Arc<Lot>,
@@ -147,7 +152,7 @@ impl Future for Round {
         let Some(work) = this.work.take() else {
             return Poll::Pending;
         };
-        Poll::Ready(match this.lot.park(work) {
+        Poll::Ready(match this.lot.park(work, &this.bound) {
             Ok(state) => Answer::InputRequired(InputRequired {
                 questions,
                 state: Some(state),
@@ -176,12 +181,12 @@ impl Lot {
         let work = Work {
             handler,
             rounds: context.rounds(),
-            bound,
             open: BTreeMap::new(),
             asked: 0,
         };
         Box::pin(Round {
             work: Some(work),
+            bound,
             answers,
             lot: Arc::clone(self),
         })
@@ -194,11 +199,11 @@ impl Lot {
     pub(crate) fn resume(
         self: &Arc<Self>,
         state: &str,
-        bound: &Bound,
+        bound: Bound,
         context: &RequestContext,
         mut answers: Answers,
     ) -> Result<HandlerFuture, ErrorObject> {
-        let mut work = self.take(state, bound)?;
+        let mut work = self.take(state, &bound)?;
         work.rounds.resume(context);
         let caller = context.caller();
         // Keys that nobody asked for are ignored; questions without an answer are asked again (REQ-MRTR-13), unless this
@@ -214,20 +219,27 @@ impl Lot {
         }
         Ok(Box::pin(Round {
             work: Some(work),
+            bound,
             // What is left of them may be old, and must not answer what is asked under the same key now.
             answers: Answers::default(),
             lot: Arc::clone(self),
         }))
     }
 
-    fn park(self: &Arc<Self>, mut work: Work) -> Result<String, ErrorObject> {
+    fn park(self: &Arc<Self>, work: Work, bound: &Bound) -> Result<String, ErrorObject> {
         let state = unguessable().map_err(|e| {
             tracing::error!(error = %e, "no randomness");
             ErrorObject::internal("the server cannot ask for input now")
         })?;
-        work.bound.params = work.bound.params.compact();
-        let bytes = work.bound.params.len();
+        let bytes = bound.params.len();
         let expires = after(self.limits.time);
+        let parked = Parked {
+            work,
+            method: bound.method.clone(),
+            digest: digest(bound),
+            bytes,
+            expires,
+        };
         let mut places = self.lock();
         // Before anything is refused: what was there may have expired.
         if places.sweeper.as_ref().is_none_or(AbortHandle::is_finished) {
@@ -239,22 +251,21 @@ impl Lot {
             return Err(ErrorObject::internal("too many requests wait for input"));
         }
         places.bytes += bytes;
-        places
-            .parked
-            .insert(state.clone(), Parked { work, expires });
+        places.parked.insert(state.clone(), parked);
         Ok(state)
     }
 
     /// Takes a handler out, for good: a state is good for one use (REQ-MRTR-11). One that is refused leaves it waiting.
     fn take(&self, state: &str, bound: &Bound) -> Result<Work, ErrorObject> {
         let refused = || ErrorObject::invalid_params("`requestState` is unknown, used, or expired");
+        let digest = digest(bound).ok_or_else(refused)?;
         let mut places = self.lock();
         let parked = places.parked.get(state).ok_or_else(refused)?;
-        if parked.expires <= Instant::now() || !parked.work.bound.admits(bound) {
+        if parked.expires <= Instant::now() || parked.digest != Some(digest) {
             return Err(refused());
         }
         let parked = places.parked.remove(state).ok_or_else(refused)?;
-        places.bytes -= parked.work.bound.params.len();
+        places.bytes -= parked.bytes;
         Ok(parked.work)
     }
 
@@ -268,7 +279,7 @@ impl Lot {
             .collect();
         places.bytes -= expired
             .iter()
-            .map(|(_, parked)| parked.work.bound.params.len())
+            .map(|(_, parked)| parked.bytes)
             .sum::<usize>();
         let next = places.parked.values().map(|parked| parked.expires).min();
         if next.is_none() {
@@ -277,7 +288,7 @@ impl Lot {
         drop(places);
         // Handlers are the program's: what their drop does must not happen under the lock.
         for (_, parked) in expired {
-            let method = parked.work.bound.method.clone();
+            let method = parked.method;
             let dropping = AssertUnwindSafe(|| parked.work.expire());
             if catch_unwind(dropping).is_err() {
                 // There may be others, and there will be.
@@ -290,6 +301,10 @@ impl Lot {
     fn lock(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn digest(bound: &Bound) -> Option<[u8; 32]> {
+    bound.context().map(|bytes| Sha256::digest(bytes).into())
 }
 
 /// Looks after what expires as long as anything waits; the server itself is not kept alive by it.

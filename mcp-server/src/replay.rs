@@ -118,7 +118,7 @@ impl Replayer {
         if state.len() > self.settings.bytes {
             return Err(refused());
         }
-        let context = context(bound).ok_or_else(refused)?;
+        let context = bound.context().ok_or_else(refused)?;
         let (nonce, text) = (self.settings.keys.open(state, &context)).ok_or_else(refused)?;
         let recording: Recording = serde_json::from_slice(&text).map_err(|_| refused())?;
         let now = now();
@@ -172,7 +172,7 @@ impl Replayer {
 
     fn seal(&self, mut recording: Recording, bound: &Bound) -> Result<String, ErrorObject> {
         recording.expires = now().saturating_add(millis(self.settings.time));
-        let sealed = context(bound).and_then(|context| {
+        let sealed = bound.context().and_then(|context| {
             let text = serde_json::to_vec(&recording).ok()?;
             self.settings.keys.seal(&text, &context)
         });
@@ -332,13 +332,6 @@ fn digest(params: &RawJson) -> [u8; 32] {
     let mut params = ObjectBuf::from_raw(params.clone()).unwrap_or_default();
     params.take("includeContext");
     Sha256::digest(params.finish().as_bytes()).into()
-}
-
-/// What a state is sealed together with: that which all rounds of a request have in common.
-fn context(bound: &Bound) -> Option<Vec<u8>> {
-    let principal = bound.principal.as_ref().map(|principal| principal.as_str());
-    let asked = bound.asked()?;
-    serde_json::to_vec(&(1, bound.method.as_str(), asked, principal)).ok()
 }
 
 fn now() -> u64 {

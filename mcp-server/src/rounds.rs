@@ -40,7 +40,7 @@ pub(crate) struct Start {
 }
 
 /// What the rounds of one request have in common, and what a state is good for therefore (REQ-MRTR-10).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) method: MethodName,
     pub(crate) params: RawJson,
@@ -75,7 +75,7 @@ impl Between {
             (None, _) => None,
             (Some(state), Self::Park(lot)) => {
                 return lot
-                    .resume(state, &bound, &request.context, answers)
+                    .resume(state, bound, &request.context, answers)
                     .map(Round::Resumed);
             }
             (Some(state), Self::Replay(replayer)) => Some(replayer.open(state, &bound)?),
@@ -116,24 +116,17 @@ impl Bound {
         }
     }
 
-    /// The parameters but for what changes from round to round, so that the order of members does not count.
-    pub(crate) fn asked(&self) -> Option<Value> {
+    /// What all rounds of a request have in common, as bytes: its method, its principal, and its parameters but for what
+    /// changes from round to round, so that the order of members does not count.
+    pub(crate) fn context(&self) -> Option<Vec<u8>> {
+        let principal = self.principal.as_ref().map(|principal| principal.as_str());
         let mut params: serde_json::Map<String, Value> = self.params.decode().ok()?;
         for changing in ["_meta", "inputResponses", "requestState"] {
             params.remove(changing);
         }
         let mut params = Value::Object(params);
         params.sort_all_objects();
-        Some(params)
-    }
-
-    /// Whether another request is the same but for what changes from round to round, from the same principal.
-    pub(crate) fn admits(&self, other: &Self) -> bool {
-        self.method == other.method
-            && self.principal == other.principal
-            && self
-                .asked()
-                .is_some_and(|asked| other.asked() == Some(asked))
+        serde_json::to_vec(&(1, self.method.as_str(), params, principal)).ok()
     }
 }
 
