@@ -4,11 +4,11 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// What a reader of an event stream has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Event {
-    pub(crate) name: Option<String>,
-    pub(crate) data: String,
-    pub(crate) id: Option<String>,
-    pub(crate) retry: Option<u64>,
+pub struct Event {
+    pub name: Option<String>,
+    pub data: String,
+    pub id: Option<String>,
+    pub retry: Option<u64>,
 }
 
 /// An event that carries a message; `data` is one line.
@@ -40,7 +40,7 @@ pub(crate) const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// Reads an event stream incrementally.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     buffer: BytesMut,
     /// Bytes at the start of the buffer that hold no line end.
     searched: usize,
@@ -60,13 +60,13 @@ struct Partial {
 
 /// An event is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooLong {
-    pub(crate) limit: usize,
+pub struct TooLong {
+    pub limit: usize,
 }
 
 impl Reader {
     /// A reader of events of at most `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
             searched: 0,
@@ -77,12 +77,12 @@ impl Reader {
     }
 
     /// Takes what came.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.put_slice(bytes);
     }
 
     /// The next whole event; those without data are given out, too, for their ids count.
-    pub(crate) fn next(&mut self) -> Result<Option<Event>, TooLong> {
+    pub fn next_event(&mut self) -> Result<Option<Event>, TooLong> {
         loop {
             if self.returned && !self.buffer.is_empty() {
                 self.returned = false;
@@ -167,7 +167,7 @@ mod tests {
         let mut events = Vec::new();
         for part in text.as_bytes().chunks(chunk) {
             reader.feed(part);
-            while let Some(event) = reader.next().unwrap() {
+            while let Some(event) = reader.next_event().unwrap() {
                 events.push(event);
             }
         }
@@ -230,12 +230,12 @@ mod tests {
     fn an_event_without_end_is_not_kept() {
         let mut reader = Reader::new(16);
         reader.feed(&[b'x'; 17]);
-        assert_eq!(reader.next(), Err(TooLong { limit: 16 }));
+        assert_eq!(reader.next_event(), Err(TooLong { limit: 16 }));
         let mut reader = Reader::new(16);
         for _ in 0..4 {
             reader.feed(b"data: 12345\n");
         }
-        assert_eq!(reader.next(), Err(TooLong { limit: 16 }));
+        assert_eq!(reader.next_event(), Err(TooLong { limit: 16 }));
     }
 
     #[test]

@@ -516,7 +516,7 @@ impl Events {
     /// The next event; none at the end of the stream, and a stream that breaks ends like one that is closed.
     pub(super) async fn next(&mut self) -> Result<Option<sse::Event>, HttpError> {
         loop {
-            let event = self.reader.next();
+            let event = self.reader.next_event();
             let event = event.map_err(|TooLong { limit }| HttpError::TooLong { limit })?;
             if event.is_some() {
                 return Ok(event);

@@ -1,14 +1,17 @@
 //! Messages as requests of HTTP, one each.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use mcp_transport_http::sse::{Event, Reader};
 use mcp_transport_ws::http::header::{ACCEPT, CONTENT_TYPE};
 use mcp_transport_ws::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use serde_json::Value;
@@ -143,35 +146,31 @@ impl Reply {
             text: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
         })
     }
-
-    fn events(self) -> Events {
-        Events {
-            body: self.body,
-            bytes: Vec::new(),
-            text: String::new(),
-        }
-    }
 }
 
 /// The events of a stream.
-struct Events {
-    body: hyper::body::Incoming,
+struct Events<B> {
+    body: B,
     /// What may be the first half of a character.
     bytes: Vec<u8>,
-    text: String,
+    reader: Reader,
 }
 
-impl Events {
+impl<B: Body<Data = Bytes, Error: Display> + Unpin> Events<B> {
+    fn of(body: B) -> Self {
+        Self {
+            body,
+            bytes: Vec::new(),
+            reader: Reader::new(LONGEST),
+        }
+    }
+
     /// The next one; none at the end.
     async fn next(&mut self) -> Result<Option<Event>, Fault> {
         loop {
-            if let Some(end) = self.text.find("\n\n") {
-                let event = Event::parse(&self.text[..end]);
-                self.text.drain(..end + 2);
+            let next = self.reader.next_event();
+            if let Some(event) = next.map_err(|_| Fault::silent("an event is too long"))? {
                 return Ok(Some(event));
-            }
-            if self.text.len() > LONGEST {
-                return Err(Fault::silent("an event is too long"));
             }
             let Some(frame) = self.body.frame().await else {
                 return Ok(None);
@@ -180,15 +179,14 @@ impl Events {
             let Ok(data) = frame.into_data() else {
                 continue;
             };
+            self.reader.feed(&data);
             self.bytes.extend_from_slice(&data);
             let whole = match std::str::from_utf8(&self.bytes) {
                 Ok(text) => text.len(),
                 Err(e) if e.error_len().is_none() => e.valid_up_to(),
                 Err(_) => return Err(Fault::silent("the stream is not UTF-8")),
             };
-            let text: Vec<u8> = self.bytes.drain(..whole).collect();
-            let text = String::from_utf8_lossy(&text);
-            self.text.push_str(&text.replace("\r\n", "\n"));
+            self.bytes.drain(..whole);
         }
     }
 }
@@ -200,32 +198,6 @@ pub(super) fn kind(headers: &HeaderMap) -> &str {
     kind.and_then(|kind| kind.split(';').next())
         .unwrap_or_default()
         .trim()
-}
-
-/// One event of a stream.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Event {
-    id: Option<String>,
-    data: String,
-}
-
-impl Event {
-    fn parse(text: &str) -> Self {
-        let mut event = Self::default();
-        let mut data = Vec::new();
-        for line in text.lines() {
-            let (name, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value);
-            match name {
-                "data" => data.push(value),
-                "id" => event.id = Some(value.to_owned()),
-                // Comments have no name.
-                _ => {}
-            }
-        }
-        event.data = data.join("\n");
-        event
-    }
 }
 
 /// A connection: what is said goes out as a request, what comes of all of them comes in.
@@ -487,7 +459,7 @@ async fn answers(
         let _ = heard.send(Ok(text)).await;
         return Ok(());
     }
-    let mut events = reply.events();
+    let mut events = Events::of(reply.body);
     while let Some(event) = events.next().await? {
         lock(notes).note(&event, standing);
         // An event without data is there for its id (REQ-HTTPL-09).
@@ -512,16 +484,38 @@ fn as_message(whole: Whole) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
     use super::*;
 
-    #[test]
-    fn events_are_read_as_the_web_reads_them() {
-        let event =
-            Event::parse(": a comment\nid: 1-2\nretry: 5\ndata: {\"a\":\ndata:1}\nevent: message");
-        assert_eq!(
-            (event.id.as_deref(), event.data.as_str()),
-            (Some("1-2"), "{\"a\":\n1}")
-        );
-        assert_eq!(Event::parse("id: 3\ndata:").data, "");
+    async fn read(frames: &[&'static [u8]]) -> Result<Vec<(Option<String>, String)>, Fault> {
+        let frames = frames.iter().map(|frame| Ok(Frame::data((*frame).into())));
+        let frames: Vec<Result<_, Infallible>> = frames.collect();
+        let mut events = Events::of(StreamBody::new(futures::stream::iter(frames)));
+        let mut read = Vec::new();
+        while let Some(event) = events.next().await? {
+            read.push((event.id, event.data));
+        }
+        Ok(read)
+    }
+
+    #[tokio::test]
+    async fn events_are_read_as_the_web_reads_them() {
+        let frames: [&[u8]; 4] = [
+            b": a comment\r\nid: 1-2\r",
+            b"\ndata: {\"\xc3",
+            b"\xa4\":\ndata:1}\r\n\r",
+            b"\ndata: 2\r\rdata: half",
+        ];
+        let events = [
+            (Some("1-2".to_owned()), "{\"ä\":\n1}".to_owned()),
+            (None, "2".to_owned()),
+        ];
+        assert_eq!(read(&frames).await.unwrap(), events);
+        let fault = read(&[b"data: \xc3", b"\x28\n\n"]).await.unwrap_err();
+        assert_eq!(fault.reason, "the stream is not UTF-8");
     }
 }
