@@ -430,7 +430,7 @@ mod tests {
             let (_stop, stopped) = watch::channel(false);
             let (client, server) = (boxed(to_client).into(), boxed(to_server));
             let see = |side, item: &Inbound| seen.lock().unwrap().push((side, item.clone()));
-            relay(client, server, Duration::MAX, stopped, see).await
+            relay(client, server, PATIENCE, stopped, see).await
         };
         let playing = async {
             client.send(request(1, "ping")).await.unwrap();
