@@ -157,7 +157,7 @@ fn every_exit_code_is_as_documented() {
         (
             &["call", "test_missing_capability", "--", everything()],
             3,
-            "needs the capability `sampling`",
+            r#"{"sampling":{}}"#,
         ),
         (
             &["call", "test_elicitation", "message=m", "--", everything()],
