@@ -118,6 +118,9 @@ async fn a_session_begins_with_initialize_and_ends_with_delete() {
         initialize("2025-03-26").replace("Host:", &format!("Mcp-Session-Id: {session}\r\nHost:"));
     let reply = server.ask(again.as_bytes()).await;
     assert!(reply.body.contains("2025-03-26"), "{reply:?}");
+    let refused = r#"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{}}"#;
+    let reply = server.ask(legacy(&session, refused).as_bytes()).await;
+    assert!(reply.body.contains("-32602"), "{reply:?}");
     let reply = server.ask(batch.as_bytes()).await;
     assert!(reply.body.contains("Hello."), "{reply:?}");
     let delete = request("DELETE", &format!("Mcp-Session-Id: {session}"), "");

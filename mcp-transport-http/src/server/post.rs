@@ -500,7 +500,7 @@ async fn ask(session: &Arc<Session>, request: RequestMessage) -> Result<Reader, 
     let slot = slot.map_err(|why| about(why.into()))?;
     let reader = open(session, std::slice::from_ref(&id)).map_err(about)?;
     if opens {
-        session.lanes.forget_version();
+        session.lanes.opened_by(&id);
     }
     slot.send(Inbound::Message(request));
     Ok(reader)

@@ -58,6 +58,8 @@ struct State {
     warned: bool,
     /// What `initialize` has settled on.
     version: Option<ProtocolVersion>,
+    /// The `initialize` that is not answered.
+    opening: Option<RequestId>,
     writer: Option<Waker>,
     clock: Clock,
     /// When the client was last heard of, or the last reader went away.
@@ -235,6 +237,7 @@ impl Lanes {
             held: Held::default(),
             warned: false,
             version: None,
+            opening: None,
             writer: None,
             clock: Clock::default(),
             used: Instant::now(),
@@ -270,9 +273,9 @@ impl Lanes {
         self.lock().version
     }
 
-    /// The session is begun again: the next answer that has a version says which it is.
-    pub(super) fn forget_version(&self) {
-        self.lock().version = None;
+    /// A request is an `initialize`, perhaps another one: its result says which version it is from then on.
+    pub(super) fn opened_by(&self, request: &RequestId) {
+        self.lock().opening = Some(request.clone());
     }
 
     /// Whether nothing that was asked for is under way, and nobody listens.
@@ -518,11 +521,12 @@ impl State {
     }
 
     fn note_version(&mut self, response: &ResponseMessage) {
-        if self.version.is_none()
-            && let Ok(result) = &response.outcome
-        {
-            let version = result.member("protocolVersion");
-            self.version = version.and_then(|raw| raw.decode().ok());
+        if response.id.is_some() && self.opening == response.id {
+            self.opening = None;
+            let result = response.outcome.as_ref().ok();
+            let version = result.and_then(|result| result.member("protocolVersion"));
+            // One that is refused changes nothing.
+            self.version = (version.and_then(|raw| raw.decode().ok())).or(self.version);
         }
     }
 
