@@ -977,14 +977,16 @@ async fn a_call_that_is_cut_off_is_lost_and_not_made_again() {
         let server = server.clone();
         HttpService::renewing(move |c| server.serve_with(c.transport, c.extensions))
     };
-    let first = serve(service()).await;
-    let (address, url) = (first.address, first.url());
+    let port = support::port();
+    let serve = |port| support::serve_on(port, service(), Default::default());
+    let first = serve(port.try_clone().unwrap());
+    let url = first.url();
     let client = client(&HttpClient::new(), &url).await.unwrap();
     let call = client.call_tool("work", json!({})).into_future();
     let restarting = async {
         started.notified().await;
         first.end().await;
-        support::serve_at(address, service(), Default::default()).await
+        serve(port)
     };
     let (result, _second) = soon(futures::future::join(call, restarting)).await;
     let error = result.unwrap_err();

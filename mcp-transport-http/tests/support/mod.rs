@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mcp_transport_http::{HttpListener, HttpService, ListenerOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -29,15 +29,22 @@ pub(crate) async fn serve(service: HttpService) -> Running {
 }
 
 pub(crate) async fn serve_with(service: HttpService, options: ListenerOptions) -> Running {
-    serve_at("127.0.0.1:0".parse().unwrap(), service, options).await
+    serve_on(port(), service, options)
 }
 
-pub(crate) async fn serve_at(
-    address: SocketAddr,
+/// A port that nobody else has until the last clone of it is gone.
+pub(crate) fn port() -> std::net::TcpListener {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    port.set_nonblocking(true).unwrap();
+    port
+}
+
+pub(crate) fn serve_on(
+    port: std::net::TcpListener,
     service: HttpService,
     options: ListenerOptions,
 ) -> Running {
-    let listener = HttpListener::bind(address).await.unwrap();
+    let listener = HttpListener::from(TcpListener::from_std(port).unwrap());
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel();
     let ended = async { drop(ended.await) };
