@@ -20,8 +20,8 @@ use crate::target::{Boxed, Broken, Server};
 
 /// Messages that wait for a client. One that has more to read than that is let go: the others would wait for it.
 const TO_CLIENT: usize = 4096;
-/// Messages of the server's that are passed on before clients get their turn to take some: they may be tasks of the same thread,
-/// and who reads is not to be let go for what came at once.
+/// Messages that are passed on to clients before these get their turn to take some: they may be tasks of the same thread, and who
+/// reads is not to be let go for what came at once.
 const TURN: usize = 32;
 /// Messages that wait for the server; then nothing more is read from the clients.
 const TO_SERVER: usize = 256;
@@ -166,12 +166,8 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
         let batches = Batches::default();
         let mut clients: HashMap<ClientId, mpsc::Sender<Message>> = HashMap::new();
         let mut unsent: VecDeque<Message> = VecDeque::new();
-        let mut heard = 0;
+        let mut told = 0;
         loop {
-            if heard == TURN {
-                heard = 0;
-                tokio::task::yield_now().await;
-            }
             let routed = tokio::select! {
                 Ok(room) = queue.reserve(), if !unsent.is_empty() => {
                     if let Some(message) = unsent.pop_front() {
@@ -196,7 +192,6 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                     None => return Err(Broken::new("the server has closed its end")),
                     Some(item) => {
                         let item = item?;
-                        heard += 1;
                         batches.see(Side::Server, &item);
                         let (messages, _) = sorted(Side::Server, item, &batches);
                         messages.into_iter().flat_map(|message| mux.server_said(message.message)).collect()
@@ -210,6 +205,11 @@ async fn run(server: Boxed, mut events: mpsc::Receiver<Event>) -> Result<(), Bro
                         unsent.push_back(message);
                     }
                     Routed::ToClient(client, message) => {
+                        if told == TURN {
+                            told = 0;
+                            tokio::task::yield_now().await;
+                        }
+                        told += 1;
                         let full = clients
                             .get(&client)
                             .is_some_and(|sender| sender.try_send(message).is_err());
@@ -360,10 +360,24 @@ mod tests {
         let (reader, mut writer) = tokio::io::split(far);
         let mut lines = BufReader::new(reader).lines();
         assert!(lines.next_line().await.unwrap().is_some());
-        let notes = "{\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n".repeat(2 * TO_CLIENT);
-        writer.write_all(notes.as_bytes()).await.unwrap();
-        for n in 0..2 * TO_CLIENT {
-            assert!(told.recv().await.is_some(), "let go after {n}");
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-03-26"}}"#;
+        let note = r#"{"jsonrpc":"2.0","method":"x"}"#;
+        let notes = [note; 2 * TO_CLIENT];
+        // A batch has so many members at most.
+        let batches = notes
+            .chunks(1024)
+            .map(|notes| format!("[{}]", notes.join(",")));
+        let batches: Vec<_> = batches.collect();
+        for (come, many) in [
+            (answer.to_owned(), 1),
+            (notes.join("\n"), notes.len()),
+            (batches.join("\n"), notes.len()),
+        ] {
+            writer.write_all(come.as_bytes()).await.unwrap();
+            writer.write_all(b"\n").await.unwrap();
+            for n in 0..many {
+                assert!(told.recv().await.is_some(), "let go after {n}");
+            }
         }
     }
 
