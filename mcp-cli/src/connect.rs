@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use crate::answer::{Answering, Answers};
 use crate::cli::{Era, Wire, log_level, seconds};
 use crate::exit::{Failure, INTERRUPTED};
-use crate::render::{Event, Human, Json, Lines, Screen, Stdout, writing};
+use crate::render::{Event, Human, Json, Lines, Screen, Stdout, writing, written};
 use crate::target::{Boxed, Broken, Command, OnStderr, Opened, Target};
 use crate::wire::Observer;
 
@@ -452,11 +452,66 @@ fn listen(
             asked?;
             came.send_modify(|came| *came += 1);
             tokio::spawn(async {
-                sleep(LAST_WORDS).await;
-                if writing() {
+                if stuck().await {
                     std::process::exit(INTERRUPTED.into());
                 }
             });
         }
     })
+}
+
+/// Whether a write does not end: a program that writes one thing after the other has heard of the signal, and may have reasons
+/// to go on.
+async fn stuck() -> bool {
+    let before = written();
+    sleep(LAST_WORDS).await;
+    writing() && written() == before
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::pin::pin;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    /// Who reads when told to.
+    struct Slow {
+        begun: Sender<()>,
+        read: Receiver<()>,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            // The test may have failed.
+            let _ = self.begun.send(());
+            let _ = self.read.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_writes_one_thing_after_the_other_is_not_stuck() {
+        let ((begun, begins), (reads, read)) = (channel(), channel());
+        let writing_both = std::thread::spawn(|| {
+            let mut lines = Lines::new(Slow { begun, read });
+            lines.write("one");
+            lines.write("other");
+        });
+        begins.recv().unwrap();
+        let mut stuck = pin!(stuck());
+        assert!((&mut stuck).now_or_never().is_none());
+        reads.send(()).unwrap();
+        begins.recv().unwrap();
+        assert!(writing() && !stuck.await);
+        reads.send(()).unwrap();
+        writing_both.join().unwrap();
+    }
 }

@@ -254,15 +254,22 @@ impl<W: Write> Lines<W> {
         WRITING.fetch_add(1, Ordering::Relaxed);
         let written = self.out.write_all(text.as_bytes());
         self.broken = written.and_then(|()| self.out.flush()).is_err();
+        WRITTEN.fetch_add(1, Ordering::Relaxed);
         WRITING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 static WRITING: AtomicUsize = AtomicUsize::new(0);
+static WRITTEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether something is being written, which takes as long as its reader likes.
 pub(crate) fn writing() -> bool {
     WRITING.load(Ordering::Relaxed) > 0
+}
+
+/// How many pieces of text have been written, or could not be.
+pub(crate) fn written() -> usize {
+    WRITTEN.load(Ordering::Relaxed)
 }
 
 /// Says something on stderr, whoever may read it: that nobody does is no reason to stop.
