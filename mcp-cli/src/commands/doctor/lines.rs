@@ -26,11 +26,7 @@ const LONGEST: u64 = 16 << 20;
 impl Lines {
     pub(super) async fn open(target: &Target) -> Result<Self, Failure> {
         let failed = |e: std::io::Error| Failure::Connect(format!("{target}: {e}"));
-        let (reader, writer, child): (
-            Box<dyn AsyncRead + Send + Unpin>,
-            Box<dyn AsyncWrite + Send + Unpin>,
-            _,
-        ) = match target {
+        Ok(match target {
             Target::Command(command) => {
                 let mut command = command.process().command();
                 command
@@ -41,7 +37,7 @@ impl Lines {
                 let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
                     return Err(failed(std::io::ErrorKind::BrokenPipe.into()));
                 };
-                (Box::new(stdout), Box::new(stdin), Some(child))
+                Self::new(stdout, stdin, Some(child))
             }
             Target::Tcp(address) => {
                 let stream = tokio::net::TcpStream::connect(address)
@@ -49,7 +45,7 @@ impl Lines {
                     .map_err(failed)?;
                 stream.set_nodelay(true).map_err(failed)?;
                 let (reader, writer) = stream.into_split();
-                (Box::new(reader), Box::new(writer), None)
+                Self::new(reader, writer, None)
             }
             #[cfg(unix)]
             Target::Unix(path) => {
@@ -57,7 +53,7 @@ impl Lines {
                     .await
                     .map_err(failed)?;
                 let (reader, writer) = stream.into_split();
-                (Box::new(reader), Box::new(writer), None)
+                Self::new(reader, writer, None)
             }
             Target::Ws(_) | Target::Http(_) => {
                 // Never: they have no lines, and are opened elsewhere.
@@ -65,12 +61,19 @@ impl Lines {
             }
             #[cfg(not(unix))]
             Target::Unix(_) => return Err(failed(std::io::ErrorKind::Unsupported.into())),
-        };
-        Ok(Self {
-            reader: Box::new(BufReader::new(reader)),
-            writer: Some(writer),
-            child,
         })
+    }
+
+    pub(super) fn new(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        child: Option<Child>,
+    ) -> Self {
+        Self {
+            reader: Box::new(BufReader::new(reader)),
+            writer: Some(Box::new(writer)),
+            child,
+        }
     }
 
     /// Sends a line as it is.

@@ -1,9 +1,9 @@
 //! A connection by hand: texts go out as they are, and every one that comes in is looked at.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::lines::Lines;
 use super::report::{Fault, Report, Verdict};
@@ -19,7 +19,9 @@ pub(super) struct Visit {
     /// How long the answers to what was said last may take, and since when.
     timeout: Duration,
     said: Instant,
-    /// The request that was made after a text which may never be answered, and whether it is answered.
+    /// The requests that were made after texts which may never be answered; nobody waits for their answers.
+    afters: Vec<Value>,
+    /// Which of them is what was said last, and whether it is answered.
     after: Option<Value>,
     overtaken: bool,
     next_id: i64,
@@ -89,16 +91,21 @@ impl Visit {
                 Wire::Lines(Box::new(Lines::open(target).await?))
             }
         };
-        Ok(Self {
+        Ok(Self::new(wire, timeout))
+    }
+
+    fn new(wire: Wire, timeout: Duration) -> Self {
+        Self {
             wire,
             timeout,
             said: Instant::now(),
+            afters: Vec::new(),
             after: None,
             overtaken: false,
             next_id: 0,
             meta: None,
             seen: Vec::new(),
-        })
+        }
     }
 
     /// Whether messages are lines.
@@ -122,6 +129,7 @@ impl Visit {
         };
         let said = timeout(self.timeout, saying).await;
         self.said = Instant::now();
+        self.after = None;
         self.overtaken = false;
         said.unwrap_or_else(|_| Err(Fault::silent("it does not read")))
     }
@@ -131,7 +139,10 @@ impl Visit {
         self.say(text).await?;
         let (id, request) = self.request(method);
         // What was said to the text may be there to read even if the server has hung up since.
-        self.after = self.say(&request).await.is_ok().then_some(id);
+        if self.say(&request).await.is_ok() {
+            self.afters.push(id.clone());
+            self.after = Some(id);
+        }
         Ok(())
     }
 
@@ -174,10 +185,13 @@ impl Visit {
                 self.seen.push(text.clone());
             }
             let json: Value = serde_json::from_str(&text).unwrap_or_default();
-            if self.after.is_some() && self.after.as_ref() == json.get("id") {
-                self.after = None;
-                self.overtaken = true;
-                self.said = Instant::now();
+            if let Some(id) = json.get("id")
+                && self.afters.contains(id)
+            {
+                if self.after.take_if(|after| after == id).is_some() {
+                    self.overtaken = true;
+                    self.said = Instant::now();
+                }
                 continue;
             }
             return Ok(Answer { text, json });
@@ -260,5 +274,51 @@ impl Visit {
         };
         self.seen.extend(rest);
         said::examine(&self.seen, modern, report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, split};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_overtakes_only_what_was_said_before_its_request() {
+        let (near, far) = tokio::io::duplex(4096);
+        let (reader, writer) = split(near);
+        let lines = Lines::new(reader, writer, None);
+        let mut visit = Visit::new(Wire::Lines(Box::new(lines)), Duration::from_secs(60));
+        let doctor = async {
+            for _ in 0..2 {
+                visit.try_out("{", "ping").await.unwrap();
+                let refusal = visit.hear().await.unwrap();
+                assert!(refusal.error(&[-32700]).is_ok(), "{refusal:?}");
+            }
+            let answer = visit.ask("ping", json!({})).await.unwrap();
+            assert_eq!(answer.json["id"], 3);
+        };
+        // It refuses at once, and takes its time for all else.
+        let server = async {
+            let (reader, mut writer) = split(far);
+            let mut lines = BufReader::new(reader).lines();
+            let refusal = r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"no"}}"#;
+            let pong = |id: i64| json!({ "jsonrpc": "2.0", "id": id, "result": {} }).to_string();
+            for (heard, said) in [
+                (2, vec![refusal.to_owned()]),
+                (2, vec![pong(1), refusal.to_owned()]),
+                (1, vec![pong(2)]),
+                (0, vec![pong(3)]),
+            ] {
+                for _ in 0..heard {
+                    assert!(lines.next_line().await.unwrap().is_some());
+                }
+                sleep(2 * LATER).await;
+                let said = said.join("\n") + "\n";
+                writer.write_all(said.as_bytes()).await.unwrap();
+            }
+        };
+        tokio::join!(doctor, server);
     }
 }
