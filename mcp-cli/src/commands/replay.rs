@@ -251,17 +251,28 @@ impl Player {
     fn found(&self) -> Option<usize> {
         let expected = &self.faces[self.at];
         let very = self.early.iter().position(|early| early.face == *expected);
-        very.or_else(|| self.spare(&expected.kind).next())
+        very.or_else(|| self.spare(&expected.kind, self.horizon()).next())
     }
 
-    /// Which of the early messages of a kind are not among those to come as they are.
-    fn spare(&self, kind: &str) -> impl Iterator<Item = usize> {
-        let mut left: HashMap<&Face, usize> = HashMap::new();
-        for face in self.to_come(kind) {
-            *left.entry(face).or_default() += 1;
-        }
+    /// How far the recording has what may have come by now. The other side may wait for what we say next, and may never say
+    /// what it said thereafter; but if bodies count, nothing else will do.
+    fn horizon(&self) -> usize {
+        let ours = |recorded: &Recorded| recorded.from == self.side;
+        let next = match self.strict {
+            true => None,
+            false => self.recording[self.at..].iter().position(ours),
+        };
+        next.map_or(self.recording.len(), |next| self.at + next)
+    }
+
+    /// Which of the early messages of a kind are not among those to come up to there as they are.
+    fn spare<'a>(&'a self, kind: &'a str, end: usize) -> impl Iterator<Item = usize> + 'a {
         let early = self.early.iter().enumerate();
         let of_kind = early.filter(move |(_, early)| early.face.kind == kind);
+        let mut left: HashMap<&Face, usize> = HashMap::new();
+        for face in self.to_come(kind, end) {
+            *left.entry(face).or_default() += 1;
+        }
         let spare = of_kind.filter(move |(_, early)| match left.get_mut(&early.face) {
             Some(left) if *left > 0 => {
                 *left -= 1;
@@ -272,9 +283,10 @@ impl Player {
         spare.map(|(at, _)| at)
     }
 
-    /// What the recording still has of a kind from the other side.
-    fn to_come(&self, kind: &str) -> impl Iterator<Item = &Face> {
-        let left = self.recording.iter().zip(&self.faces).skip(self.at);
+    /// What the recording has of a kind from the other side, from here up to there.
+    fn to_come<'a>(&'a self, kind: &'a str, end: usize) -> impl Iterator<Item = &'a Face> + 'a {
+        let range = self.at..end;
+        let left = self.recording[range.clone()].iter().zip(&self.faces[range]);
         left.filter(move |(recorded, face)| recorded.from != self.side && face.kind == kind)
             .map(|(_, face)| face)
     }
@@ -289,11 +301,12 @@ impl Player {
             let kind = &early.face.kind;
             let came = self.early.iter().take(self.judged);
             let came = came.filter(|early| early.face.kind == *kind).count();
-            if came <= self.to_come(kind).count() {
+            let all = self.recording.len();
+            if came <= self.to_come(kind, all).count() {
                 continue;
             }
             // There is one, as more have come than there are to come.
-            let came = self.spare(kind).take_while(|at| *at < self.judged);
+            let came = self.spare(kind, all).take_while(|at| *at < self.judged);
             let Some(stranger) = came.last().and_then(|at| self.early.remove(at)) else {
                 continue;
             };
@@ -720,6 +733,58 @@ mod tests {
             let answers = [answer(8, "a"), answer(9, "b")].map(|answer| answer.to_string());
             assert_eq!(heard, answers, "{sent:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_asks_one_thing_after_the_other_may_ask_for_others_than_were_recorded() {
+        let call = |id: i64, page: i64| {
+            let params = json!({ "name": "t", "arguments": { "page": page } });
+            Message::request(id, "tools/call", Some(params.into()))
+        };
+        let answer = |id: i64, page: i64| Message::result(id, json!({ "page": page }).into());
+        let pages = (1..=3).flat_map(|page| {
+            [
+                recorded(Side::Client, call(page, page)),
+                recorded(Side::Server, answer(page, page)),
+            ]
+        });
+        let (mut client, near) = mcp_peer::duplex(1);
+        let mut player = Player::new(boxed(near), Side::Server, false, PATIENCE);
+        let client = async {
+            for id in 1..=3 {
+                client.send(call(id, id + 1).into()).await.unwrap();
+                let heard = client.next().await;
+                let Some(Ok(Inbound::Message(heard))) = heard else {
+                    panic!("no answer to {id}: {heard:?}");
+                };
+                assert_eq!(heard, answer(id, id));
+            }
+        };
+        let both = async { tokio::join!(player.play(pages.collect()), client) };
+        let (played, ()) = timeout(PATIENCE, both).await.unwrap();
+        assert_eq!(played, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn where_bodies_count_the_order_does_not() {
+        let call = |id: i64, x: &str| {
+            let params = json!({ "name": "t", "arguments": { "x": x } });
+            Message::request(id, "tools/call", Some(params.into()))
+        };
+        let answer = |id: i64, x: &str| Message::result(id, json!({ "x": x }).into());
+        let messages = vec![
+            recorded(Side::Client, call(1, "a")),
+            recorded(Side::Server, answer(1, "a")),
+            recorded(Side::Client, call(2, "b")),
+            recorded(Side::Server, answer(2, "b")),
+        ];
+        let (mut client, near) = mcp_peer::duplex(2);
+        let mut player = Player::new(boxed(near), Side::Server, true, PATIENCE);
+        for (id, x) in [(2, "b"), (1, "a")] {
+            client.send(call(id, x).into()).await.unwrap();
+        }
+        let played = timeout(PATIENCE, player.play(messages)).await.unwrap();
+        assert_eq!(played, Ok(()));
     }
 
     #[tokio::test]
