@@ -269,9 +269,13 @@ impl Player {
     fn spare<'a>(&'a self, kind: &'a str, end: usize) -> impl Iterator<Item = usize> + 'a {
         let early = self.early.iter().enumerate();
         let of_kind = early.filter(move |(_, early)| early.face.kind == kind);
+        let mut of_kind = of_kind.peekable();
         let mut left: HashMap<&Face, usize> = HashMap::new();
-        for face in self.to_come(kind, end) {
-            *left.entry(face).or_default() += 1;
+        // Mostly there are none, and much may be to come.
+        if of_kind.peek().is_some() {
+            for face in self.to_come(kind, end) {
+                *left.entry(face).or_default() += 1;
+            }
         }
         let spare = of_kind.filter(move |(_, early)| match left.get_mut(&early.face) {
             Some(left) if *left > 0 => {
@@ -302,7 +306,7 @@ impl Player {
             let came = self.early.iter().take(self.judged);
             let came = came.filter(|early| early.face.kind == *kind).count();
             let all = self.recording.len();
-            if came <= self.to_come(kind, all).count() {
+            if self.to_come(kind, all).nth(came - 1).is_some() {
                 continue;
             }
             // There is one, as more have come than there are to come.
