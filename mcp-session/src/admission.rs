@@ -31,6 +31,8 @@ pub(crate) enum Admission {
         result: ObjectBuf,
         /// The legacy log level, if the request has set it.
         level: Option<LogLevel>,
+        /// The other end of the legacy session that the request has begun anew.
+        left: Option<Arc<Caller>>,
     },
     /// Nobody may.
     Dropped,
@@ -63,8 +65,11 @@ impl Terms {
 }
 
 fn answered(result: ObjectBuf) -> Admission {
-    let level = None;
-    Admission::Answered { result, level }
+    Admission::Answered {
+        result,
+        level: None,
+        left: None,
+    }
 }
 
 // ---- the server's side ----
@@ -396,6 +401,7 @@ impl ServerSide {
                     return Ok(Admission::Answered {
                         result: ObjectBuf::new(),
                         level: Some(params.level),
+                        left: None,
                     });
                 }
                 let caller = Arc::clone(&legacy.caller);
@@ -441,7 +447,7 @@ impl ServerSide {
         result.instructions = config.instructions.clone();
         let log_level = config.log_level;
         self.subscriptions.forget_resources();
-        self.legacy = Some(LegacySession {
+        let left = self.legacy.replace(LegacySession {
             caller: Arc::new(Caller {
                 version,
                 info: Some(params.client_info),
@@ -452,6 +458,7 @@ impl ServerSide {
         Ok(Admission::Answered {
             result: text::object(&result),
             level: self.logs().then_some(log_level),
+            left: left.map(|session| session.caller),
         })
     }
 

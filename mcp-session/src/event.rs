@@ -152,4 +152,6 @@ pub enum Cancellation {
     },
     /// The request of ours that it was an input for has ended.
     CallEnded,
+    /// The legacy session that it was made in has been begun anew; it has been answered with an error.
+    SessionEnded,
 }

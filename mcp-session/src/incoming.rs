@@ -87,6 +87,13 @@ impl IncomingTable {
         self.entries.get(key)
     }
 
+    /// The requests of a caller, by their ids.
+    fn of(&self, caller: &Arc<Caller>) -> Vec<(RequestId, IncomingKey)> {
+        let is_of = |key| (self.caller_of(key)).is_some_and(|of| Arc::ptr_eq(of, caller));
+        let of_caller = self.by_id.iter().filter(|(_, key)| is_of(**key));
+        of_caller.map(|(id, key)| (id.clone(), *key)).collect()
+    }
+
     pub(crate) fn id_of(&self, key: IncomingKey) -> Option<RequestId> {
         self.get(key)?.id()
     }
@@ -169,7 +176,14 @@ impl Session {
         match admission {
             Ok(Admission::Accepted(terms)) => self.accept(request, terms),
             Ok(Admission::Listening(terms, params)) => self.listen(request, terms, params),
-            Ok(Admission::Answered { result, level }) => {
+            Ok(Admission::Answered {
+                result,
+                level,
+                left,
+            }) => {
+                if let Some(caller) = left {
+                    self.leave(&caller);
+                }
                 if let Some(level) = level {
                     self.emit(Event::LogLevel(level));
                 }
@@ -185,6 +199,19 @@ impl Session {
                 self.transmit_answer(request.id, Err(error));
             }
         }
+    }
+
+    /// Ends what is under way with the other end of a legacy session that begins anew: ids are used again in the next one. Each
+    /// request has an answer before that, for over HTTP somebody may still wait for it.
+    fn leave(&mut self, caller: &Arc<Caller>) {
+        let reason = "the session was begun anew";
+        for (id, key) in self.incoming.of(caller) {
+            self.incoming.remove(key);
+            self.transmit_answer(id, Err(ErrorObject::internal(reason)));
+            self.cancelled(key, Cancellation::SessionEnded);
+        }
+        // Nobody else is asked for anything.
+        self.lose_calls(&reason);
     }
 
     fn accept(&mut self, request: RequestMessage, terms: Terms) {

@@ -184,6 +184,11 @@ impl Session {
             return;
         }
         self.fail_handshake_on_disconnect(&reason);
+        self.lose_calls(&reason);
+    }
+
+    /// Ends every request of ours: nobody will answer it any more.
+    pub(crate) fn lose_calls(&mut self, reason: &dyn fmt::Display) {
         for (call, entry) in self.outgoing.drain() {
             self.drop_questions_of(&entry);
             let outcome = Err(RequestError::ConnectionLost(reason.to_string()));

@@ -135,6 +135,24 @@ async fn a_session_begins_with_initialize_and_ends_with_delete() {
 }
 
 #[tokio::test]
+async fn a_session_that_begins_anew_ends_what_was_under_way() {
+    let (server, signals) = server().await;
+    let session = server.session("2025-11-25").await;
+    let mut waiting = start(&server, &legacy(&session, &call(7, "wait"))).await;
+    soon(signals.started.notified()).await;
+    let again =
+        initialize("2025-11-25").replace("Host:", &format!("Mcp-Session-Id: {session}\r\nHost:"));
+    let reply = server.ask(again.as_bytes()).await;
+    assert!(reply.body.contains("2025-11-25"), "{reply:?}");
+    let reply = waiting.reply().await;
+    assert!(reply.body.contains("begun anew"), "{reply:?}");
+    let reply = server
+        .ask(legacy(&session, &call(7, "hello")).as_bytes())
+        .await;
+    assert!(reply.body.contains("Hello."), "{reply:?}");
+}
+
+#[tokio::test]
 async fn an_initialize_that_is_refused_leaves_no_session() {
     let (server, _) = server().await;
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;

@@ -251,6 +251,8 @@ impl Referee {
                     (Cancellation::ByPeer { .. }, Some(id)) => {
                         *self.owed.get_mut(&id).expect("it was asked for") -= 1;
                     }
+                    // It has an answer.
+                    (Cancellation::SessionEnded, Some(_)) => {}
                     (why, id) => assert!(id.is_none() && why == Cancellation::CallEnded),
                 }
             }

@@ -395,24 +395,50 @@ fn a_second_initialize_begins_the_session_anew() {
     server
         .hear(r#"{"id":2,"method":"resources/subscribe","params":{"uri":"file:///a"}}"#)
         .hear(r#"{"id":3,"method":"logging/setLevel","params":{"level":"error"}}"#)
-        .hear(r#"{"id":4,"method":"tools/list"}"#);
+        .hear(r#"{"id":4,"method":"tools/list"}"#)
+        .hear(r#"{"id":5,"method":"tools/list","params":{"_meta":{$M}}}"#);
+    server.call(0, "roots/list", "{}");
     server.take_sent();
-    server.tells(&["subscribed", "level error", "request 0 tools/list"]);
-    let broken = r#"{"id":5,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
+    server.tells(&[
+        "subscribed",
+        "level error",
+        "request 0 tools/list",
+        "request 1 tools/list",
+    ]);
+    let broken = r#"{"id":6,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
     server
         .hear(broken)
-        .says(&[r#"{"id":5,"error":{"code":-32602,"...":0}}"#]);
+        .says(&[r#"{"id":6,"error":{"code":-32602,"...":0}}"#]);
     updated(&mut server).unwrap();
     server.says(&[r#"{"method":"notifications/resources/updated","params":{"uri":"file:///a"}}"#]);
 
+    // What was under way ends, and its ids are free; what is modern goes on.
     server
         .hear(&initialize(6, "2025-11-25", "{}"))
-        .says(&[r#"{"id":6,"result":{"protocolVersion":"2025-11-25","...":0}}"#])
-        .hear(r#"{"id":7,"method":"tools/list"}"#)
-        .tells(&["level info", "request 1 tools/list"]);
+        .says(&[
+            r#"{"id":4,"error":{"code":-32603,"message":"the session was begun anew"}}"#,
+            r#"{"id":6,"result":{"protocolVersion":"2025-11-25","...":0}}"#,
+        ])
+        .hear(r#"{"id":4,"method":"tools/list"}"#)
+        .tells(&[
+            "cancelled 0 SessionEnded",
+            "answer 0: connection lost before the answer: the session was begun anew",
+            "level info",
+            "request 2 tools/list",
+        ])
+        .hear(r#"{"id":1,"result":{"roots":[]}}"#)
+        .tells(&["misbehaved: response to no request"]);
     updated(&mut server).unwrap_err();
+    server.try_respond(0, Ok("{}")).unwrap_err();
     server.is_silent();
-    let [before, after] = [0, 1].map(|at| &server.asked[at].caller);
+    server.respond(1, "{}");
+    server.respond(2, "{}");
+    server.says(&[
+        r#"{"id":5,"result":{"resultType":"complete","...":0}}"#,
+        r#"{"id":4,"result":{}}"#,
+    ]);
+    server.is_idle();
+    let [before, after] = [0, 2].map(|at| &server.asked[at].caller);
     assert_eq!(before.version.as_str(), "2025-03-26");
     assert!(before.capabilities.lists_roots());
     assert_eq!(after.version.as_str(), "2025-11-25");
