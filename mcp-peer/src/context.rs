@@ -156,7 +156,7 @@ impl Binding {
         let phase = lock(&self.phase);
         let progress = match &command {
             Command::Progress { progress, .. } => Some(*progress),
-            Command::TaskProgress(report) => Some(report.progress),
+            Command::TaskProgress { report, .. } => Some(report.progress),
             _ => None,
         };
         match progress {
@@ -344,7 +344,10 @@ impl RequestContext {
                     let mut meta = Meta::default();
                     meta.set(key::RELATED_TASK, &**task);
                     report.meta = Some(meta);
-                    Command::TaskProgress(Box::new(report))
+                    Command::TaskProgress {
+                        caller: Arc::clone(&binding.caller),
+                        report: Box::new(report),
+                    }
                 }
             };
             binding.send(bytes, command).await

@@ -367,8 +367,8 @@ impl<T: Transport> Driver<T> {
                     .session
                     .progress(key, progress, total, message.as_deref());
             }
-            Command::TaskProgress(report) => {
-                let _ = self.session.task_progress(&report);
+            Command::TaskProgress { caller, report } => {
+                let _ = self.session.task_progress(&caller, &report);
             }
             Command::Deliver(notification) => deliver(&self.shared, &notification),
             Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use mcp_session::{CallKey, IncomingKey, NotSent, Progress};
+use mcp_session::{CallKey, Caller, IncomingKey, NotSent, Progress};
 use mcp_types::{ClientCapabilities, LogLevel, MethodName, NotificationMessage, RawJson};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -47,7 +47,10 @@ pub(crate) enum Command {
         message: Option<String>,
     },
     /// Of a request that has been answered with a task.
-    TaskProgress(Box<Progress>),
+    TaskProgress {
+        caller: Arc<Caller>,
+        report: Box<Progress>,
+    },
     /// To this side's own receivers.
     Deliver(NotificationMessage),
     SetCapabilities(Box<ClientCapabilities>),

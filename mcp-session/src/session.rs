@@ -13,7 +13,7 @@ use mcp_types::{
 use crate::admission::ServerSide;
 use crate::config::{ClientConfig, EraChoice, Limits, ServerSetup};
 use crate::error::{ApiMisuse, Cause, ConnectError, NotSent, RequestError};
-use crate::event::{CallKey, Cancellation, Established, Event, IncomingKey, Progress};
+use crate::event::{CallKey, Caller, Cancellation, Established, Event, IncomingKey, Progress};
 use crate::handshake::ClientSide;
 use crate::incoming::{IncomingTable, progress_params};
 use crate::outgoing::{Call, CallOptions, Outgoing};
@@ -423,10 +423,21 @@ impl Session {
     /// Reports progress of a request of the peer's that was answered with a task of 2025-11-25, under the token that the request
     /// had (REQ-PROG-07). That it increases, and ends with the task, is the program's matter.
     ///
+    /// `caller` is the request's: once the session has been begun anew, the token may be that of another request.
+    ///
     /// # Errors
-    /// [`NotSent::NoSession`] outside of a 2025-11-25 session; [`NotSent::NotIncreasing`] if the value is not finite.
-    pub fn task_progress(&mut self, report: &Progress) -> Result<(), NotSent> {
-        if self.legacy_version() != Some(ProtocolVersion::V2025_11_25) {
+    /// [`NotSent::NoSession`] outside of the caller's 2025-11-25 session; [`NotSent::NotIncreasing`] if the value is not finite.
+    pub fn task_progress(
+        &mut self,
+        caller: &Arc<Caller>,
+        report: &Progress,
+    ) -> Result<(), NotSent> {
+        let here = match &self.side {
+            Side::Client(client) => Some(&client.server),
+            Side::Server(server) => server.legacy_caller(),
+        };
+        let is_here = here.is_some_and(|here| Arc::ptr_eq(here, caller));
+        if !is_here || caller.version != ProtocolVersion::V2025_11_25 {
             return Err(NotSent::NoSession);
         }
         let &Progress {

@@ -1,8 +1,10 @@
 //! Progress, on both sides.
 
+use std::sync::Arc;
+
 use mcp_session::{NotSent, Progress};
 
-use crate::support::{LEGACY, Side, decode};
+use crate::support::{LEGACY, Side, decode, initialize};
 
 fn working_server(version: &str, token: &str) -> Side {
     let mut server = Side::legacy_server(version, "{}", |_| {});
@@ -59,12 +61,18 @@ fn a_task_reports_under_the_token_of_its_request() {
         let mut server = working_server(version, "\"t\"");
         server.respond(0, "{}");
         server.forget();
-        assert_eq!(server.session.task_progress(&report), expected);
+        let caller = Arc::clone(&server.asked[0].caller);
+        assert_eq!(server.session.task_progress(&caller, &report), expected);
         let sent = r#"{"method":"notifications/progress","params":{"progressToken":"t","progress":2,"message":"half","_meta":{"io.modelcontextprotocol/related-task":{"taskId":"x"}}}}"#;
         let sent: Vec<_> = expected.iter().map(|()| sent).collect();
         server.says(&sent);
         let endless = Progress::new("t", f64::INFINITY);
-        assert!(server.session.task_progress(&endless).is_err());
+        assert!(server.session.task_progress(&caller, &endless).is_err());
+        server.says(&[]);
+        // The next client may give the same token to a request of its own.
+        server.hear(&initialize(8, version, "{}")).forget();
+        let sent = server.session.task_progress(&caller, &report);
+        assert_eq!(sent, Err(NotSent::NoSession));
         server.says(&[]);
     }
 }
