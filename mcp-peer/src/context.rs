@@ -137,9 +137,12 @@ impl Binding {
         }
     }
 
-    /// A task of 2025-11-25 reports as its request would (REQ-PROG-07).
+    /// A task of 2025-11-25 reports as its request would (REQ-PROG-07), but nobody waits for it when the connection ends.
     fn may_report(&self, phase: Phase) -> Result<(), NotSent> {
         match phase {
+            Phase::Detached if self.task.is_some() && self.shared.is_draining() => {
+                Err(NotSent::Closed)
+            }
             Phase::Detached if self.task.is_some() => Ok(()),
             phase => self.may(phase),
         }
@@ -573,8 +576,8 @@ impl Rounds {
     }
 
     /// Lets the handler go on although its request is about to be answered otherwise: it may still ask, and a legacy client
-    /// is asked by a request of its own. If the answer is a task of 2025-11-25, it may report progress, too, as before; it cannot
-    /// send anything else.
+    /// is asked by a request of its own. If the answer is a task of 2025-11-25, it may report progress, too, as before, until the
+    /// connection comes to its end; it cannot send anything else.
     pub fn detach(&self, task: Option<RelatedTask>) {
         let binding = self.context.binding();
         let reported = binding.last_progress.load(Ordering::Relaxed);

@@ -430,8 +430,10 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// From now on handlers have [their time](Options::drain) to finish; for ever, if that is beyond all time.
+    /// From now on handlers have [their time](Options::drain) to finish; for ever, if that is beyond all time. Tasks, which outlive
+    /// the connection, do not hold up its end.
     fn drain(&mut self) {
+        self.shared.set_draining(true);
         let by = || self.now.checked_add(self.shared.options.drain);
         self.drain_by = self.drain_by.or_else(by);
     }

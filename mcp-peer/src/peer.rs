@@ -1,7 +1,7 @@
 //! The program's handle of a connection.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) subscribers: Mutex<Subscribers>,
     /// Lossless queues that are full: while there is one, nothing is read.
     paused: AtomicUsize,
+    /// The connection is coming to its end: tasks, which may go on for long after it, report nothing more.
+    draining: AtomicBool,
     next_call: AtomicU64,
     /// An index into [`LogLevel::ALL`]: a legacy session's log level.
     log_level: AtomicU8,
@@ -80,6 +82,7 @@ impl Shared {
             timers: OnceLock::new(),
             subscribers: Mutex::default(),
             paused: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
             next_call: AtomicU64::new(0),
             log_level: AtomicU8::new(u8::MAX),
             status: watch::Sender::new(Status::default()),
@@ -130,6 +133,14 @@ impl Shared {
     pub(crate) fn resume_reading(&self) {
         self.paused.fetch_sub(1, Ordering::Relaxed);
         self.outbox.wake();
+    }
+
+    pub(crate) fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// A timer for who waits for the driver: of the driver's runtime, since the caller's, if there is one, may have none.

@@ -17,14 +17,16 @@ use mcp_peer::session::{
 };
 use mcp_peer::types::{
     ErrorObject, Implementation, LogLevel, LogMessage, NotificationMessage, ObjectBuf, RawJson,
-    RequestId, ServerCapabilities, ToolsCapability,
+    RelatedTask, RequestId, ServerCapabilities, ToolsCapability,
 };
 use mcp_peer::{
     Answer, Closed, Delivery, Feed, HandlerFuture, MailboxLimits, Missed, NoHandler, NotPosted,
     Options, Overflow, Peer, Request, duplex,
 };
 use serde_json::{Value, json};
-use stage::{Stage, Ticked, call, client, client_with, ok, serve, server, server_config, tick};
+use stage::{
+    Stage, Ticked, call, client, client_with, ok, serve, server, server_config, server_with, tick,
+};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -362,6 +364,39 @@ async fn handlers_have_their_time_when_the_peer_has_closed_its_end() {
     assert_eq!(stage.next().await, None);
     driving.await.unwrap().unwrap();
     assert_eq!(start.elapsed().as_secs(), 5, "Options::drain");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_keeps_reporting_does_not_hold_up_the_end() {
+    let handler = serve(async |request: Request| {
+        let context = request.context;
+        (context.rounds()).detach(Some(RelatedTask::new("1")));
+        tokio::spawn(async move {
+            let mut done = 0.0;
+            while context.progress(done, None, None).await == Delivery::Sent {
+                done += 1.0;
+            }
+        });
+        ok()
+    });
+    let mut options = Options::default();
+    options.outbox_bytes = 4096;
+    let (driving, peer, mut stage) = server_with(handler, options).await;
+    let params = json!({ "name": "t", "_meta": { "progressToken": 1 } });
+    stage
+        .send(json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }))
+        .await;
+    assert_eq!(stage.next().await.unwrap()["id"], 1);
+    stage.expect("notifications/progress").await;
+    peer.close();
+    // What was queued is sent; there is room for so much at most. It is read so slowly that there would always be more.
+    let mut rest = 0;
+    while stage.next().await.is_some() {
+        rest += 1;
+        assert!(rest < 200);
+        tokio::task::yield_now().await;
+    }
+    driving.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -172,6 +172,7 @@ impl<T> Driver<T> {
             running.binding.end();
             running.task.abort();
         }
+        self.shared.set_draining(false);
         self.transport = None;
         self.ahead = Ahead::default();
         (self.closing, self.ending, self.gone) = (false, false, false);
