@@ -90,7 +90,8 @@ impl<F> Calling<'_, F> {
         self
     }
 
-    /// What is still told of its progress, if it has been answered with a task of 2025-11-25 (REQ-PROG-07).
+    /// What is still told of its progress, if it has been answered with a task of 2025-11-25 (REQ-PROG-07), and the
+    /// connection is not gone.
     pub fn into_task_progress(self) -> Option<TaskProgress> {
         matches!(self.stage, Stage::Open).then(|| TaskProgress(self.keep()))
     }
@@ -249,7 +250,7 @@ impl TaskProgress {
         on_progress: &mut dyn FnMut(ProgressUpdate),
     ) -> Poll<()> {
         let Kept { shared, pending } = &self.0;
-        pending.poll(cx, shared, on_progress).map(drop)
+        pending.poll_over(cx, shared, on_progress)
     }
 }
 

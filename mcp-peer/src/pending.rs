@@ -50,7 +50,7 @@ pub(crate) struct PendingCall {
     /// Where those who watch find the call; the driver adds its id.
     pub(crate) span: Span,
     pub(crate) policy: ProgressPolicy,
-    /// Whether more comes of it than its answer; said before that.
+    /// Whether more comes of it than its answer; said before that, until it is over.
     open: AtomicBool,
     state: Mutex<State>,
 }
@@ -201,7 +201,7 @@ impl PendingCall {
     /// Notes the answer of a call that goes on as a task.
     pub(crate) fn go_on(&self, result: RawJson) {
         self.open.store(true, Ordering::Relaxed);
-        self.finish(Ok(result));
+        self.answer(Ok(result));
     }
 
     /// Whether it goes on, for whoever has its answer.
@@ -209,8 +209,14 @@ impl PendingCall {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Ends the call; the first outcome counts.
+    /// Ends the call.
     pub(crate) fn finish(&self, outcome: Result<RawJson, RequestError>) {
+        self.open.store(false, Ordering::Relaxed);
+        self.answer(outcome);
+    }
+
+    /// Notes the outcome; the first one counts.
+    fn answer(&self, outcome: Result<RawJson, RequestError>) {
         let mut state = self.lock();
         if state.outcome.is_none() {
             state.outcome = Some(outcome);
@@ -225,6 +231,26 @@ impl PendingCall {
         shared: &Shared,
         on_progress: &mut dyn FnMut(ProgressUpdate),
     ) -> Poll<Result<RawJson, RequestError>> {
+        self.poll_until(cx, shared, on_progress, |state| state.outcome.take())
+    }
+
+    /// Every update that came before the end of a call that goes on is handed over before it.
+    pub(crate) fn poll_over(
+        &self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+        on_progress: &mut dyn FnMut(ProgressUpdate),
+    ) -> Poll<()> {
+        self.poll_until(cx, shared, on_progress, |_| (!self.is_open()).then_some(()))
+    }
+
+    fn poll_until<R>(
+        &self,
+        cx: &mut Context<'_>,
+        shared: &Shared,
+        on_progress: &mut dyn FnMut(ProgressUpdate),
+        end: impl FnOnce(&mut State) -> Option<R>,
+    ) -> Poll<R> {
         let mut state = self.lock();
         if !state.progress.is_empty() {
             let updates = std::mem::take(&mut state.progress);
@@ -244,8 +270,8 @@ impl PendingCall {
                 return Poll::Pending;
             }
         }
-        match state.outcome.take() {
-            Some(outcome) => Poll::Ready(outcome),
+        match end(&mut state) {
+            Some(end) => Poll::Ready(end),
             None => {
                 state.caller = Some(cx.waker().clone());
                 Poll::Pending

@@ -9,6 +9,7 @@ mod stage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Context;
 use std::time::Duration;
 
 use futures::{FutureExt, SinkExt};
@@ -21,7 +22,7 @@ use mcp_peer::types::{
 };
 use mcp_peer::{
     Answer, Closed, Delivery, Feed, HandlerFuture, MailboxLimits, Missed, NoHandler, NotPosted,
-    Options, Overflow, Peer, Request, duplex,
+    Options, Overflow, Peer, ProgressUpdate, Request, duplex,
 };
 use serde_json::{Value, json};
 use stage::{
@@ -364,6 +365,48 @@ async fn handlers_have_their_time_when_the_peer_has_closed_its_end() {
     assert_eq!(stage.next().await, None);
     driving.await.unwrap().unwrap();
     assert_eq!(start.elapsed().as_secs(), 5, "Options::drain");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tasks_progress_is_over_when_the_connection_is_gone() {
+    // Before the answer has been taken, and after that.
+    for taken in [false, true] {
+        let (driving, peer, mut stage) = client_with(NoHandler, Options::default()).await;
+        let mut options = CallOptions::default();
+        options.progress = true;
+        let mut told = Vec::new();
+        let told_of = |update: ProgressUpdate| told.push(update.progress);
+        let mut calling = peer.request_raw("tools/call".into(), ObjectBuf::new(), options, told_of);
+        assert!(futures::poll!(&mut calling).is_pending());
+        let asked = stage.expect("tools/call").await;
+        stage
+            .answer(&asked, json!({ "task": { "taskId": "1" } }))
+            .await;
+        if taken {
+            (&mut calling).await.unwrap();
+        }
+        let report = json!({ "progressToken": asked["id"], "progress": 1 });
+        stage
+            .send(json!({ "jsonrpc": "2.0", "method": "notifications/progress", "params": report }))
+            .await;
+        drop(stage);
+        driving.await.unwrap().unwrap();
+        if taken {
+            let progress = calling.into_task_progress().unwrap();
+            let mut more = Vec::new();
+            for _ in 0..2 {
+                let poll = |cx: &mut Context<'_>| {
+                    progress.poll(cx, &mut |update| more.push(update.progress))
+                };
+                std::future::poll_fn(poll).now_or_never().unwrap();
+            }
+            assert_eq!(more, [1.0]);
+        } else {
+            (&mut calling).await.unwrap();
+            assert!(calling.into_task_progress().is_none());
+            assert_eq!(told, [1.0]);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
