@@ -99,7 +99,7 @@ enum Phase {
     Active,
     Parked,
     Ended,
-    /// The request has ended, and its handler goes on: it may ask, and nothing else.
+    /// The request has ended, and its handler goes on: it may ask, and report a task's progress, and nothing else.
     Detached,
 }
 

@@ -124,7 +124,7 @@ impl ToolDef {
     ///
     /// A 2025-11-25 client says for which call; a modern one declares the extension, and then each call becomes one that is
     /// not done at once. With [`TaskSupport::Required`] other clients are refused. A task outlives its connection; it can
-    /// ask, but neither log nor report progress.
+    /// ask, but not log, and its progress is told to a 2025-11-25 client alone, as long as that is connected.
     ///
     /// ```
     /// use mcp_server::{Server, TaskSupport, tool};

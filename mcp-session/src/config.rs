@@ -70,7 +70,8 @@ pub struct Limits {
     /// of modern clients count for what they take when they are decoded. A stream is a request that is unanswered as long as it
     /// is open. What a legacy client has subscribed to may take as much again. Default 64 MiB.
     pub incoming_bytes: usize,
-    /// Own requests that may be unanswered at a time; one more is a local error. Default 65,536.
+    /// Own requests that may be in flight at a time: unanswered, or answered with a task whose progress is still wanted
+    /// ([`Event::Task`](crate::Event::Task)); one more is a local error. Default 65,536.
     pub outgoing_requests: usize,
     /// How long a request may wait for its answer, unless its caller says otherwise: what handlers of `mcp-server` ask a legacy
     /// client has ten minutes, whatever this is. Default 60 s.

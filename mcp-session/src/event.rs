@@ -57,7 +57,8 @@ pub enum Event {
         filter: SubscriptionFilter,
     },
     /// A tool's call of ours has become a task of 2025-11-25, and wants its progress: the call stays in flight for that, without a
-    /// time limit, until it is cancelled, which the server does not hear of (REQ-PROG-07).
+    /// time limit, until it is cancelled, which the server does not hear of (REQ-PROG-07), or the connection is lost, which is its
+    /// [`Event::Response`].
     Task {
         /// Which one.
         call: CallKey,

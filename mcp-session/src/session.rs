@@ -217,7 +217,8 @@ impl Session {
 
     /// Sends a request under a key of the caller's choosing, which must be new.
     ///
-    /// The answer comes as [`Event::Response`], exactly once, unless [`cancel`](Self::cancel) comes first, or as [`Event::Task`].
+    /// The answer comes as [`Event::Response`], exactly once, unless [`cancel`](Self::cancel) comes first, or as [`Event::Task`],
+    /// which a response follows only when the connection is lost.
     ///
     /// # Errors
     /// Nothing was sent and no event will come:
@@ -520,7 +521,7 @@ impl Session {
         self.outgoing.get(call)?.wire_id().map(RequestId::Number)
     }
 
-    /// Requests of ours that are not answered.
+    /// Requests of ours that are in flight: not answered, or kept for the progress of a task.
     pub fn calls_in_flight(&self) -> usize {
         self.outgoing.len()
     }
