@@ -2,7 +2,7 @@
 
 use std::iter::once;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Bytes of a text that take as long as one schema does.
 const STEP: usize = 64;
@@ -14,8 +14,8 @@ pub enum Unchecked {
     /// It can take more work than there may be, or refers to itself without going into the value.
     #[error("it takes too much work to check")]
     Work,
-    /// What a reference leads to cannot be told without knowing more than the schema's own text.
-    #[error("`{0}` is no JSON Pointer into the schema")]
+    /// What a reference leads to cannot be told by looking for it from the root of the schema.
+    #[error("`{0}` is no JSON Pointer from the root of the schema")]
     Reference(String),
 }
 
@@ -27,21 +27,28 @@ pub enum Unchecked {
 ///
 /// # Errors
 /// [`Unchecked::Work`] beyond so many steps, or if schemas lie deeper than so many levels in each other;
-/// [`Unchecked::Reference`] if it refers to something by another way than a pointer that begins with `#`.
+/// [`Unchecked::Reference`] if it refers to something by another way than a pointer that begins with `#`, or does from within a
+/// schema that has a name of its own, from which such a pointer counts: by `$id`, or by `id` if any is of draft 4.
 pub fn steps(schema: &Value, value: &Value, most: u64, levels: usize) -> Result<u64, Unchecked> {
     let mut walk = Walk {
         root: schema,
+        ids: &IDS[..1],
         left: most,
         open: Vec::new(),
     };
+    if walk.within().any(|(schema, _)| is_of_draft_4(schema)) {
+        walk.ids = &IDS;
+    }
     let at = Place {
         levels,
         weight: 1,
         again: 0,
+        named: false,
     };
     // To ask what others have evaluated is prepared for when a schema is compiled, whether or not it is ever applied.
-    for asking in asking(schema) {
-        walk.apply(asking, &Value::Null, at)?;
+    let asking: Vec<_> = walk.within().filter(|(schema, _)| asks(schema)).collect();
+    for (schema, named) in asking {
+        walk.apply(schema, &Value::Null, Place { named, ..at })?;
     }
     walk.apply(schema, value, at)?;
     while let Some((pairs, at)) = walk.open.last_mut() {
@@ -56,6 +63,8 @@ pub fn steps(schema: &Value, value: &Value, most: u64, levels: usize) -> Result<
 
 struct Walk<'a> {
     root: &'a Value,
+    /// What a schema may have a name by.
+    ids: &'static [&'static str],
     left: u64,
     /// What is still to be done, the innermost last: a call each would take more of the stack than there may be.
     open: Vec<(Pairs<'a>, Place)>,
@@ -73,6 +82,8 @@ struct Place {
     weight: u64,
     /// How many schemas around it, at the same value, ask what those in them have evaluated: each asks once more at each level.
     again: u32,
+    /// Whether it or one around it has a name of its own, from which pointers count.
+    named: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -86,25 +97,27 @@ impl<'a> Walk<'a> {
     fn apply(&mut self, schema: &'a Value, value: &'a Value, at: Place) -> Result<(), Unchecked> {
         let text = value.as_str().map_or(0, str::len);
         self.take(1 + text / STEP, at.weight)?;
-        let Value::Object(schema) = schema else {
+        let Value::Object(members) = schema else {
             return Ok(());
         };
         let levels = at.levels.checked_sub(1).ok_or(Unchecked::Work)?;
-        self.is_of_root(schema)?;
-        let asks = ASKING.map(|keyword| u32::from(schema.contains_key(keyword)));
+        let named = at.named || self.is_named(schema);
+        let asks = ASKING.map(|keyword| u32::from(members.contains_key(keyword)));
         let again = at.again + asks.iter().sum::<u32>();
         let times = 1_u64.checked_shl(again).unwrap_or(u64::MAX);
         let here = Place {
             levels,
             weight: at.weight.saturating_mul(times),
             again,
+            named,
         };
         let inside = Place {
             levels,
             weight: at.weight,
             again: 0,
+            named,
         };
-        for (keyword, said) in schema {
+        for (keyword, said) in members {
             let entries = match said {
                 Value::Array(entries) => entries.len(),
                 Value::Object(entries) => entries.len(),
@@ -112,10 +125,11 @@ impl<'a> Walk<'a> {
             };
             self.take(entries, at.weight)?;
             let (pairs, place): (Pairs<'a>, _) = match (keyword.as_str(), said, value) {
-                ("$ref", Value::String(reference), _) => {
-                    (Box::new(once((self.find(reference)?, value))), here)
+                ("$ref", Value::String(reference), _) if !named => {
+                    let (found, named) = self.find(reference)?;
+                    (Box::new(once((found, value))), Place { named, ..here })
                 }
-                ("$dynamicRef" | "$recursiveRef", Value::String(reference), _) => {
+                ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(reference), _) => {
                     return Err(Unchecked::Reference(reference.clone()));
                 }
                 ("allOf" | "anyOf" | "oneOf", Value::Array(schemas), _) => {
@@ -161,15 +175,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What a reference leads to.
-    fn find(&self, reference: &str) -> Result<&'a Value, Unchecked> {
+    /// What a reference leads to, and whether that lies within a schema that has a name of its own.
+    fn find(&self, reference: &str) -> Result<(&'a Value, bool), Unchecked> {
         let unknown = || Unchecked::Reference(reference.to_owned());
         let pointer = reference.strip_prefix('#').ok_or_else(unknown)?;
         let pointer = decoded(pointer).ok_or_else(unknown)?;
         if !pointer.is_empty() && !pointer.starts_with('/') {
             return Err(unknown());
         }
-        let mut found = self.root;
+        let (mut found, mut named) = (self.root, false);
         for part in pointer.split('/').skip(1) {
             let part = part.replace("~1", "/").replace("~0", "~");
             found = match found {
@@ -178,46 +192,50 @@ impl<'a> Walk<'a> {
                 _ => None,
             }
             .ok_or_else(unknown)?;
-            if let Value::Object(members) = found {
-                self.is_of_root(members)?;
-            }
+            named |= self.is_named(found);
         }
-        Ok(found)
+        Ok((found, named))
     }
 
-    /// Within a schema that has a name of its own, a pointer would count from there.
-    fn is_of_root(&self, schema: &Map<String, Value>) -> Result<(), Unchecked> {
-        let is_root = (self.root.as_object()).is_some_and(|root| std::ptr::eq(root, schema));
-        let names = ["$id", "id"]
-            .into_iter()
-            .filter_map(|name| schema.get(name));
-        match names.filter_map(Value::as_str).next() {
-            Some(name) if !is_root => Err(Unchecked::Reference(name.to_owned())),
-            _ => Ok(()),
-        }
+    /// Every object in the schema, itself included, and whether it lies within one that has a name of its own.
+    fn within(&self) -> impl Iterator<Item = (&'a Value, bool)> {
+        let mut left = vec![(self.root, false)];
+        std::iter::from_fn(move || {
+            loop {
+                let (schema, named) = left.pop()?;
+                match schema {
+                    Value::Array(items) => left.extend(items.iter().map(|item| (item, named))),
+                    Value::Object(members) => {
+                        let named = named || self.is_named(schema);
+                        left.extend(members.values().map(|member| (member, named)));
+                        return Some((schema, named));
+                    }
+                    _ => {}
+                }
+            }
+        })
     }
+
+    /// Whether it has a name of its own; that of the root changes nothing.
+    fn is_named(&self, schema: &Value) -> bool {
+        let is_root = std::ptr::eq(self.root, schema);
+        !is_root && self.ids.iter().any(|id| schema[*id].is_string())
+    }
+}
+
+/// What a schema has its name by; the second in draft 4 alone.
+const IDS: [&str; 2] = ["$id", "id"];
+
+fn is_of_draft_4(schema: &Value) -> bool {
+    let dialect = schema["$schema"].as_str();
+    dialect.is_some_and(|dialect| dialect.contains("draft-04"))
 }
 
 /// What a schema asks by for what those in it have evaluated.
 const ASKING: [&str; 2] = ["unevaluatedProperties", "unevaluatedItems"];
 
-/// The schemas within a schema, itself included, that ask what those in them have evaluated.
-fn asking(schema: &Value) -> Vec<&Value> {
-    let mut asking = Vec::new();
-    let mut within = vec![schema];
-    while let Some(schema) = within.pop() {
-        match schema {
-            Value::Array(items) => within.extend(items),
-            Value::Object(members) => {
-                within.extend(members.values());
-                if ASKING.iter().any(|keyword| members.contains_key(*keyword)) {
-                    asking.push(schema);
-                }
-            }
-            _ => {}
-        }
-    }
-    asking
+fn asks(schema: &Value) -> bool {
+    ASKING.iter().any(|keyword| schema.get(keyword).is_some())
 }
 
 /// With percent-encoding undone; `None` if that is no UTF-8.
@@ -235,7 +253,7 @@ fn decoded(fragment: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     fn nested(levels: usize) -> Value {
         (0..levels).fold(json!({}), |inner, _| json!({ "a": inner }))
@@ -332,7 +350,7 @@ mod tests {
             ("#/$defs/none", false),
             ("#/$defs/a%F", false),
             ("#anchor", false),
-            ("#/$defs/r/x", false),
+            ("#/$defs/r/x", true),
             ("file:///etc/passwd", false),
         ] {
             let schema = json!({ "properties": { "a": { "$ref": reference } }, "$defs": schemas });
@@ -344,5 +362,47 @@ mod tests {
             let refused = Err(Unchecked::Reference("#".to_owned()));
             assert_eq!(count(&schema, &json!({})), refused);
         }
+    }
+
+    #[test]
+    fn names_are_in_the_way_of_references_alone() {
+        let named = |id: &str, inner: Value| {
+            let schema = json!({ id: "a", "properties": { "a": inner } });
+            json!({ "properties": { "a": schema } })
+        };
+        let reference = json!({ "$ref": "#" });
+        let asks = json!({ "unevaluatedItems": true, "not": reference });
+        for (mut schema, is_counted) in [
+            (named("id", json!({})), true),
+            (named("id", reference.clone()), true),
+            (named("$id", json!({})), true),
+            (named("$id", reference.clone()), false),
+            // Though it is applied to nothing.
+            (
+                json!({ "$defs": { "a": named("$id", asks.clone()) } }),
+                false,
+            ),
+            (json!({ "$defs": { "a": named("id", asks.clone()) } }), true),
+            // Through what it refers to.
+            (
+                json!({ "$defs": named("$id", json!({})), "$ref": "#/$defs/properties/a" }),
+                true,
+            ),
+            (
+                json!({ "$defs": named("$id", json!({ "not": reference })),
+                     "$ref": "#/$defs/properties/a/properties/a" }),
+                false,
+            ),
+        ] {
+            // That of the root is in nobody's way.
+            schema["$id"] = json!("root");
+            let counted = count(&schema, &nested(3));
+            assert_eq!(counted.is_ok(), is_counted, "{schema}: {counted:?}");
+        }
+        // As they are in draft 4.
+        let mut schema = named("id", reference);
+        schema["$schema"] = json!("http://json-schema.org/draft-04/schema#");
+        let refused = Err(Unchecked::Reference("#".to_owned()));
+        assert_eq!(count(&schema, &nested(3)), refused);
     }
 }
