@@ -309,9 +309,17 @@ impl Server {
     /// // No legacy ones.
     /// let server = Server::new("files", "1.0.0").versions([ProtocolVersion::V2026_07_28]);
     /// ```
+    ///
+    /// # Panics
+    /// If there are none: the server could answer nobody.
     #[must_use]
+    #[track_caller]
     pub fn versions(mut self, versions: impl IntoIterator<Item = ProtocolVersion>) -> Self {
         self.config.versions = versions.into_iter().collect();
+        assert!(
+            !self.config.versions.is_empty(),
+            "a server speaks one revision at least"
+        );
         self
     }
 

@@ -110,6 +110,12 @@ fn an_extension_that_is_none_is_not_declared() {
     }
 }
 
+#[test]
+#[should_panic(expected = "one revision at least")]
+fn a_server_that_speaks_no_revision_is_refused() {
+    let _ = Server::new("x", "1").versions([]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn handlers_know_who_is_at_the_other_end() {
     let whoami = async |cx: Cx| match cx.extension::<Principal>() {
