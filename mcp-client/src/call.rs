@@ -119,7 +119,8 @@ impl<'a, M: Request> Call<'a, M> {
         Progressing::new(self)
     }
 
-    /// Leaves no update out however late they are taken: while thousands wait, nothing more is read from the connection.
+    /// Leaves no update out however late they are taken: while thousands wait, nothing more is read from the connection. Behind
+    /// its answer, if that is a [task](Self::as_task), the newest update replaces the one before it then, and nothing waits.
     pub fn lossless_progress(mut self) -> Self {
         self.request.progress = ProgressPolicy::Lossless;
         self

@@ -112,6 +112,7 @@ pub enum ProgressPolicy {
     #[default]
     Coalesce,
     /// Nothing is skipped: while the queue is full, nothing more is read from the connection, though timers and writing go
-    /// on. A program that keeps such a call unpolled stalls all its calls until they time out.
+    /// on. A program that keeps such a call unpolled stalls all its calls until they time out. What is told of a
+    /// [task](crate::TaskProgress) that has been answered with is coalesced.
     Lossless,
 }

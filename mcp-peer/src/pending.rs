@@ -143,7 +143,12 @@ impl PendingCall {
         let full = |state: &State| {
             state.progress.len() >= options.progress_updates || state.bytes > options.progress_bytes
         };
-        match self.policy {
+        // Whoever has the answer may keep the task and never ask for its progress: nothing else is to wait for that.
+        let policy = match self.is_open() && state.outcome.is_none() {
+            true => ProgressPolicy::Coalesce,
+            false => self.policy,
+        };
+        match policy {
             ProgressPolicy::Coalesce => {
                 let mut skipped = 0;
                 while full(&state)
@@ -457,5 +462,31 @@ mod tests {
             }
             assert!(!shared.is_reading_paused());
         }
+    }
+
+    #[test]
+    fn what_a_task_tells_stops_no_reading() {
+        let options = Options {
+            progress_updates: 3,
+            ..Options::default()
+        };
+        let shared = Shared::new(options, &Limits::default());
+        let call = pending(ProgressPolicy::Lossless);
+        let come = || {
+            for i in 0..5 {
+                let progress = Progress::new(ProgressToken::Number(1), f64::from(i));
+                call.progress(progress, &shared);
+            }
+        };
+        // Until its caller has the answer, which is behind all of these, nothing is left out.
+        call.go_on(RawJson::EMPTY_OBJECT);
+        come();
+        assert!(shared.is_reading_paused());
+        assert_eq!(drain(&call, &shared).len(), 5);
+        come();
+        assert!(!shared.is_reading_paused());
+        let seen = drain(&call, &shared);
+        let seen: Vec<_> = seen.iter().map(|u| (u.progress, u.skipped)).collect();
+        assert_eq!(seen, [(0.0, 0), (1.0, 0), (4.0, 2)]);
     }
 }
