@@ -180,7 +180,8 @@ impl TaskHandle {
     /// # Cancel safety
     /// The task goes on if the future is dropped, and can be waited for again.
     pub async fn result(&self) -> Result<CallToolResult, RequestError> {
-        self.result_with(|_| ()).await
+        let finished = finish(&self.client, Task::clone(&self.task)).await?;
+        mcp_peer::read_result::<CallTool>(&finished?)
     }
 
     /// Waits for its end as [`result`](Self::result) does, and calls back for each update of its progress, all of them before the

@@ -494,6 +494,41 @@ async fn a_legacy_task_tells_how_far_it_is_until_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_task_without_a_callback_takes_none_of_its_progress() {
+    // REQ-PROG-07
+    let tasks = json!({ "requests": { "tools": { "call": {} } } });
+    let capabilities = json!({ "tools": {}, "tasks": tasks });
+    let (client, mut server, _hands) = legacy(Client::builder("c", "1"), capabilities).await;
+    let mut told = Vec::new();
+    let calling = async {
+        let call = client.call_tool("t", ()).on_progress(|_| ());
+        let Started::Task(task) = call.as_task().await.unwrap() else {
+            panic!("a task");
+        };
+        task.result().await.unwrap();
+        let on_progress = |update: ProgressUpdate| told.push(update.progress);
+        task.result_with(on_progress).await.unwrap();
+    };
+    let serving = async {
+        let request = server.expect("tools/call").await;
+        let task = json!({
+            "taskId": "t", "status": "working", "createdAt": "", "lastUpdatedAt": "", "ttl": null,
+        });
+        server.answer(&request, json!({ "task": task })).await;
+        for progress in [1, 2] {
+            let waiting = server.expect("tasks/result").await;
+            let token = &request["params"]["_meta"]["progressToken"];
+            let params = json!({ "progressToken": token, "progress": progress });
+            let report = json!({ "method": "notifications/progress", "params": params });
+            server.send(report).await;
+            server.answer(&waiting, json!({ "content": [] })).await;
+        }
+    };
+    tokio::join!(calling, serving);
+    assert_eq!(told, [1.0, 2.0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_last_subscription_to_a_resource_ends_it_for_a_legacy_server() {
     let capabilities = json!({ "resources": { "subscribe": true } });
     let (client, mut server, _hands) = legacy(Client::builder("c", "1"), capabilities).await;
