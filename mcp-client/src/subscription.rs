@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mcp_peer::session::{ApiMisuse, Established, NOTIFICATIONS_EXTENSION, RequestError};
 use mcp_peer::types::{
@@ -265,6 +266,10 @@ pub(crate) async fn stand(
     });
 }
 
+/// How long a server that has ended a stream in good order, and tells of nothing any more, may take to close the connection:
+/// longer than it gives its handlers, unless it was told otherwise.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// What is to be told, whatever happens to the connection.
 struct Wish {
     filter: SubscriptionFilter,
@@ -301,6 +306,7 @@ impl Wish {
     ) -> Result<(), RequestError> {
         let lost = |why: &dyn fmt::Display| RequestError::ConnectionLost(why.to_string());
         let mut backoff = Backoff::new(self.policy.clone());
+        let mut in_good_order = false;
         loop {
             let since = Instant::now();
             let ended = match &mut asked {
@@ -309,12 +315,18 @@ impl Wish {
                 Err(error) => Err(error.clone()),
             };
             backoff.lasted(since.elapsed());
+            let was_in_good_order = std::mem::replace(&mut in_good_order, ended.is_ok());
             let mut stays = false;
             match ended {
                 Err(RequestError::ConnectionLost(_)) => {}
-                // It may be the server that ends, which says so of its streams first (REQ-SUB-07).
+                // It may be the server that ends, which says so of its streams first (REQ-SUB-07), and then refuses whatever
+                // it is asked while its handlers finish: to ask it more often would use up the attempts.
                 ended => {
-                    let Some(delay) = backoff.next() else {
+                    let delay = match &ended {
+                        Err(RequestError::Refused(_)) if was_in_good_order => Some(FAREWELL),
+                        _ => backoff.next(),
+                    };
+                    let Some(delay) = delay else {
                         return ended;
                     };
                     stays = timeout(delay, peer.lost(&server)).await.is_err();
@@ -369,7 +381,8 @@ impl Subscription {
     /// Waits until the server tells nothing more: it has ended the stream, or the connection is gone for good.
     ///
     /// With a connection that is opened again, the server is asked again when it has ended the stream, later each time, until
-    /// as many streams have ended in a row as [attempts](Reconnect::attempts) may fail.
+    /// as many streams have ended in a row as [attempts](Reconnect::attempts) may fail. One that has ended it in good order and
+    /// then refuses has ten seconds to close the connection before that counts.
     ///
     /// # Errors
     /// [`RequestError`]: it did not end in good order.

@@ -48,10 +48,14 @@ fn connect(made: &UnboundedSender<Hand>) -> Connecting {
 
 /// A client that is connected to a modern server, and connects again when it loses it.
 async fn modern(era: EraChoice) -> (Client, Hand, Hands) {
+    modern_with(era, Reconnect::default().attempts(6)).await
+}
+
+async fn modern_with(era: EraChoice, policy: Reconnect) -> (Client, Hand, Hands) {
     let (connect, mut hands) = by_hand();
     let connecting = Client::builder("c", "1")
         .era(era)
-        .reconnect(Reconnect::default().attempts(6))
+        .reconnect(policy)
         .connect_with(connect);
     let serving = async {
         let mut server = hands.next().await;
@@ -96,6 +100,13 @@ impl Hand {
 
     async fn answer(&mut self, request: &Value, result: Value) {
         self.send(json!({ "id": request["id"], "result": result }))
+            .await;
+    }
+
+    /// As a server does that is about to close the connection.
+    async fn refuse(&mut self, request: &Value) {
+        let error = json!({ "code": -32603, "message": "the connection is being closed" });
+        self.send(json!({ "id": request["id"], "error": error }))
             .await;
     }
 
@@ -184,6 +195,38 @@ async fn a_subscription_outlives_a_server_that_ends_in_good_order() {
     }
     assert_eq!(ended, 7);
     assert!(!client.peer().is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_waits_for_the_end_of_a_server_that_refuses_to_renew_it() {
+    // REQ-SUB-07, REQ-SUB-08
+    let policy = Reconnect::default().attempts(1);
+    let (client, mut server, mut hands) = modern_with(EraChoice::Modern, policy).await;
+    let mut filter = SubscriptionFilter::new();
+    filter.tools_list_changed = true;
+    let (subscription, stream) = tokio::join!(client.subscribe(filter), server.acknowledge());
+    let mut subscription = subscription.unwrap();
+    server.answer(&stream, json!({})).await;
+    let request = server.expect("subscriptions/listen").await;
+    server.refuse(&request).await;
+    // Its handlers have something to finish.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    drop(server);
+    let mut server = hands.next().await;
+    server.discover().await;
+    let stream = server.acknowledge().await;
+    assert!(subscription.ended().now_or_never().is_none());
+    // It has lasted; the server that goes on and refuses is asked once more behind its time.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    server.answer(&stream, json!({})).await;
+    let request = server.expect("subscriptions/listen").await;
+    server.refuse(&request).await;
+    let refused = Instant::now();
+    let request = server.expect("subscriptions/listen").await;
+    assert_eq!(refused.elapsed(), Duration::from_secs(10));
+    server.refuse(&request).await;
+    let ended = soon(subscription.ended()).await;
+    assert!(matches!(ended, Err(RequestError::Refused(_))), "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
