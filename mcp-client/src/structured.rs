@@ -402,6 +402,13 @@ mod schema {
             let faults = |count| check(&numbers, &json!(vec![0; count]).into()).unwrap_err();
             assert!(faults(10).contains("less than the minimum"));
             assert!(faults(10_000).contains("too much"));
+            // But for what nothing reads.
+            let schema: RawJson = json!({ "properties": { "a": { "type": "string", "id": "a" } },
+                                          "required": ["b"] })
+            .into();
+            let long = json!({ "a": "x".repeat(700_000) });
+            let error = check(&schema, &long.into()).unwrap_err();
+            assert!(error.contains("\"b\" is a required property"), "{error}");
         }
 
         #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use mcp_peer::types::RawJson;
-use mcp_peer::types::schema::steps;
+use mcp_peer::types::schema::{Unchecked, steps};
 use serde_json::Value;
 
 use crate::context::Cx;
@@ -72,12 +72,18 @@ impl Check {
         }
         // All faults are made before the first is told, those under each branch of an `anyOf` too.
         // Where a schema refers to itself for the same value, each level of it multiplies them.
-        let few = |schema: Value| steps(&schema, &value, MAX_STEPS, MAX_LEVELS).is_ok();
-        if !self.schema.decode().is_ok_and(few) {
-            return Some(fault(
-                "",
-                "not as their schema demands, and too much to say where",
-            ));
+        let schema: Value = match self.schema.decode() {
+            Ok(schema) => schema,
+            Err(e) => return Some(fault("", &e.to_string())),
+        };
+        let unsaid = match steps(&schema, &value, MAX_STEPS, MAX_LEVELS) {
+            Ok(_) => None,
+            Err(Unchecked::Reference(_)) => Some("cannot be told where"),
+            Err(_) => Some("too much to say where"),
+        };
+        if let Some(why) = unsaid {
+            let text = format!("not as their schema demands, and {why}");
+            return Some(fault("", &text));
         }
         let faults = self
             .validator
@@ -268,6 +274,25 @@ mod tests {
             let more = faults(10_000);
             assert!(more.contains("too much to say where"), "{more}");
         }
+    }
+
+    #[test]
+    fn long_texts_that_nothing_reads_are_in_the_way_of_no_fault() {
+        let schema =
+            json!({ "properties": { "text": { "type": "string" } }, "required": ["name"] });
+        let check = Check::compile(&schema.into()).unwrap();
+        let faults = check.faults(&json!({ "text": "x".repeat(700_000) }).into());
+        assert!(faults.unwrap().contains("\"name\" is a required property"));
+    }
+
+    #[test]
+    fn faults_behind_a_name_within_are_not_told_one_by_one() {
+        let named =
+            json!({ "$id": "urn:a", "$ref": "#/$defs/b", "$defs": { "b": { "const": 1 } } });
+        let check = Check::compile(&json!({ "properties": { "a": named } }).into()).unwrap();
+        assert_eq!(check.faults(&json!({ "a": 1 }).into()), None);
+        let faults = check.faults(&json!({ "a": 2 }).into()).unwrap();
+        assert!(faults.contains("cannot be told where"), "{faults}");
     }
 
     #[test]

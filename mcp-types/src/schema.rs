@@ -20,7 +20,7 @@ pub enum Unchecked {
 }
 
 /// How many schemas are applied at most to a value and to what is in it, if every one is applied that can be, as often as it is
-/// referred to. An entry of a keyword counts as a schema does, and so does each 64 bytes of a text.
+/// referred to. An entry of a keyword counts as a schema does, and so does each 64 bytes of a text that a keyword reads.
 ///
 /// No validator takes more steps than that, whether or not it remembers what it has checked: a schema that refers to itself
 /// twice can make twice as many with each level of the value (REQ-SCH-03). Nor does it take more to compile the schema.
@@ -44,6 +44,7 @@ pub fn steps(schema: &Value, value: &Value, most: u64, levels: usize) -> Result<
         weight: 1,
         again: 0,
         named: false,
+        name: 0,
     };
     // To ask what others have evaluated is prepared for when a schema is compiled, whether or not it is ever applied.
     let asking: Vec<_> = walk.within().filter(|(schema, _)| asks(schema)).collect();
@@ -84,6 +85,8 @@ struct Place {
     again: u32,
     /// Whether it or one around it has a name of its own, from which pointers count.
     named: bool,
+    /// Bytes of the longest name, where it is applied to names and not to a value.
+    name: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -95,8 +98,7 @@ impl<'a> Walk<'a> {
 
     /// Counts a schema, and opens what it applies in turn.
     fn apply(&mut self, schema: &'a Value, value: &'a Value, at: Place) -> Result<(), Unchecked> {
-        let text = value.as_str().map_or(0, str::len);
-        self.take(1 + text / STEP, at.weight)?;
+        self.take(1, at.weight)?;
         let Value::Object(members) = schema else {
             return Ok(());
         };
@@ -110,12 +112,14 @@ impl<'a> Walk<'a> {
             weight: at.weight.saturating_mul(times),
             again,
             named,
+            name: at.name,
         };
         let inside = Place {
             levels,
             weight: at.weight,
             again: 0,
             named,
+            name: 0,
         };
         for (keyword, said) in members {
             let entries = match said {
@@ -124,6 +128,7 @@ impl<'a> Walk<'a> {
                 _ => 0,
             };
             self.take(entries, at.weight)?;
+            self.take(read(keyword, said, value, at.name), at.weight)?;
             let (pairs, place): (Pairs<'a>, _) = match (keyword.as_str(), said, value) {
                 ("$ref", Value::String(reference), _) if !named => {
                     let (found, named) = self.find(reference)?;
@@ -149,8 +154,13 @@ impl<'a> Walk<'a> {
                     let all = |schema| members.values().map(move |member| (schema, member));
                     (Box::new(schemas.values().flat_map(all)), inside)
                 }
+                ("propertyNames", schema, Value::Object(members)) => {
+                    let all = members.values().map(move |_| (schema, &Value::Null));
+                    let name = members.keys().map(String::len).max().unwrap_or(0);
+                    (Box::new(all), Place { name, ..inside })
+                }
                 (
-                    "additionalProperties" | "unevaluatedProperties" | "propertyNames",
+                    "additionalProperties" | "unevaluatedProperties",
                     schema,
                     Value::Object(members),
                 ) => {
@@ -223,6 +233,48 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// What a keyword reads of a value, or of a name of so many bytes, and not only of the schemas in it; most ask for no more than
+/// its type.
+fn read(keyword: &str, said: &Value, value: &Value, name: usize) -> usize {
+    match (keyword, said, value) {
+        ("patternProperties", Value::Object(patterns), Value::Object(members))
+            if !patterns.is_empty() =>
+        {
+            let names: usize = members.keys().map(String::len).sum();
+            patterns.len().saturating_mul(names / STEP)
+        }
+        ("uniqueItems", Value::Bool(true), value @ Value::Array(_)) => all_of(value),
+        ("const" | "enum", _, value @ (Value::Array(_) | Value::Object(_))) => all_of(value),
+        (
+            "const" | "enum" | "pattern" | "format" | "minLength" | "maxLength" | "contentEncoding"
+            | "contentMediaType",
+            _,
+            value,
+        ) => value.as_str().map_or(name, str::len) / STEP,
+        _ => 0,
+    }
+}
+
+/// All that there is in a value.
+fn all_of(value: &Value) -> usize {
+    let (mut steps, mut left) = (0, vec![value]);
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Array(items) => {
+                steps += items.len();
+                left.extend(items);
+            }
+            Value::Object(members) => {
+                steps += members.len() + members.keys().map(String::len).sum::<usize>() / STEP;
+                left.extend(members.values());
+            }
+            Value::String(text) => steps += text.len() / STEP,
+            _ => {}
+        }
+    }
+    steps
+}
+
 /// What a schema has its name by; the second in draft 4 alone.
 const IDS: [&str; 2] = ["$id", "id"];
 
@@ -283,7 +335,7 @@ mod tests {
             ] }),
             json!({ "not": { "additionalProperties": same }, "if": { "properties": { "a": same } } }),
             json!({ "dependentSchemas": { "properties": { "properties": { "a": { "$ref": "#" } } } },
-                    "propertyNames": same }),
+                    "additionalProperties": same }),
         ] {
             let [some, more] = [8, 9].map(|levels| count(&schema, &nested(levels)).unwrap());
             assert!(more > 2 * some - 20, "{schema}: {some}, {more}");
@@ -333,10 +385,56 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_lists_in_keywords_count() {
-        let text = Value::from("x".repeat(STEP * 100));
-        let schema = json!({ "allOf": [{ "pattern": "a" }, { "pattern": "b" }] });
-        assert!(count(&schema, &text).unwrap() > 300);
+    fn what_keywords_read_and_their_lists_count() {
+        let long = "x".repeat(STEP * 100);
+        let (text, list) = (json!(long), json!([long, long]));
+        let object = json!({ long.as_str(): long });
+        for (schema, value, times) in [
+            (
+                json!({ "allOf": [{ "pattern": "a" }, { "format": "b" }] }),
+                &text,
+                2,
+            ),
+            (
+                json!({ "minLength": 1, "maxLength": 2, "enum": [], "const": "" }),
+                &text,
+                4,
+            ),
+            (
+                json!({ "type": "string", "minItems": 1, "x": "a" }),
+                &text,
+                0,
+            ),
+            (
+                json!({ "items": { "type": "string" }, "uniqueItems": false }),
+                &list,
+                0,
+            ),
+            (
+                json!({ "items": { "pattern": "a" }, "uniqueItems": true }),
+                &list,
+                4,
+            ),
+            (json!({ "const": {} }), &object, 2),
+            (
+                json!({ "patternProperties": { "a": true, "b": { "pattern": "a" } } }),
+                &object,
+                3,
+            ),
+            (
+                json!({ "propertyNames": { "anyOf": [{ "pattern": "a" }, { "const": "" }] } }),
+                &object,
+                2,
+            ),
+            (
+                json!({ "required": ["a"], "properties": { "a": true } }),
+                &object,
+                0,
+            ),
+        ] {
+            let steps = count(&schema, value).unwrap();
+            assert_eq!(steps / 100, times, "{schema}: {steps}");
+        }
         let schema = json!({ "items": { "enum": vec![1; 100] } });
         assert!(count(&schema, &json!([1, 1, 1])).unwrap() > 300);
     }
