@@ -1,7 +1,9 @@
 //! The one task of a connection.
 
+mod program;
 mod renew;
 mod reopen;
+mod wire;
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,10 +17,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use mcp_session::{
-    ApiMisuse, CallKey, CallOptions, Cancellation, Cause, ClientConfig, ConnectError, Counters,
-    Event, Incoming, IncomingKey, KeyMap, NotSent, RequestError, ServerSetup, Session,
+    CallKey, CallOptions, Cancellation, Cause, ClientConfig, ConnectError, Counters, Event,
+    Incoming, IncomingKey, KeyMap, NotSent, RequestError, ServerSetup, Session,
 };
-use mcp_types::{ErrorObject, Inbound, Malformed, ObjectBuf, Outbound, RequestId};
+use mcp_types::{ErrorObject, Malformed, ObjectBuf};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
@@ -27,7 +29,6 @@ use self::reopen::Reopens;
 use crate::closed::{Closed, ConnectionError};
 use crate::context::{Binding, RequestContext};
 use crate::dispatch::{Answer, Handler, Request, Serving};
-use crate::feed::Follower;
 use crate::inbox::{deliver, deliver_progress, guarded};
 use crate::limits::{Dispatch, KeepAlive, Options};
 use crate::link::Link;
@@ -217,250 +218,6 @@ enum Turn {
 }
 
 impl<T: Transport> Driver<T> {
-    fn io(&mut self) -> Pin<&mut T> {
-        // `poll` does nothing without one.
-        self.transport.as_mut().expect("a transport").as_mut()
-    }
-
-    /// What writing came to; `None` if the peer has gone after it had closed its end. That breaks nothing: it has ended, and
-    /// handlers have the time that they have then, though nobody hears of what they do.
-    fn written<R>(
-        &mut self,
-        written: Result<R, T::TransportError>,
-    ) -> Result<Option<R>, ConnectionError<T::TransportError>> {
-        match written {
-            Ok(written) => Ok(Some(written)),
-            Err(error) if self.reading == Reading::Ended => {
-                tracing::debug!(%error, "the peer has gone");
-                self.gone = true;
-                Ok(None)
-            }
-            Err(error) => Err(ConnectionError::Transport(error)),
-        }
-    }
-
-    /// Feeds the transport as long as it takes something.
-    fn send(&mut self, cx: &mut Context<'_>) -> Result<Turn, T::TransportError> {
-        let mut taken = 0;
-        while self.gone && self.session.poll_transmit().is_some() {
-            taken += 1;
-        }
-        while self.session.transmit_len() > 0 {
-            match self.io().poll_ready(cx)? {
-                Poll::Pending => break,
-                Poll::Ready(()) => {
-                    if let Some(outbound) = self.session.poll_transmit() {
-                        self.start_send(outbound)?;
-                        taken += 1;
-                    }
-                }
-            }
-        }
-        let ahead = &mut self.ahead;
-        // Some may have been taken back.
-        let waiting = self.session.transmit_len();
-        ahead.waiting = ahead.waiting.saturating_sub(taken).min(waiting);
-        ahead.messages = ahead.messages.min(ahead.waiting);
-        if ahead.waiting == 0 {
-            ahead.bytes = 0;
-        }
-        Ok(match taken {
-            0 => Turn::Idle,
-            _ => Turn::Progressed,
-        })
-    }
-
-    /// Whether the transport keeps up with what the program wants, so that more of it can be done.
-    ///
-    /// However much it has to take besides: a peer that always has some more answered by the engine does not hold up the program.
-    fn keeps_up(&self) -> bool {
-        let Ahead {
-            messages, bytes, ..
-        } = self.ahead;
-        messages == 0 || (messages < SEND_AHEAD && bytes < self.outbox_bytes())
-    }
-
-    fn outbox_bytes(&self) -> usize {
-        self.shared.options.outbox_bytes as usize
-    }
-
-    fn start_send(&mut self, outbound: Outbound) -> Result<(), T::TransportError> {
-        tracing::trace!(message = %outbound.message, "out");
-        self.io().start_send(outbound)
-    }
-
-    /// Does what the program wants, as long as the transport keeps up.
-    fn command(&mut self, cx: &mut Context<'_>) -> Turn {
-        let mut turn = Turn::Idle;
-        if self.commands.is_empty() {
-            self.shared.outbox.take(&mut self.commands);
-            self.taken_at = self.now;
-        }
-        while self.keeps_up()
-            && let Some((command, cost)) = self.commands.pop_front()
-        {
-            self.done += cost;
-            let (waiting, bytes) = (self.session.transmit_len(), self.session.transmit_bytes());
-            self.execute(command);
-            self.events(cx);
-            let added = self.session.transmit_len().saturating_sub(waiting);
-            if added > 0 {
-                self.ahead.waiting = waiting + added;
-                self.ahead.messages += added;
-                self.ahead.bytes += self.session.transmit_bytes().saturating_sub(bytes);
-            }
-            turn = Turn::Progressed;
-        }
-        // Room is given back in larger pieces: a handler that waits for it is woken for many messages and not for each.
-        if self.commands.is_empty() || self.done >= self.shared.options.outbox_bytes / 4 {
-            self.shared.outbox.release(std::mem::take(&mut self.done));
-        }
-        turn
-    }
-
-    fn execute(&mut self, command: Command) {
-        match command {
-            // A handler may still be at work; that is no reason to send anything, nor is it the caller's mistake.
-            Command::Call(pending) if self.reading == Reading::Ended => {
-                pending.finish(Err(RequestError::ConnectionLost(
-                    Closed::ByPeer.to_string(),
-                )));
-            }
-            Command::Call(pending) => self.call(pending),
-            Command::Cancel(key) => {
-                self.calls.remove(key);
-                self.session.cancel(key, None);
-            }
-            Command::Answer { key, answer } => {
-                self.running.remove(key);
-                self.shared.outbox.answer_taken(&answer);
-                self.answer(key, answer);
-            }
-            Command::Notify {
-                related,
-                method,
-                params,
-                reply,
-            } => {
-                let sent = self.session.notify(related, method, params);
-                if let Some(reply) = reply {
-                    let _ = reply.send(sent);
-                }
-            }
-            // None that was taken out of the queue is still open.
-            Command::Mail { follower, end } => self.mail(follower, end.unwrap_or_default()),
-            Command::Log {
-                related,
-                level,
-                params,
-            } => {
-                // Whether it is wanted was seen where it was made; it may have changed on the way here.
-                let _ = self.session.log(related, level, params);
-            }
-            Command::Progress {
-                key,
-                progress,
-                total,
-                message,
-            } => {
-                let _ = self
-                    .session
-                    .progress(key, progress, total, message.as_deref());
-            }
-            Command::TaskProgress { caller, report } => {
-                let _ = self.session.task_progress(&caller, &report);
-            }
-            Command::Deliver(notification) => deliver(&self.shared, &notification),
-            Command::SetCapabilities(capabilities) => self.session.set_capabilities(*capabilities),
-            Command::Close => {
-                self.unwanted = true;
-                self.close();
-            }
-        }
-    }
-
-    fn call(&mut self, pending: Arc<PendingCall>) {
-        // Each call is queued once.
-        let Some(asked) = pending.take_asked() else {
-            return;
-        };
-        let options = asked
-            .options
-            .map_or_else(CallOptions::default, |boxed| *boxed);
-        let since = asked.since.unwrap_or(self.now);
-        let called = (self.session).call(since, pending.key, asked.method, asked.params, options);
-        match called {
-            Ok(()) => {
-                if let Some(id) = self.watched_id(&pending) {
-                    pending.span.record("id", tracing::field::display(id));
-                }
-                self.calls.insert(pending.key, pending);
-            }
-            // Made for a connection that is gone, and read on the next one before that is open.
-            Err(ApiMisuse::NotOpen) if self.reopens != Reopens::Never => {
-                pending.finish(Err(RequestError::ConnectionLost(
-                    "it is not open again yet".to_owned(),
-                )));
-            }
-            Err(misuse) => pending.finish(Err(misuse.into())),
-        }
-    }
-
-    /// Sends what waits for a follower, as much as the transport may be ahead of; the rest waits where it was.
-    fn mail(&mut self, follower: Follower, end: u64) {
-        let messages = SEND_AHEAD.saturating_sub(self.ahead.messages);
-        let bytes = self.outbox_bytes().saturating_sub(self.ahead.bytes);
-        let taken = follower.take(end, messages, bytes);
-        let messages = taken.notice.into_iter().chain(taken.first);
-        let unwanted = self.session.notify_each(messages.chain(taken.more));
-        follower.unwanted(unwanted);
-        if taken.left {
-            let end = Some(end);
-            self.commands
-                .push_front((Command::Mail { follower, end }, 0));
-        }
-    }
-
-    /// Takes nothing new; handlers that are at work may go on for a while, and hear what they ask the peer for.
-    fn close(&mut self) {
-        if !std::mem::replace(&mut self.closing, true) {
-            self.session.end_subscriptions();
-            self.session.cancel_subscriptions();
-            self.drain();
-        }
-    }
-
-    /// From now on handlers have [their time](Options::drain) to finish; for ever, if that is beyond all time. Tasks, which outlive
-    /// the connection, do not hold up its end.
-    fn drain(&mut self) {
-        self.shared.set_draining(true);
-        let by = || self.now.checked_add(self.shared.options.drain);
-        self.drain_by = self.drain_by.or_else(by);
-    }
-
-    /// The id on the wire of a call that somebody watches.
-    fn watched_id(&self, pending: &PendingCall) -> Option<RequestId> {
-        (!pending.span.is_none()).then(|| self.session.wire_id(pending.key))?
-    }
-
-    /// A request that was cancelled meanwhile takes no answer; that is as it should be.
-    fn answer(&mut self, key: IncomingKey, answer: Answer) {
-        let refused = match answer {
-            Answer::Result(result) => self.session.respond(self.now, key, Ok(result)),
-            Answer::Error(error) => self.session.respond(self.now, key, Err(error)),
-            Answer::InputRequired(input) => {
-                self.session.require_input(key, input).or_else(|misuse| {
-                    tracing::error!(%misuse, "a handler's questions cannot be asked");
-                    let error = ErrorObject::internal("the handler failed");
-                    self.session.respond(self.now, key, Err(error))
-                })
-            }
-        };
-        if let Err(misuse) = refused {
-            tracing::debug!(%misuse, "an answer came too late");
-        }
-    }
-
     fn events(&mut self, cx: &mut Context<'_>) -> Turn {
         let mut turn = Turn::Idle;
         while let Some(event) = self.session.poll_event() {
@@ -599,89 +356,6 @@ impl<T: Transport> Driver<T> {
         self.running.insert(key, Running { binding, task });
     }
 
-    /// Whether anything that comes would be read now.
-    fn reads(&self) -> bool {
-        self.reading != Reading::Ended
-            && !(self.closing && self.running.is_empty())
-            && self.session.transmit_len() < REPLY_AHEAD
-            && self.unsent() < self.shared.options.answer_bytes
-            && !self.shared.is_reading_paused()
-    }
-
-    /// Bytes of what the peer has caused to be sent and does not take, but what the program is ahead with has a bound of its own.
-    fn unsent(&self) -> usize {
-        let said = (self.session.transmit_bytes()).saturating_sub(self.ahead.bytes);
-        said + self.shared.outbox.answers()
-    }
-
-    /// Whether a peer that is there would be heard: not if nothing is read, nor if the question may not have arrived yet.
-    fn silence_tells(&self) -> bool {
-        self.reads() && !self.stall.is_watched()
-    }
-
-    /// Reads one message.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<Turn, T::TransportError> {
-        if !self.reads() {
-            return Ok(Turn::Idle);
-        }
-        match self.io().poll_next(cx) {
-            Poll::Pending => Ok(Turn::Idle),
-            Poll::Ready(Some(Err(error))) => {
-                self.reading = Reading::Ended;
-                Err(error)
-            }
-            Poll::Ready(Some(Ok(inbound))) => {
-                self.take_in(inbound, cx);
-                Ok(Turn::Progressed)
-            }
-            Poll::Ready(None) => {
-                self.reading = Reading::Ended;
-                // Before callers hear of it: however long handlers and what is queued take, what is wanted from here on is wanted
-                // of the next connection.
-                if matches!(self.reopens, Reopens::Always(_)) && !self.unwanted {
-                    self.shared.set_opened(None);
-                }
-                self.drain();
-                // Nobody can end them by a request any more, and whoever still reads is to know that they have.
-                self.session.end_subscriptions();
-                self.session.handle_disconnected(Closed::ByPeer);
-                self.events(cx);
-                Ok(Turn::Progressed)
-            }
-        }
-    }
-
-    fn take_in(&mut self, inbound: Inbound, cx: &mut Context<'_>) {
-        tracing::trace!(?inbound, "in");
-        self.heard = true;
-        self.session.handle_inbound(self.now, inbound);
-        // Before anybody hears of what came, so that whoever has an answer finds counted what came before it.
-        let counters = self.session.counters();
-        if counters != self.counted {
-            self.shared.tally.publish(&counters);
-            self.counted = counters;
-        }
-        self.events(cx);
-    }
-
-    /// Reads what has come from a peer that takes nothing any more, which may be the answers to what it took.
-    ///
-    /// That nothing more comes is no news then: what is told of the end is why writing failed.
-    fn read_rest(&mut self, cx: &mut Context<'_>) {
-        if self.reading == Reading::Open {
-            self.reading = Reading::Rest;
-        }
-        for _ in 0..REPLY_AHEAD {
-            if !self.reads() {
-                return;
-            }
-            let Poll::Ready(Some(Ok(inbound))) = self.io().poll_next(cx) else {
-                return;
-            };
-            self.take_in(inbound, cx);
-        }
-    }
-
     /// Does what is due; asks to be woken when the next thing is.
     ///
     /// # Errors
@@ -766,27 +440,6 @@ impl<T: Transport> Driver<T> {
         let _ = self
             .session
             .call(self.now, PING, "ping".into(), ObjectBuf::new(), options);
-    }
-
-    /// Flushes what was fed; true if nothing is left to be written.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, T::TransportError> {
-        let flushed = self.gone || self.io().poll_flush(cx)?.is_ready();
-        if flushed && self.session.transmit_len() == 0 {
-            self.stall.clear();
-            return Ok(true);
-        }
-        let waker = self.stall.watch(self.now, cx);
-        let write_cx = &mut Context::from_waker(&waker);
-        let ready = if self.session.transmit_len() > 0 {
-            self.io().poll_ready(write_cx)?.is_ready()
-        } else {
-            self.io().poll_flush(write_cx)?.is_ready()
-        };
-        if ready {
-            // It became so since it was asked last: one more turn.
-            cx.waker().wake_by_ref();
-        }
-        Ok(false)
     }
 
     /// Whether there is nothing left to be done.
