@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mcp_types::{Message, MethodName, NotificationMessage, RawJson};
+use mcp_session::has_form;
+use mcp_types::{MethodName, NotificationMessage, RawJson};
 use tokio::sync::Notify;
 
 use crate::inbox::guarded;
@@ -523,8 +524,7 @@ fn fits(waiting: (usize, usize), bytes: usize, limits: MailboxLimits) -> bool {
 
 /// Whether anybody can read it: seen where it goes in, once for all who get it.
 fn is_readable(message: &NotificationMessage) -> bool {
-    let params = message.params.as_ref();
-    params.is_none_or(|params| !params.is_deeper_than(Message::BODY_DEPTH))
+    message.params.as_ref().is_none_or(has_form)
 }
 
 fn size(message: &NotificationMessage) -> usize {

@@ -27,8 +27,8 @@ use mcp_peer::{
 };
 use serde_json::{Value, json};
 use stage::{
-    Stage, Ticked, call, client, client_config, client_with, ok, parse, serve, server, server_with,
-    tasks, tick,
+    Driving, Stage, Ticked, call, client, client_config, client_with, ok, parse, serve, server,
+    server_with, tasks, tick,
 };
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -451,16 +451,20 @@ impl Sink<Outbound> for Lingering {
     }
 }
 
+async fn lingering() -> (Driving, Peer, Stage) {
+    let (ours, theirs) = duplex(64);
+    let (config, handler) = (client_config(), Arc::new(NoHandler));
+    let connection = mcp_peer::client(Lingering(ours), config, handler, Options::default());
+    let driving = tokio::spawn(connection.driver);
+    let mut stage = Stage(theirs);
+    stage.accept().await;
+    (driving, connection.peer, stage)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_wanted_of_a_transport_that_is_being_closed_fails_at_once() {
     for by_us in [true, false] {
-        let (ours, theirs) = duplex(64);
-        let (config, handler) = (client_config(), Arc::new(NoHandler));
-        let connection = mcp_peer::client(Lingering(ours), config, handler, Options::default());
-        let driving = tokio::spawn(connection.driver);
-        let mut stage = Stage(theirs);
-        stage.accept().await;
-        let peer = connection.peer;
+        let (driving, peer, mut stage) = lingering().await;
         let why = if by_us {
             peer.close();
             Closed::ByUs
@@ -486,13 +490,8 @@ async fn what_is_wanted_of_a_transport_that_is_being_closed_fails_at_once() {
 #[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_for_ever_for_a_transport_that_does_not_close() {
     for cut in [false, true] {
-        let (ours, theirs) = duplex(64);
-        let (config, handler) = (client_config(), Arc::new(NoHandler));
-        let connection = mcp_peer::client(Lingering(ours), config, handler, Options::default());
-        let driving = tokio::spawn(connection.driver);
-        let mut stage = Stage(theirs);
-        stage.accept().await;
-        let (peer, start) = (connection.peer, Instant::now());
+        let (driving, peer, mut stage) = lingering().await;
+        let start = Instant::now();
         peer.close();
         // What the peer says meanwhile, and what the program wants, is nothing to wait for.
         for n in 0..5 {

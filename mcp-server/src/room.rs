@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
+use mcp_peer::session::has_form;
 use mcp_peer::types::{
-    Message, MethodName, Notification, NotificationMessage, ObjectBuf, OneRequest, RawJson,
+    MethodName, Notification, NotificationMessage, ObjectBuf, OneRequest, RawJson,
 };
 use mcp_peer::{ConnectionId, Feed, Follower, Link, MailboxLimits};
 use serde::{Deserialize, Serialize};
@@ -377,7 +378,7 @@ pub(crate) fn encoded<N: Notification>(
 ) -> Result<NotificationMessage, NotPublished> {
     let params = ObjectBuf::encode(params).map_err(|_| NotPublished::Params)?;
     let params = (!params.is_empty()).then(|| params.finish());
-    if (params.as_ref()).is_some_and(|params| params.is_deeper_than(Message::BODY_DEPTH)) {
+    if !params.as_ref().is_none_or(has_form) {
         return Err(NotPublished::Params);
     }
     let method = MethodName::from_static(N::METHOD);

@@ -335,7 +335,7 @@ impl Session {
     /// Sends notifications on its own, in this order, each as [`notify`](Self::notify) does; how many were not sent.
     ///
     /// What holds for all of a method is looked up once as long as it is the same. How deep they are nested is not looked at:
-    /// whoever sends the same to many does it once, by [`RawJson::is_deeper_than`] [`Message::BODY_DEPTH`].
+    /// whoever sends the same to many does it once, by [`has_form`].
     pub fn notify_each(
         &mut self,
         notifications: impl IntoIterator<Item = NotificationMessage>,
